@@ -1,0 +1,181 @@
+"""What a method is. Three kinds, one kind of answer: every method ends in an `Architecture`.
+
+A method never opens files, never sees the test set and never talks to a tracker: `bench` owns those. Its options are
+a dataclass, so that an experiment file can be checked before anything runs; its parameters are created from torch's
+global generator, which the harness seeds from the search seed before construction.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from methods.architecture import Architecture
+
+Batch = tuple[Tensor, Tensor]
+"""Images, float, (batch, channels, height, width), normalised; and labels, int64, (batch,)."""
+
+
+class MethodError(ValueError):
+    """Options that a method cannot work with, or a state it cannot continue from."""
+
+
+@dataclass(frozen=True)
+class SearchContext:
+    """What a method is told about the task.
+
+    Attributes:
+        num_classes: classes of the data set.
+        in_channels: image channels.
+        image_size: height and width in pixels.
+        stem: "cifar" or "imagenet".
+        seed: the search seed, for generators a method owns (weights come from torch's global generator).
+    """
+
+    num_classes: int
+    in_channels: int = 3
+    image_size: int = 32
+    stem: str = "cifar"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class SearchSplit:
+    """How the training set is divided for a search; fractions of the training images, in (0, 1].
+
+    `train + valid <= 1`. Bilevel methods draw a `train` and a `valid` batch for every step (`paired`); one-level
+    methods draw only `train` and keep `valid` for choosing between their own snapshots.
+    """
+
+    train: float = 0.5
+    valid: float = 0.5
+    paired: bool = True
+
+
+class Method(ABC):
+    """Common to the three kinds."""
+
+    name: ClassVar[str] = ""
+    Options: ClassVar[type]
+
+    def provenance(self) -> dict[str, Any]:
+        """What the architecture should remember of how it was found (JSON values)."""
+        return {"method": self.name}
+
+
+class GradientSearch(Method):
+    """A method that trains a supernet. `bench.search` owns the loop; the method owns everything in a step.
+
+    Attributes a subclass sets in `__init__`:
+        supernet: everything trainable, architecture parameters included, as real `nn.Parameter`s.
+        epochs: upper bound of epochs; the loop ends earlier when `finished` becomes True.
+        batch_size: images of one training batch (and one validation batch where the split is paired).
+        split: see `SearchSplit`.
+        augmentation: name of the training augmentation, e.g. "crop-flip" or "crop-flip-autoaugment-cutout".
+    """
+
+    supernet: nn.Module
+    epochs: int
+    batch_size: int
+    split: SearchSplit
+    augmentation: str = "crop-flip"
+    reduce_gradients: Callable[[Iterable[nn.Parameter]], None] | None = None
+    """Set by the engine when several processes share a search; call it between backward and step."""
+
+    @abstractmethod
+    def __init__(self, options: Any, context: SearchContext) -> None: ...
+
+    @abstractmethod
+    def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
+        """One update of everything this method updates. Device work only: no `.item()`, no host branch on values.
+
+        Returns sums over the batch, as 0-d tensors on the device: at least `loss_sum`, `correct`, `count`; with a
+        paired split also `valid_loss_sum`, `valid_correct`, `valid_count`.
+        """
+
+    def on_epoch_start(self, epoch: int) -> bool:
+        """Schedules; returns True when the supernet's topology or parameter set changed since the last step."""
+        return False
+
+    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
+        """Commits, stage changes. Returns values to be logged for this epoch (numbers, or lists of numbers).
+
+        `evaluate` computes loss and accuracy of the present supernet on the `valid` part of the split.
+        """
+        return {}
+
+    @property
+    def finished(self) -> bool:
+        """True when the method wants no further epoch."""
+        return False
+
+    @abstractmethod
+    def architecture(self) -> Architecture:
+        """The discrete architecture the present parameters stand for."""
+
+    @abstractmethod
+    def state_dict(self) -> dict[str, Any]:
+        """All state that a continued search needs: parameters, optimisers, schedules, own generators."""
+
+    @abstractmethod
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore `state_dict`'s answer into a freshly constructed method, topology changes included."""
+
+    def to(self, device: torch.device) -> None:
+        """Move to a device; called once, before the first step and before `load_state_dict`."""
+        self.supernet.to(device)
+
+
+class SamplingSearch(Method):
+    """A method that proposes architectures and is told how they did (random sampling, evolution, predictors)."""
+
+    samples: int
+
+    @abstractmethod
+    def __init__(self, options: Any, context: SearchContext) -> None: ...
+
+    @abstractmethod
+    def ask(self) -> Architecture:
+        """The next architecture to try."""
+
+    def tell(self, architecture: Architecture, score: float) -> None:
+        """The validation score of an architecture that `ask` returned; higher is better."""
+
+    @abstractmethod
+    def architecture(self) -> Architecture:
+        """The method's choice after `samples` proposals."""
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What a transform returns: the smaller architecture, and the state dict of its network with inherited weights."""
+
+    architecture: Architecture
+    weights: Mapping[str, Tensor]
+    report: Mapping[str, Any]
+    """Asked and achieved ratios and whatever else should stand in the result (JSON values)."""
+
+
+class Transform(Method):
+    """A method that makes a trained network smaller (fixed-ratio pruning, network adaptation)."""
+
+    @abstractmethod
+    def __init__(self, options: Any, context: SearchContext) -> None: ...
+
+    def training_penalty(self, network: nn.Module) -> Tensor | None:
+        """An extra loss while the dense network is trained (network slimming's L1 on BN scales), or None."""
+        return None
+
+    @abstractmethod
+    def apply(self, architecture: Architecture, network: nn.Module, match: Mapping[str, float] | None) -> Transformed:
+        """Prune `network`, the trained module built from `architecture`.
+
+        Args:
+            match: `{"on": count name, "value": number}` when the size of another run's result is asked for instead
+                of the ratio in the options.
+        """

@@ -1,0 +1,63 @@
+"""Find a method by its name: a decorator for ours, the entry-point group `dasbench.methods` for third parties."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import TypeVar
+
+from methods.base import Method, MethodError
+
+ENTRY_POINT_GROUP = "dasbench.methods"
+_OWN_MODULES = (
+    "methods.darts",
+    "methods.pc_darts",
+    "methods.random_sampling",
+    "methods.pruning",
+    "methods.mgas",
+)
+_methods: dict[str, type[Method]] = {}
+
+M = TypeVar("M", bound=type[Method])
+
+
+def register(name: str) -> Callable[[M], M]:
+    """Make a method class known under `name`.
+
+    Raises:
+        MethodError: another class has that name already.
+    """
+
+    def add(cls: M) -> M:
+        if _methods.get(name, cls).__qualname__ != cls.__qualname__:
+            raise MethodError(f"two methods are called '{name}': {_methods[name].__module__} and {cls.__module__}")
+        cls.name = name
+        _methods[name] = cls
+        return cls
+
+    return add
+
+
+def all_methods() -> dict[str, type[Method]]:
+    """Every known method by name, sorted; third-party packages are loaded through their entry points."""
+    for module in _OWN_MODULES:
+        importlib.import_module(module)
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        entry.load()
+    return dict(sorted(_methods.items()))
+
+
+def get_method(name: str) -> type[Method]:
+    """The class registered under `name`.
+
+    Raises:
+        MethodError: no such method; the message names the nearest one and lists all.
+    """
+    methods = all_methods()
+    if name in methods:
+        return methods[name]
+    near = difflib.get_close_matches(name, methods, n=1)
+    hint = f"; did you mean '{near[0]}'?" if near else ""
+    raise MethodError(f"unknown method '{name}'{hint} Known methods: {', '.join(methods)}")

@@ -1,0 +1,57 @@
+"""Search spaces by name: what can be built, sampled and validated."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell import CellSpace
+from methods.spaces.cell_network import NetworkSettings
+
+
+class Space(Protocol):
+    """What the harness needs of a search space."""
+
+    name: str
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raise ArchitectureError with the cause if the architecture is not of this space."""
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+        """The physically small network. `forward` gives logits, or (logits, auxiliary logits) in training."""
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """An architecture drawn uniformly from the space."""
+
+
+def _spaces() -> dict[str, Space]:
+    spaces: list[Space] = [CellSpace("darts_cell"), CellSpace("dense_cell", pool_norm=True, max_inputs=None)]
+    return {space.name: space for space in spaces}
+
+
+def get_space(name: str) -> Space:
+    """The space called `name`.
+
+    Raises:
+        ArchitectureError: unknown; the message names the nearest and lists all.
+    """
+    spaces = _spaces()
+    if name not in spaces:
+        near = difflib.get_close_matches(name, spaces, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ""
+        raise ArchitectureError(f"unknown search space '{name}'{hint} Known spaces: {', '.join(spaces)}")
+    return spaces[name]
+
+
+def build(architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+    """Validate an architecture and build its network; masks are not applied (the trainer keeps them exact)."""
+    space = get_space(architecture.space)
+    space.validate(architecture)
+    return space.build(architecture, num_classes, settings)
+
+
+__all__ = ["NetworkSettings", "Space", "build", "get_space"]

@@ -1,0 +1,1 @@
+"""Records to tables, statistics, plots and one page."""
