@@ -16,7 +16,9 @@ from methods.spaces.cell_network import NetworkSettings
 class Space(Protocol):
     """What the harness needs of a search space."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What `Architecture.space` says."""
 
     def validate(self, architecture: Architecture) -> None:
         """Raise ArchitectureError with the cause if the architecture is not of this space."""

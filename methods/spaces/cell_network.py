@@ -7,6 +7,7 @@ and 1 are the outputs of the two previous cells, states 2, 3, ... the nodes in o
 Widths are those of named channel groups, and a group that is not named has its default width:
 
     cells.{i}.s{j}        state j of cell i: j = 0, 1 the preprocessed inputs, j >= 2 the nodes
+    cells.{i}.s{j}.first  of these, the channels made by the first half of a factorised reduction (default: s{j} // 2)
     cells.{i}.op{n}.mid   inside of the n-th edge of cell i, where that is a separable convolution
     stem                  the stem's output (CIFAR stem)
 """
@@ -22,6 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell_channels import cell_channel_groups
+from methods.spaces.channels import ChannelGroup
 from methods.spaces.operations import OPERATIONS, POOLS, SEPARABLE, SKIP, FactorizedReduce, ReLUConvBN, make_operation
 
 INPUTS = 2
@@ -59,10 +62,14 @@ class Edge:
 
 @dataclass(frozen=True)
 class CellLayout:
-    """One cell with every width decided: `widths[j]` channels in state j."""
+    """One cell with every width decided: `widths[j]` channels in state j.
+
+    `firsts[j]` of them come from the first half of every factorised reduction that leads to state j.
+    """
 
     reduction: bool
     widths: tuple[int, ...]
+    firsts: tuple[int, ...]
     edges: tuple[Edge, ...]
     concat: tuple[int, ...]
 
@@ -96,11 +103,12 @@ def layout(architecture: Architecture, settings: NetworkSettings) -> list[CellLa
         cell = genotype["cells"][index] if "cells" in genotype else genotype["reduce" if reduction else "normal"]
         states = INPUTS + len({node for _, _, node in cell["edges"]} | set(cell["concat"]))
         widths = tuple(left.pop(f"cells.{index}.s{j}", width) for j in range(states))
+        firsts = tuple(left.pop(f"cells.{index}.s{j}.first", half // 2) for j, half in enumerate(widths))
         edges = tuple(
             Edge(op, source, node, left.pop(f"cells.{index}.op{n}.mid", widths[source]) if op in SEPARABLE else None)
             for n, (op, source, node) in enumerate(cell["edges"])
         )
-        result.append(CellLayout(reduction, widths, edges, tuple(cell["concat"])))
+        result.append(CellLayout(reduction, widths, firsts, edges, tuple(cell["concat"])))
         _check_widths(index, result[-1])
     if left:
         raise ArchitectureError(f"unknown channel groups {sorted(left)[:4]} in the architecture's widths")
@@ -119,6 +127,8 @@ def _check_widths(index: int, cell: CellLayout) -> None:
             )
     if min(cell.widths) < 1:
         raise ArchitectureError(f"cell {index}: a state has no channel left")
+    if any(not 0 <= first <= width for first, width in zip(cell.firsts, cell.widths, strict=True)):
+        raise ArchitectureError(f"cell {index}: first halves {cell.firsts} do not fit the widths {cell.widths}")
 
 
 def validate_cell(name: str, cell: Any) -> None:
@@ -161,8 +171,11 @@ class Cell(nn.Module):
         self, cell: CellLayout, c_before_last: int, c_last: int, after_reduction: bool, pool_norm: bool
     ) -> None:
         super().__init__()
-        first = FactorizedReduce if after_reduction else ReLUConvBN
-        self.preprocess0 = first(c_before_last, cell.widths[0])
+        self.preprocess0: nn.Module = (
+            FactorizedReduce(c_before_last, cell.widths[0], c_first=cell.firsts[0])
+            if after_reduction
+            else ReLUConvBN(c_before_last, cell.widths[0])
+        )
         self.preprocess1 = ReLUConvBN(c_last, cell.widths[1])
         self.layout = cell
         self.operations = nn.ModuleList(
@@ -173,21 +186,20 @@ class Cell(nn.Module):
                 stride=2 if cell.reduction and edge.source < INPUTS else 1,
                 pool_norm=pool_norm,
                 c_mid=edge.mid,
+                c_first=cell.firsts[edge.node],
             )
             for edge in cell.edges
         )
 
     def forward(self, before_last: Tensor, last: Tensor, drop_probability: Tensor | None) -> Tensor:
-        states: list[Tensor | None] = [None] * len(self.layout.widths)
-        states[0], states[1] = self.preprocess0(before_last), self.preprocess1(last)
+        states: dict[int, Tensor] = {0: self.preprocess0(before_last), 1: self.preprocess1(last)}
         order = sorted(range(len(self.operations)), key=lambda n: self.layout.edges[n].node)
         for n in order:
             edge, operation = self.layout.edges[n], self.operations[n]
             value = operation(states[edge.source])
             if drop_probability is not None and not isinstance(operation, nn.Identity):
                 value = drop_path(value, drop_probability)
-            present = states[edge.node]
-            states[edge.node] = value if present is None else present + value
+            states[edge.node] = states[edge.node] + value if edge.node in states else value
         return torch.cat([states[node] for node in self.layout.concat], dim=1)
 
 
@@ -235,12 +247,15 @@ class CellNetwork(nn.Module):
     (logits, auxiliary logits). Drop path is off until `set_drop_path` is called with a probability above zero.
     """
 
+    drop_path_probability: Tensor
+
     def __init__(
         self, architecture: Architecture, num_classes: int, settings: NetworkSettings, pool_norm: bool = False
     ) -> None:
         super().__init__()
         cells = layout(architecture, settings)
         channels = int(architecture.scale.get("channels", settings.channels))
+        self.scale = {"channels": channels, "cells": len(cells)}
         self.stem_kind = settings.stem
         if settings.stem == "cifar":
             width = int(architecture.widths.get("stem", 3 * channels))
@@ -267,6 +282,10 @@ class CellNetwork(nn.Module):
         """Probability with which an operation's output is dropped for a sample, in training mode."""
         self.drop_path_on = self.drop_path_on or probability > 0
         self.drop_path_probability.fill_(probability)
+
+    def channel_groups(self) -> tuple[ChannelGroup, ...]:
+        """Which channels can be removed, and what must go with them."""
+        return cell_channel_groups(self)
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         before_last = self.stem(images)

@@ -38,13 +38,14 @@ class ReLUConvBN(nn.Sequential):
 class FactorizedReduce(nn.Module):
     """Halve height and width with two 1x1 stride-2 convolutions, the second on the input shifted by one pixel.
 
-    The first convolution makes `c_out // 2` channels, the second the rest.
+    The first convolution makes `c_first` channels (by default `c_out // 2`), the second the rest.
     """
 
-    def __init__(self, c_in: int, c_out: int, affine: bool = True) -> None:
+    def __init__(self, c_in: int, c_out: int, affine: bool = True, c_first: int | None = None) -> None:
         super().__init__()
-        self.conv_1 = nn.Conv2d(c_in, c_out // 2, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(c_in, c_out - c_out // 2, 1, stride=2, bias=False)
+        c_first = c_out // 2 if c_first is None else c_first
+        self.conv_1 = nn.Conv2d(c_in, c_first, 1, stride=2, bias=False)
+        self.conv_2 = nn.Conv2d(c_in, c_out - c_first, 1, stride=2, bias=False)
         self.bn = nn.BatchNorm2d(c_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -114,6 +115,7 @@ def make_operation(
     affine: bool = True,
     pool_norm: bool = False,
     c_mid: int | None = None,
+    c_first: int | None = None,
 ) -> nn.Module:
     """One candidate as a module.
 
@@ -121,6 +123,7 @@ def make_operation(
         affine: whether batch normalisations have scale and shift (they have not during a DARTS search).
         pool_norm: batch normalisation after a pool: in the DARTS supernet and in retrained MGAS networks.
         c_mid: inner width of a separable convolution.
+        c_first: channels of the first half of a factorised reduction.
 
     Raises:
         ValueError: unknown operation, or a pool or identity between different widths.
@@ -130,7 +133,7 @@ def make_operation(
     if operation in DILATED:
         return DilConv(c_in, c_out, KERNEL[operation], stride, affine)
     if operation == SKIP and stride == 2:
-        return FactorizedReduce(c_in, c_out, affine)
+        return FactorizedReduce(c_in, c_out, affine, c_first)
     if c_in != c_out:
         raise ValueError(f"{operation} cannot change the width from {c_in} to {c_out} channels")
     if operation == NONE:

@@ -1,0 +1,88 @@
+"""Channel groups of networks of cells: what is coupled by identities, pools, sums and concatenations.
+
+All operations entering a node are summed, so their filters are one group; an identity or a pool carries the channels
+of its source into its node, so those two states are one group. Inside of a separable convolution is a group of its
+own. A cell's output concatenates its nodes, which the next two cells, the auxiliary head and the classifier consume.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from torch import nn
+
+from methods.spaces.channels import ChannelGroup, ChannelMap
+from methods.spaces.operations import DilConv, FactorizedReduce, ReLUConvBN, SepConv
+
+if TYPE_CHECKING:
+    from methods.spaces.cell_network import Cell, CellNetwork
+
+
+def cell_channel_groups(network: CellNetwork) -> tuple[ChannelGroup, ...]:
+    """Channel groups named by the widths of `methods.spaces.cell_network`; an ImageNet stem keeps its channels."""
+    channels = ChannelMap(network)
+    outputs: list[str] = []
+    if network.stem_kind == "cifar":
+        channels.add("stem", _filters(network.stem[0]))
+        channels.produce("stem.0", "stem")
+        channels.norm("stem.1", "stem")
+        outputs = ["stem"]
+    before_last, last = outputs, outputs
+    for index, module in enumerate(network.cells):
+        cell = cast("Cell", module)
+        path = f"cells.{index}"
+        states = [f"{path}.s{j}" for j in range(len(cell.layout.widths))]
+        for state, width in zip(states, cell.layout.widths, strict=True):
+            channels.add(state, width)
+        _project(channels, f"{path}.preprocess0", cell.preprocess0, before_last, states[0])
+        _project(channels, f"{path}.preprocess1", cell.preprocess1, last, states[1])
+        for n, (edge, operation) in enumerate(zip(cell.layout.edges, cell.operations, strict=True)):
+            source, node = states[edge.source], states[edge.node]
+            _operation(channels, f"{path}.operations.{n}", operation, source, node, mid=f"{path}.op{n}.mid")
+        before_last, last = last, [states[node] for node in cell.layout.concat]
+        if index == network.auxiliary_after and network.auxiliary_head is not None:
+            channels.consume("auxiliary_head.2", last)
+    channels.consume("classifier", last)
+    return channels.groups()
+
+
+def _project(channels: ChannelMap, path: str, module: nn.Module, inputs: list[str], output: str) -> None:
+    """A 1x1 convolution of a concatenation, plain or in the two halves of a factorised reduction."""
+    if isinstance(module, FactorizedReduce):
+        channels.consume(f"{path}.conv_1", inputs)
+        channels.consume(f"{path}.conv_2", inputs)
+        first = channels.produce(f"{path}.conv_1", output)
+        channels.produce(f"{path}.conv_2", output, first)
+        channels.norm(f"{path}.bn", output)
+        channels.split(f"{output}.first", output, first)
+    else:
+        assert isinstance(module, ReLUConvBN)
+        _pointwise(channels, path, 1, inputs, output)
+
+
+def _filters(convolution: nn.Module) -> int:
+    return convolution.get_parameter("weight").shape[0]
+
+
+def _pointwise(channels: ChannelMap, path: str, place: int, inputs: list[str], output: str) -> None:
+    channels.consume(f"{path}.{place}", inputs)
+    channels.produce(f"{path}.{place}", output)
+    channels.norm(f"{path}.{place + 1}", output)
+
+
+def _operation(channels: ChannelMap, path: str, module: nn.Module, source: str, node: str, mid: str) -> None:
+    if isinstance(module, FactorizedReduce):
+        _project(channels, path, module, [source], node)
+    elif isinstance(module, SepConv):
+        channels.add(mid, _filters(module[2]))
+        channels.depthwise(f"{path}.1", source)
+        _pointwise(channels, path, 2, [source], mid)
+        channels.depthwise(f"{path}.5", mid)
+        _pointwise(channels, path, 6, [mid], node)
+    elif isinstance(module, DilConv):
+        channels.depthwise(f"{path}.1", source)
+        _pointwise(channels, path, 2, [source], node)
+    else:
+        channels.couple(source, node)
+        if isinstance(module, nn.Sequential):
+            channels.norm(f"{path}.1", node)
