@@ -1,0 +1,201 @@
+"""DARTS: differentiable architecture search (Liu et al., ICLR 2019, arXiv 1806.09055).
+
+Softmax parameterisation, mixture executor, top-two-edges discretiser, bilevel update (first order or unrolled), cosine
+schedule by epoch. Edge normalisation and partial channels are options, each of which can be used alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.architecture import Architecture
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit
+from methods.parts.bilevel import FirstOrder, Unrolled, frozen_statistics, loss_and_sums, set_gradients
+from methods.parts.discretiser import top_two_edges
+from methods.parts.mixture import Mixture
+from methods.parts.monitor import entropy, genotype_values
+from methods.parts.parameterisation import KINDS, EdgeNormalisedSoftmax, Softmax
+from methods.parts.partial_channels import PartialChannels
+from methods.parts.schedule import cosine
+from methods.registry import register
+from methods.spaces.cell_supernet import CellSupernet, MakeExecutor, SupernetSettings
+
+
+@dataclass(frozen=True)
+class DARTSOptions:
+    """The released code's settings for CIFAR-10 are the defaults.
+
+    Attributes:
+        unrolled: second order: the architecture gradient through one virtual weight step.
+        partial_channels: 1/K of a state's channels enter the candidates; 1 for all of them.
+        edge_normalisation: softmax-weighted edges beside softmax-weighted operations.
+        arch_start_epoch: architecture parameters stay frozen before this epoch.
+        warmup_epochs: epochs in which the weights' learning rate rises linearly.
+        lr, lr_end: SGD's learning rate, by a cosine over the epochs.
+        clip: largest gradient norm of the weights.
+        arch_lr, arch_betas, arch_weight_decay: Adam's, for the architecture parameters.
+    """
+
+    epochs: int = 50
+    batch_size: int = 64
+    channels: int = 16
+    cells: int = 8
+    unrolled: bool = False
+    partial_channels: int = 1
+    edge_normalisation: bool = False
+    arch_start_epoch: int = 0
+    warmup_epochs: int = 0
+    lr: float = 0.025
+    lr_end: float = 0.001
+    momentum: float = 0.9
+    weight_decay: float = 3e-4
+    clip: float = 5.0
+    arch_lr: float = 3e-4
+    arch_betas: tuple[float, float] = (0.5, 0.999)
+    arch_weight_decay: float = 1e-3
+
+    def __post_init__(self) -> None:
+        at_least = {"epochs": 1, "batch_size": 2, "channels": 2, "cells": 3, "partial_channels": 1}
+        at_least |= {"arch_start_epoch": 0, "warmup_epochs": 0}
+        for name, low in at_least.items():
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < low:
+                raise MethodError(f"{name} is {value!r}; it must be a whole number, at least {low}")
+        for name in ("unrolled", "edge_normalisation"):
+            if not isinstance(getattr(self, name), bool):
+                raise MethodError(f"{name} is {getattr(self, name)!r}; it must be true or false")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+                raise MethodError(f"{field.name} is {value!r}; it must be a number, at least 0")
+        if self.channels % self.partial_channels:
+            raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
+        if self.arch_start_epoch >= self.epochs:
+            raise MethodError(
+                f"arch_start_epoch={self.arch_start_epoch} leaves none of the {self.epochs} epochs to search in; "
+                "lower it or raise epochs"
+            )
+        betas = self.arch_betas
+        if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
+            raise MethodError(f"arch_betas is {betas!r}; it must be two numbers in [0, 1)")
+
+
+@register("darts")
+class DARTS(GradientSearch):
+    """Searches a normal and a reduction cell; see `DARTSOptions`."""
+
+    Options = DARTSOptions
+    split = SearchSplit(train=0.5, valid=0.5, paired=True)
+    augmentation = "crop-flip"
+
+    def __init__(self, options: DARTSOptions, context: SearchContext) -> None:
+        self.options, self.context = options, context
+        self.epochs, self.batch_size = options.epochs, options.batch_size
+        executor: MakeExecutor = Mixture
+        if options.partial_channels > 1:
+            executor = partial(PartialChannels, share=options.partial_channels)
+        self.parameterisation = EdgeNormalisedSoftmax() if options.edge_normalisation else Softmax()
+        settings = SupernetSettings(options.channels, options.cells, context.stem, context.in_channels)
+        supernet = CellSupernet(context.num_classes, settings, self.parameterisation, executor)
+        self.supernet = supernet
+        self.weights, self.alphas = supernet.weights(), supernet.architecture_parameters()
+        self.weight_optimiser = torch.optim.SGD(
+            self.weights,
+            torch.tensor(options.lr),  # a tensor, so that a captured step sees the schedule
+            momentum=options.momentum,
+            weight_decay=options.weight_decay,
+            fused=True,
+        )
+        self.architecture_optimiser = torch.optim.Adam(
+            self.alphas,
+            options.arch_lr,
+            betas=(options.arch_betas[0], options.arch_betas[1]),
+            weight_decay=options.arch_weight_decay,
+            fused=True,
+        )
+        self.architecture_gradient: FirstOrder | Unrolled = (
+            Unrolled(self.supernet, self.weights, self.alphas, self.weight_optimiser)
+            if options.unrolled
+            else FirstOrder(self.supernet, self.weights, self.alphas)
+        )
+        self.epoch = 0
+
+    def to(self, device: torch.device) -> None:
+        super().to(device)
+        group = self.weight_optimiser.param_groups[0]
+        group["lr"] = group["lr"].to(device)
+
+    def on_epoch_start(self, epoch: int) -> bool:
+        """Sets the learning rate; True in the epoch in which architecture steps begin."""
+        o = self.options
+        self.epoch = epoch
+        self.weight_optimiser.param_groups[0]["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
+        return epoch == o.arch_start_epoch > 0
+
+    def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
+        """An architecture step on the validation batch, then a weight step on the training batch.
+
+        While the architecture is frozen there are no `valid_` values.
+        """
+        if valid_batch is None:
+            raise MethodError(f"{self.name} needs a validation batch in every step (a paired split)")
+        sums: dict[str, Tensor] = {}
+        if self.epoch >= self.options.arch_start_epoch:
+            sums |= self._architecture_step(train_batch, valid_batch)
+        return sums | self._weight_step(train_batch)
+
+    def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> dict[str, Tensor]:
+        with frozen_statistics(self.supernet):
+            gradients, sums = self.architecture_gradient(train_batch, valid_batch)
+        set_gradients(self.alphas, gradients)
+        if self.reduce_gradients is not None:
+            self.reduce_gradients(self.alphas)
+        self.architecture_optimiser.step()
+        return sums
+
+    def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:
+        loss, sums = loss_and_sums(self.supernet, train_batch)
+        set_gradients(self.weights, torch.autograd.grad(loss, self.weights))
+        if self.reduce_gradients is not None:
+            self.reduce_gradients(self.weights)
+        torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
+        self.weight_optimiser.step()
+        return sums
+
+    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
+        """Skips, operations and entropy of what would be derived now; see `methods.parts.monitor`."""
+        gates = self.parameterisation.gates
+        values: dict[str, Any] = genotype_values(self.architecture().genotype)
+        return values | {f"arch/entropy_{kind}": entropy(gates(kind)) for kind in KINDS}
+
+    def architecture(self) -> Architecture:
+        gates = self.parameterisation.gates
+        genotype = {kind: top_two_edges(gates(kind)) for kind in KINDS}
+        return Architecture("darts_cell", genotype, provenance=self.provenance())
+
+    def provenance(self) -> dict[str, Any]:
+        return {"method": self.name, "options": asdict(self.options), "seed": self.context.seed, "epoch": self.epoch}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "supernet": self.supernet.state_dict(),
+            "weight_optimiser": self.weight_optimiser.state_dict(),
+            "architecture_optimiser": self.architecture_optimiser.state_dict(),
+            "epoch": self.epoch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Raises MethodError when the state is of another supernet."""
+        try:
+            self.supernet.load_state_dict(state["supernet"])
+            self.weight_optimiser.load_state_dict(state["weight_optimiser"])
+            self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
+            self.epoch = state["epoch"]
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

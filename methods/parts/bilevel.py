@@ -1,0 +1,124 @@
+"""Bilevel updates: weights on the training batch, architecture parameters on the validation batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from methods.base import Batch
+
+ReduceGradients = Callable[[Sequence[nn.Parameter]], None]
+
+
+def loss_and_sums(network: nn.Module, batch: Batch, prefix: str = "") -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean cross entropy of a batch, and `{prefix}loss_sum`, `{prefix}correct`, `{prefix}count` as 0-d tensors."""
+    images, labels = batch
+    logits = network(images)
+    loss = F.cross_entropy(logits, labels)
+    count = torch.full_like(loss.detach(), len(labels))
+    correct = (logits.detach().argmax(dim=1) == labels).sum()
+    return loss, {f"{prefix}loss_sum": loss.detach() * count, f"{prefix}correct": correct, f"{prefix}count": count}
+
+
+@contextmanager
+def frozen_statistics(network: nn.Module) -> Iterator[None]:
+    """Batch normalisation uses batch statistics but leaves its running statistics alone.
+
+    The architecture step runs under this, so that it changes nothing but architecture parameters.
+    """
+    norms = [module for module in network.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    for norm in norms:
+        norm.track_running_stats = False
+    try:
+        yield
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+
+
+def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
+    """Make `gradients` the parameters' `.grad`."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient.to(parameter.dtype)
+
+
+@dataclass
+class FirstOrder:
+    """Architecture gradient at the present weights (Liu et al., ICLR 2019, equation 7 with xi = 0)."""
+
+    supernet: nn.Module
+    weights: Sequence[nn.Parameter]
+    architecture: Sequence[nn.Parameter]
+
+    def __call__(self, train_batch: Batch, valid_batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Gradients of the validation loss, one for each architecture parameter, and the batch's sums."""
+        loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
+        return list(torch.autograd.grad(loss, self.architecture)), sums
+
+
+@dataclass
+class Unrolled:
+    """Architecture gradient through one virtual weight step (Liu et al., ICLR 2019, equations 7 and 8).
+
+    The virtual step is the weight optimiser's: `w' = w - lr * (momentum * buffer + gradient + decay * w)`. The product
+    of the mixed second derivative with `v`, the validation gradient at w', is a central difference of architecture
+    gradients at `w +- v * epsilon / |v|`.
+
+    Attributes:
+        optimiser: torch's SGD over `weights`, one parameter group.
+        epsilon: .01 in the paper.
+    """
+
+    supernet: nn.Module
+    weights: Sequence[nn.Parameter]
+    architecture: Sequence[nn.Parameter]
+    optimiser: torch.optim.SGD
+    epsilon: float = 0.01
+
+    def __call__(self, train_batch: Batch, valid_batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """As `FirstOrder.__call__`; the weights are the same bits afterwards."""
+        saved = [weight.detach().clone() for weight in self.weights]
+        lr = self.optimiser.param_groups[0]["lr"]
+        try:
+            self._virtual_step(train_batch, lr)
+            loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
+            gradients = torch.autograd.grad(loss, [*self.architecture, *self.weights])
+            direct, vector = gradients[: len(self.architecture)], gradients[len(self.architecture) :]
+            implicit = self._mixed_product(saved, vector, train_batch)
+        finally:
+            self._set_weights(saved)
+        return [d - lr * i for d, i in zip(direct, implicit, strict=True)], sums
+
+    @torch.no_grad()
+    def _virtual_step(self, train_batch: Batch, lr: Tensor | float) -> None:
+        group = self.optimiser.param_groups[0]
+        with torch.enable_grad():
+            loss, _ = loss_and_sums(self.supernet, train_batch)
+            gradients = torch.autograd.grad(loss, list(self.weights))
+        for weight, gradient in zip(self.weights, gradients, strict=True):
+            update = gradient + group["weight_decay"] * weight
+            buffer = self.optimiser.state[weight].get("momentum_buffer") if weight in self.optimiser.state else None
+            if buffer is not None:
+                update = update + group["momentum"] * buffer
+            weight.sub_(lr * update)
+
+    def _mixed_product(self, at: list[Tensor], vector: Sequence[Tensor], train_batch: Batch) -> list[Tensor]:
+        """The product of d2 L_train / d alpha d w at the weights `at` with `vector`."""
+        step = self.epsilon / torch.stack(torch._foreach_norm(list(vector))).norm()
+        sides = []
+        for sign in (1, -1):
+            self._set_weights([w + sign * step * v for w, v in zip(at, vector, strict=True)])
+            loss, _ = loss_and_sums(self.supernet, train_batch)
+            sides.append(torch.autograd.grad(loss, list(self.architecture)))
+        return [(plus - minus) / (2 * step) for plus, minus in zip(*sides, strict=True)]
+
+    @torch.no_grad()
+    def _set_weights(self, values: Sequence[Tensor]) -> None:
+        for weight, value in zip(self.weights, values, strict=True):
+            weight.copy_(value)

@@ -1,0 +1,56 @@
+"""The partial-channel executor: a share of the channels through another executor, the rest around it.
+
+Xu et al., ICLR 2020, sections 3.3 and 3.4: 1/K of a state's channels enters the mixture; the rest bypasses it
+(max-pooled where the edge has stride 2), is weighted by the edge's gate alone, and the channels are shuffled so that
+the next edge sees others.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.parts.mixture import Mixture
+from methods.parts.parameterisation import Gates
+from methods.spaces.cell_supernet import StateExecutor
+
+Arrived = tuple[Tensor, Tensor]
+"""What arrived at the later nodes: through the mixture and around it, each (batch, edges, its channels, h, w)."""
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """(batch, channels, h, w): channel `g * (channels / groups) + i` moves to `i * groups + g` (ShuffleNet)."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+class PartialChannels(StateExecutor):
+    """All edges leaving one state of a cell, with `channels / share` of its channels through a `Mixture`.
+
+    Raises:
+        ValueError: `share` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, edges: int, stride: int, share: int) -> None:
+        super().__init__()
+        if channels % share:
+            raise ValueError(f"{channels} channels cannot be divided by partial_channels={share}")
+        self.through, self.share, self.stride = channels // share, share, stride
+        self.mixture = Mixture(self.through, edges, stride)
+
+    def forward(self, state: Tensor, gates: Gates, arrived: Arrived | None = None) -> Arrived:
+        """As `Mixture.forward`, with a pair for what arrived."""
+        around = state[:, self.through :]
+        if self.stride == 2:
+            around = F.max_pool2d(around, 2, 2)
+        edges = gates.edges.to(state.dtype).view(-1, 1, 1, 1)
+        mixed, bypassed = (None, None) if arrived is None else arrived
+        mixed = self.mixture(state[:, : self.through], gates, mixed)
+        around = around.unsqueeze(1)
+        return mixed, around * edges if bypassed is None else torch.addcmul(bypassed, around, edges)
+
+    def next_node(self, arrived: Arrived) -> tuple[Tensor, Arrived]:
+        """As `Mixture.next_node`; the node's channels are shuffled."""
+        mixed, around = arrived
+        node = channel_shuffle(torch.cat([mixed[:, 0], around[:, 0]], dim=1), self.share)
+        return node, (mixed[:, 1:], around[:, 1:])

@@ -1,0 +1,15 @@
+"""Schedules: values as functions of the epoch."""
+
+from __future__ import annotations
+
+import math
+
+
+def cosine(epoch: int, epochs: int, start: float, end: float, warmup: int = 0) -> float:
+    """Cosine from `start` at epoch 0 to `end` at epoch `epochs`, constant within an epoch.
+
+    During the first `warmup` epochs the value rises linearly instead: (epoch + 1) / warmup of `start`.
+    """
+    if epoch < warmup:
+        return start * (epoch + 1) / warmup
+    return end + (start - end) * (1 + math.cos(math.pi * epoch / epochs)) / 2
