@@ -1,1 +1,5 @@
-"""Records to tables, statistics, plots and one page."""
+"""Reports: records to tables, statistics, plots and one HTML page."""
+
+from reports.build import FORMATS, ReportError, ReportResult, build
+
+__all__ = ["FORMATS", "ReportError", "ReportResult", "build"]

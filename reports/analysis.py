@@ -1,0 +1,164 @@
+"""Rows put together to tables with their statistics: what every output (text, page, plots) reads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bench.records import Record
+from reports.references import PAPER, Reference, Verdict, find, judge
+from reports.rows import Row, Setting, Summary, collect, is_random, summarise
+from reports.statistics import (
+    Comparison,
+    Improvement,
+    Interval,
+    all_pairs,
+    interval,
+    letters,
+    relative_improvement,
+    seeds_needed,
+)
+
+DIFFERENCES = (0.2, 0.3)
+"""Percentage points for which a table says how many seeds would be needed."""
+
+LEVEL = 0.05
+
+
+@dataclass
+class Entry:
+    """A row with everything computed about it.
+
+    Attributes:
+        rank: 1 for the lowest mean test error of the table.
+        letters: rows of a table that share a letter cannot be separated.
+        improvement: over random sampling; None without a random row (and for that row itself).
+        reference, verdict: only where the profile is `paper` and a source is known; other_references come after it.
+    """
+
+    row: Row
+    summary: Summary
+    interval: Interval | None
+    rank: int | None = None
+    letters: str = ""
+    improvement: Improvement | None = None
+    seeds_wanted: dict[float, int] | None = None
+    reference: Reference | None = None
+    verdict: Verdict | None = None
+    other_references: list[tuple[Reference, Verdict | None]] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    """The rows of one setting, best first."""
+
+    setting: Setting
+    entries: list[Entry]
+    comparisons: dict[frozenset[str], Comparison]
+    adjusted: dict[frozenset[str], float]
+    notes: list[str]
+
+    @property
+    def paper(self) -> bool:
+        return self.setting.profile == PAPER
+
+    @property
+    def random(self) -> Entry | None:
+        """The row of random sampling with most searches."""
+        found = [entry for entry in self.entries if is_random(entry.row) and entry.summary.error is not None]
+        return max(found, key=lambda entry: entry.summary.searches, default=None)
+
+
+def analyse(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
+    """All tables of the records, and what was wrong with the records."""
+    rows, problems = collect(records)
+    by_setting: dict[Setting, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_setting[row.setting].append(row)
+    return [_table(setting, group) for setting, group in sorted(by_setting.items())], problems
+
+
+def _table(setting: Setting, rows: list[Row]) -> Table:
+    entries = [Entry(row, summarise(row), _possible(interval(row.samples))) for row in rows]
+    finished = {entry.row.name: entry for entry in entries if entry.summary.error is not None}
+    comparisons, adjusted = all_pairs(
+        {name: entry.row.units for name, entry in finished.items()},
+        {name: entry.row.searched for name, entry in finished.items()},
+    )
+    marks = letters(list(finished), {pair for pair, p in adjusted.items() if p < LEVEL})
+    for rank, (name, entry) in enumerate(finished.items(), start=1):
+        entry.rank, entry.letters = rank, marks[name] if len(finished) > 1 else ""
+        if entry.summary.std_searches is not None:
+            entry.seeds_wanted = {d: seeds_needed(entry.summary.std_searches, d) for d in DIFFERENCES}
+        _set_beside_published(entry)
+    table = Table(setting, entries, comparisons, adjusted, [])
+    baseline = table.random
+    for entry in finished.values():
+        if baseline is not None and entry is not baseline:
+            entry.improvement = relative_improvement(entry.row.samples, baseline.row.samples)
+    table.notes = _notes(table)
+    return table
+
+
+def _possible(bounds: Interval | None) -> Interval | None:
+    """An interval of an error in percent, cut to what an error can be."""
+    return bounds and Interval(max(bounds.low, 0.0), min(bounds.high, 100.0), bounds.units)
+
+
+def _set_beside_published(entry: Entry) -> None:
+    """The published value, where the schedule is the published one."""
+    row = entry.row
+    if row.setting.profile != PAPER:
+        return
+    judged = [
+        (reference, judge(row, reference, entry.summary.error, entry.interval))
+        for reference in find(row.setting.dataset, row.genotype or row.label)
+    ]
+    if judged:
+        entry.reference, entry.verdict = judged[0]
+        entry.other_references = judged[1:]
+
+
+def _notes(table: Table) -> list[str]:
+    finished = [entry for entry in table.entries if entry.summary.error is not None]
+    notes = []
+    if not table.paper:
+        notes.append(f"profile {table.setting.profile}: not comparable with published values (reduced schedule)")
+    if not finished:
+        return [*notes, "no retraining has finished"]
+    if table.random is None:
+        notes.append("no random sampling in this table: relative improvement cannot be stated")
+    notes += _seed_notes(finished)
+    if len(finished) > 1:
+        tested = len(table.adjusted)
+        separated = sum(p < LEVEL for p in table.adjusted.values())
+        notes.append(
+            f"letters: rows that share one cannot be separated ({separated} of {len(table.comparisons)} pairs are, "
+            f"{tested} could be tested; Holm, 5 %)"
+        )
+    return notes
+
+
+def _seed_notes(finished: list[Entry]) -> list[str]:
+    """Whether the seeds suffice, judged by the pooled standard deviation between searches."""
+    spreads = [e.summary.std_searches for e in finished if e.summary.std_searches is not None]
+    searched = [e for e in finished if e.row.searched]
+    notes = []
+    alone = [e.row.name for e in searched if e.summary.searches < 2]
+    if alone:
+        notes.append(f"one search only, so no interval and no test: {', '.join(alone)}")
+    if spreads and searched:
+        sigma = float(np.sqrt(np.mean(np.square(spreads))))
+        wanted = {d: seeds_needed(sigma, d) for d in DIFFERENCES}
+        fewest = min(e.summary.searches for e in searched)
+        if fewest < wanted[DIFFERENCES[0]]:
+            verdict = "too few seeds" if fewest < wanted[DIFFERENCES[1]] else "few seeds"
+            sizes = " and ".join(f"{n} for a difference of {d} points" for d, n in wanted.items())
+            notes.append(
+                f"{verdict}: the smallest row has {fewest} searches; at a standard deviation of {sigma:.2f} between "
+                f"searches it takes {sizes} (80 % power)"
+            )
+    return notes

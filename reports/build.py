@@ -1,0 +1,124 @@
+"""From run folders to a report on disk: tables, raw rows, plots and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.records import Record, RecordError, read_records, write_atomically
+from reports.analysis import Table, analyse
+from reports.raw import runs_csv
+from reports.table import to_csv, to_latex, to_markdown, to_text
+
+FORMATS = ("csv", "md", "tex", "png", "svg", "pdf", "html")
+_TABLES: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+
+
+class ReportError(ValueError):
+    """Nothing to report on, or a request that cannot be met; the message names the next step."""
+
+
+@dataclass
+class ReportResult:
+    """What was made.
+
+    Attributes:
+        table: the tables as text, for the terminal.
+        files: everything written.
+        problems: records that could not be read or used, one line each.
+    """
+
+    table: str
+    files: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) -> ReportResult:
+    """Report on all runs below one or several experiment folders (`RUNS_DIR/<experiment>-<profile>`).
+
+    Several folders are merged: a run that lies in two of them is counted once.
+
+    Raises:
+        ReportError: a folder that does not exist, no finished retraining, or an unknown format.
+    """
+    wanted = list(dict.fromkeys(formats))
+    unknown = sorted(set(wanted) - set(FORMATS))
+    if unknown:
+        raise ReportError(f"unknown format '{unknown[0]}'; known: {', '.join(FORMATS)}")
+    records, problems = gather(folders)
+    tables, more = analyse(records)
+    problems += more
+    if not any(entry.summary.runs for table in tables for entry in table.entries):
+        raise ReportError(nothing_finished(folders, records, problems))
+    result = ReportResult("\n".join(map(to_text, tables)), problems=problems)
+    try:
+        _write(tables, problems, records, out, wanted, result.files)
+    except OSError as error:
+        raise RecordError(
+            f"cannot write the report to {out}: {error.strerror or error}; choose another --out"
+        ) from None
+    if problems:
+        lines = "\n".join(f"  {problem}" for problem in problems)
+        result.table += f"\n{len(problems)} records or groups with problems:\n{lines}\n"
+    return result
+
+
+def gather(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
+    """Records of all folders. A folder that holds experiments (a RUNS_DIR) stands for all of them.
+
+    Raises:
+        ReportError: a folder is missing.
+    """
+    records: list[Record] = []
+    problems: list[str] = []
+    for folder in folders:
+        if not folder.is_dir():
+            raise ReportError(
+                f"no such folder: {folder}; run the experiment first, or give its RUNS_DIR with --runs-dir"
+            )
+        parts = (
+            [folder] if any(folder.glob("*/run.json")) else sorted(path for path in folder.iterdir() if path.is_dir())
+        )
+        for part in parts:
+            found, wrong = read_records(part)
+            records += found
+            problems += wrong
+    return records, problems
+
+
+def nothing_finished(folders: Sequence[Path], records: Sequence[Record], problems: Sequence[str]) -> str:
+    """Why there is no table, and what to do."""
+    where = ", ".join(map(str, folders))
+    if not records:
+        bad = f"; {len(problems)} records could not be read, the first: {problems[0]}" if problems else ""
+        return f"no runs in {where}{bad}; start some with `dasbench run`"
+    counts: dict[str, int] = {}
+    for record in records:
+        counts[record.info.status] = counts.get(record.info.status, 0) + 1
+    states = ", ".join(f"{n} {status}" for status, n in sorted(counts.items()))
+    return f"no finished retraining in {where} ({len(records)} runs: {states}); finish them with `dasbench run`"
+
+
+def _write(
+    tables: Sequence[Table],
+    problems: Sequence[str],
+    records: Sequence[Record],
+    out: Path,
+    formats: Sequence[str],
+    files: list[Path],
+) -> None:
+    out.mkdir(parents=True, exist_ok=True)
+
+    def write(name: str, text: str) -> None:
+        path = out / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+        files.append(path)
+
+    for table in tables:
+        for suffix, render in _TABLES.items():
+            if suffix in formats:
+                write(f"tables/{table.setting.slug}.{suffix}", render(table))
+    if "csv" in formats:
+        write("runs.csv", runs_csv(tables))

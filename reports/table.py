@@ -1,0 +1,134 @@
+"""Tables: one for each setting (data set, profile, recipe), as plain text, CSV, Markdown and LaTeX (booktabs).
+
+A cell without a measurement is empty. Numbers of different settings never meet in one table.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+
+from reports.analysis import Entry, Table
+from reports.columns import COLUMNS, Column, columns
+
+CSV_EXTRA: tuple[tuple[str, Callable[[Entry], object]], ...] = (
+    ("registered_method", lambda e: e.row.method),
+    ("inheritance", lambda e: e.row.inheritance),
+    ("runs", lambda e: e.summary.runs),
+    ("test_error_best_epoch", lambda e: e.summary.error_best),
+    ("ri_low", lambda e: e.improvement.low if e.improvement else None),
+    ("ri_high", lambda e: e.improvement.high if e.improvement else None),
+    ("params_training", lambda e: e.summary.params_training),
+    ("resolution", lambda e: e.summary.resolution),
+    ("train_device_hours", lambda e: e.summary.train_hours),
+    ("latency_batch", lambda e: e.summary.latency_batch),
+    ("published_std", lambda e: e.reference.std if e.reference else None),
+    ("published_source", lambda e: e.reference.citation if e.reference else None),
+    ("published_measured_as", lambda e: e.reference.measured if e.reference else None),
+    ("notes", lambda e: "; ".join(e.row.notes)),
+)
+
+
+def cells(table: Table, chosen: Sequence[Column]) -> list[list[str]]:
+    return [[column.show(entry) for column in chosen] for entry in table.entries]
+
+
+def to_text(table: Table) -> str:
+    """For a terminal: heading, aligned columns, notes."""
+    chosen = columns(table, wide=False)
+    body = cells(table, chosen)
+    widths = [
+        max([len(part) for part in column.heading] + [len(line[i]) for line in body]) for i, column in enumerate(chosen)
+    ]
+
+    def line(parts: Sequence[str]) -> str:
+        aligned = (
+            part.ljust(width) if column.left else part.rjust(width)
+            for part, width, column in zip(parts, widths, chosen, strict=True)
+        )
+        return "  ".join(aligned).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    heading = [line([column.heading[k] for column in chosen]) for k in (0, 1)]
+    return "\n".join([table.setting.title, rule, *heading, rule, *map(line, body), rule, *_footnotes(table), ""])
+
+
+def to_csv(table: Table) -> str:
+    """Full precision, one line of headings; the setting stands in the first columns of every line."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    setting = table.setting
+    chosen = [column for column in COLUMNS if table.paper or not column.paper]
+    writer.writerow(
+        ["dataset", "profile", "recipe", "recipe_hash"] + [c.key for c in chosen] + [key for key, _ in CSV_EXTRA]
+    )
+    for entry in table.entries:
+        values = [column.raw(entry) for column in chosen] + [get(entry) for _, get in CSV_EXTRA]
+        writer.writerow(
+            [setting.dataset, setting.profile, setting.recipe, setting.recipe_hash]
+            + ["" if value is None else value for value in values]
+        )
+    return out.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    chosen = columns(table, wide=True)
+
+    def line(parts: Sequence[str]) -> str:
+        return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
+
+    marks = [":--" if column.left else "--:" for column in chosen]
+    heading = [" ".join(part for part in column.heading if part) for column in chosen]
+    body = [line(parts) for parts in cells(table, chosen)]
+    notes = [f"- {note}" for note in _footnotes(table)]
+    return "\n".join([f"### {table.setting.title}", "", line(heading), line(marks), *body, "", *notes, ""])
+
+
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    """Escaped for LaTeX."""
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
+
+
+def to_latex(table: Table) -> str:
+    r"""A `table` float with booktabs rules; needs `\usepackage{booktabs}`."""
+    chosen = columns(table, wide=False)
+    heading = [" & ".join(latex(column.heading[k]) for column in chosen) + r" \\" for k in (0, 1)]
+    body = [" & ".join(latex(part) for part in parts) + r" \\" for parts in cells(table, chosen)]
+    notes = latex(" ".join(f"{note}." for note in _footnotes(table)))
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
+            rf"\caption{{{latex(table.setting.title)}. {notes}}}",
+            r"\begin{tabular}{" + "".join("l" if column.left else "r" for column in chosen) + "}",
+            r"\toprule",
+            *heading,
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _footnotes(table: Table) -> list[str]:
+    notes = list(table.notes)
+    notes += [f"{entry.row.name}: {note}" for entry in table.entries for note in entry.row.notes]
+    if table.paper:
+        sources: dict[str, None] = {}
+        for entry in table.entries:
+            if entry.reference is not None and entry.reference.value is not None:
+                reference, verdict = entry.reference, entry.verdict
+                said = f": {verdict.text} ({verdict.reason})" if verdict and verdict.reason else ""
+                sources[f"{entry.row.name}{said}; published: {reference.citation}; {reference.measured}"] = None
+        notes += list(sources)
+    return notes

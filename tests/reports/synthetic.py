@@ -1,0 +1,193 @@
+"""Run directories of plausible experiments, written through the product's own records."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bench.records import RunDirectory, RunInfo
+from methods.architecture import Architecture
+from methods.spaces import get_space
+
+RECIPE = {"name": "darts-cifar", "hash": "0123abcd"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row to be invented: mean test error, spread between searches and between retrainings, size, cost."""
+
+    label: str
+    method: str
+    error: float
+    between: float = 0.15
+    within: float = 0.10
+    params: float = 3.3e6
+    macs: float = 5.3e8
+    hours: float = 10.0
+    memory: float = 9e9
+    sparsity: float = 0.0
+    inheritance: str = "scratch"
+    searched: bool = True
+    collapse: bool = False
+    recipe: dict[str, str] = field(default_factory=lambda: dict(RECIPE))
+
+
+KINDS = (
+    Kind("darts", "darts", 3.00, params=3.2e6, hours=9.6),
+    Kind("darts-2nd", "darts", 2.80, hours=24.0, memory=11e9),
+    Kind("random", "random", 3.10, between=0.19, params=3.1e6, hours=0.0),
+    Kind("DARTS_V2", "published", 2.76, params=3349342, macs=528.4e6, hours=0.0, searched=False),
+    Kind("pc-darts", "pc-darts", 2.70, params=3.6e6, macs=5.6e8, hours=2.4, memory=4e9),
+    Kind("mgas-small", "mgas", 3.40, params=0.70e6, macs=1.37e8, hours=14.0, memory=6e9, sparsity=0.01),
+    Kind("l1-filters", "l1-filters", 3.60, params=1.6e6, macs=2.6e8, hours=5.0),
+    Kind("l1-filters", "l1-filters", 3.30, params=1.6e6, macs=2.6e8, hours=5.0, inheritance="finetune",
+         recipe={"name": "finetune-cifar", "hash": "99990000"}),
+)  # fmt: skip
+
+ENVIRONMENT = {
+    "commit": "a" * 40, "dirty": False, "python": "3.11.9", "torch": "2.11.0", "torchvision": "0.26.0",
+    "cuda": "12.8", "cudnn": "9.7", "device": "NVIDIA A100", "host": "node1", "threads": 8,
+    "command": "dasbench run synthetic --profile paper",
+}  # fmt: skip
+
+
+def experiment(
+    root: Path,
+    kinds: tuple[Kind, ...] = KINDS,
+    searches: int = 4,
+    retrains: int = 2,
+    profile: str = "paper",
+    dataset: str = "cifar10",
+    name: str = "synthetic",
+    seed: int = 0,
+    epochs: int = 10,
+    architectures: bool = True,
+    environment: dict[str, Any] | None = None,
+) -> Path:
+    """Write an experiment and return its folder, `root/<name>-<profile>`."""
+    folder = root / f"{name}-{profile}"
+    generator = np.random.default_rng(seed)
+    common = {"experiment": name, "profile": profile, "dataset": dataset, "status": "done"}
+    common["environment"] = {**ENVIRONMENT, **(environment or {})}
+    for kind in kinds:
+        for s in range(searches) if kind.searched else (None,):
+            centre = kind.error + (generator.normal(0, kind.between) if kind.searched else 0.0)
+            architecture = _architecture(kind, s)
+            needs = []
+            if kind.searched:
+                needs = [_search(folder, kind, s, common, architecture if architectures else None, generator, epochs)]
+            for r in range(retrains):
+                error = centre + generator.normal(0, kind.within)
+                _train(folder, kind, s, r, common, architecture, needs, error)
+    return folder
+
+
+def one_train(folder: Path, label: str, error: float, s: int | None = 0, r: int = 0, **changes: Any) -> RunDirectory:
+    """One finished retraining, its RunInfo changed as asked."""
+    kind = Kind(label, changes.pop("method", label), error)
+    common = {"experiment": "synthetic", "profile": "paper", "dataset": "cifar10", "status": "done"}
+    common |= {"environment": dict(ENVIRONMENT)} | changes
+    return _train(folder, kind, s, r, common, _architecture(kind, s), [], error)
+
+
+def _architecture(kind: Kind, s: int | None) -> Architecture:
+    generator = torch.Generator().manual_seed(_number(kind.label) % 10_000 + (s or 0))
+    sampled = get_space("darts_cell").sample(generator)
+    if kind.method != "mgas":
+        return sampled
+    cells = [get_space("darts_cell").sample(generator).genotype["normal"] for _ in range(4)]
+    return Architecture("dense_cell", {"cells": cells}, {"channels": 16, "cells": 4})
+
+
+def _search(
+    folder: Path, kind: Kind, s: int, common: dict[str, Any], found: Architecture | None, generator: Any, epochs: int
+) -> str:
+    transform = kind.method.startswith("l1")
+    signature = _signature(folder.name, kind, "search", s)
+    info = RunInfo(
+        label=kind.label, method=kind.method, phase="transform" if transform else "search", search_seed=s,
+        retrain_seed=None, signature=signature,
+        config={"method": kind.method, "search_seed": s, "options": {"epochs": 50}},
+        **common,
+    )  # fmt: skip
+    run = RunDirectory(folder / info.name)
+    run.create(info)
+    for epoch in range(0 if transform else epochs):
+        run.append_metrics(epoch, epoch * 10, _search_values(kind, epoch, epochs, generator), epoch * 60, epoch * 60)
+    if found is not None:
+        found.save(run.path)
+    run.write_result({
+        "phase": info.phase, "metrics": {"valid_accuracy": 88.0 + s}, "epochs": epochs, "report": {},
+        "costs": {"params": 1930618, "peak_memory": kind.memory, "wall_s": kind.hours * 3600,
+                  "device_s": kind.hours * 3600, "images": 1000},
+        "architecture": found.digest if found else "none",
+    })  # fmt: skip
+    return signature
+
+
+def _search_values(kind: Kind, epoch: int, epochs: int, generator: Any) -> dict[str, Any]:
+    part = (epoch + 1) / epochs
+    skips = min(8, round((8 if kind.collapse else 2) * part))
+    values: dict[str, Any] = {
+        "train/loss": 2.3 - 1.8 * part, "train/accuracy": 10 + 80 * part + generator.normal(),
+        "valid/loss": 2.3 - 1.6 * part, "valid/accuracy": 10 + 75 * part + generator.normal(),
+        "arch/skips_normal": skips, "arch/skips_reduce": 1, "arch/entropy_normal": 2.0 - part,
+        "arch/operations/skip_connect": skips + 1, "arch/operations/sep_conv_3x3": 10 - skips,
+        "arch/operations/max_pool_3x3": 3, "arch/operations/dil_conv_5x5": 2, "images_per_second": 900.0,
+    }  # fmt: skip
+    if kind.method == "mgas":
+        values |= {
+            "mgas/ratio_operation": [1 - 0.5 * part - 0.05 * i for i in range(4)],
+            "mgas/ratio_filter": [1 - 0.3 * part - 0.04 * i for i in range(4)],
+            "mgas/ratio_weight": [1 - 0.1 * part - 0.02 * i for i in range(4)],
+            "mgas/lambda": 0.01 * part, "mgas/size": 1.9e6 * (1 - 0.6 * part),
+        }  # fmt: skip
+    return values
+
+
+def _train(
+    folder: Path, kind: Kind, s: int | None, r: int, common: dict[str, Any], architecture: Architecture,
+    needs: list[str],
+    error: float,
+) -> RunDirectory:  # fmt: skip
+    signature = _signature(folder.name, kind, "train" + kind.inheritance, s, r)
+    settings = {
+        "label": kind.label, "method": kind.method, "phase": "train", "search_seed": s, "retrain_seed": r,
+        "signature": signature, "config": {"recipe": {"epochs": 600}, "retrain_seed": r,
+                   "architecture": {"run": needs[0]} if needs else {"published": kind.label}},
+        "inheritance": kind.inheritance, "recipe": dict(kind.recipe), "needs": needs,
+    }  # fmt: skip
+    info = RunInfo(**{**settings, **common})
+    run = RunDirectory(folder / info.name)
+    run.create(info)
+    architecture.save(run.path)
+    if info.status == "done":
+        run.write_result(_train_result(kind, architecture, error))
+    return run
+
+
+def _train_result(kind: Kind, architecture: Architecture, error: float) -> dict[str, Any]:
+    return {
+        "phase": "train", "architecture": architecture.digest, "epochs": 600, "report": {},
+        "metrics": {"test_error": error, "test_accuracy": 100 - error, "test_loss": 0.12, "train_loss": 0.1,
+                    "best_test_accuracy": 100 - error + 0.05, "best_epoch": 590, "train_accuracy": 99.0},
+        "costs": {"params": kind.params, "params_training": kind.params + 476426, "macs": kind.macs,
+                  "params_nonzero": kind.params * (1 - kind.sparsity), "macs_fvcore": kind.macs * 1.02,
+                  "macs_sparse": kind.macs * (1 - kind.sparsity), "resolution": 32, "latency_ms": 11.0,
+                  "latency_batch": 64, "peak_memory": 8e9, "wall_s": 72000.0, "device_s": 72000.0, "images": 3e7,
+                  "search_device_s": kind.hours * 3600 if kind.searched else 0,
+                  "search_peak_memory": kind.memory if kind.searched and kind.hours else None},
+    }  # fmt: skip
+
+
+def _signature(*parts: Any) -> str:
+    return hashlib.sha256(repr([p.label + p.method if isinstance(p, Kind) else p for p in parts]).encode()).hexdigest()
+
+
+def _number(text: str) -> int:
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
