@@ -11,6 +11,8 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.cell import CellSpace
 from methods.spaces.cell_network import NetworkSettings
+from methods.spaces.resnet import ResNetSpace
+from methods.spaces.vgg import VGGSpace
 
 
 class Space(Protocol):
@@ -31,7 +33,12 @@ class Space(Protocol):
 
 
 def _spaces() -> dict[str, Space]:
-    spaces: list[Space] = [CellSpace("darts_cell"), CellSpace("dense_cell", pool_norm=True, max_inputs=None)]
+    spaces: list[Space] = [
+        CellSpace("darts_cell"),
+        CellSpace("dense_cell", pool_norm=True, max_inputs=None),
+        ResNetSpace(),
+        VGGSpace(),
+    ]
     return {space.name: space for space in spaces}
 
 
