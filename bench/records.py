@@ -1,6 +1,6 @@
 """Run directories: the truth about every run, as files that are only ever appended to or replaced whole.
 
-RUNS_DIR/<experiment>-<profile>/<phase>-<label>-s<search seed>[-r<retrain seed>]-<signature>/
+RUNS_DIR/<experiment>-<profile>/<phase>-<label>[-s<search seed>][-r<retrain seed>]-<signature>/
     run.json            what was asked (frozen config), by what (environment), and how it stands (status)
     metrics.jsonl       one line per epoch: phase, epoch, step, values, wall and device seconds
     architecture.json   a search's or transform's answer (+ architecture.safetensors with masks)
@@ -36,6 +36,7 @@ class RunInfo:
         method: registered method name, or "published" for a published genotype.
         phase: "search" (finds an architecture), "transform" (makes a trained network smaller) or "train".
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
+        search_seed: None for a published or given architecture, which nobody searched here.
         retrain_seed: None for a search.
         signature: hash of `config`; two runs with one signature are the same run.
         config: everything that decides the result, as JSON values.
@@ -51,7 +52,7 @@ class RunInfo:
     method: str
     phase: str
     dataset: str
-    search_seed: int
+    search_seed: int | None
     retrain_seed: int | None
     signature: str
     config: dict[str, Any]
@@ -69,9 +70,11 @@ class RunInfo:
     @property
     def name(self) -> str:
         """The run directory's name."""
-        seeds = f"s{self.search_seed}" + ("" if self.retrain_seed is None else f"-r{self.retrain_seed}")
-        tuned = "-finetune" if self.inheritance == "finetune" else ""
-        return f"{self.phase}-{self.label}{tuned}-{seeds}-{self.signature[:10]}"
+        parts = [self.phase, self.label]
+        parts += ["finetune"] if self.inheritance == "finetune" else []
+        parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
+        parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
+        return "-".join([*parts, self.signature[:10]])
 
 
 def write_atomically(path: Path, text: str) -> None:

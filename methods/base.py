@@ -118,6 +118,10 @@ class GradientSearch(Method):
     def architecture(self) -> Architecture:
         """The discrete architecture the present parameters stand for."""
 
+    def family(self) -> list[Architecture]:
+        """For a method that gives several sizes: one architecture a size. An experiment's row selects from it."""
+        return []
+
     @abstractmethod
     def state_dict(self) -> dict[str, Any]:
         """All state that a continued search needs: parameters, optimisers, schedules, own generators."""
@@ -170,6 +174,11 @@ class Transform(Method):
     def training_penalty(self, network: nn.Module) -> Tensor | None:
         """An extra loss while the dense network is trained (network slimming's L1 on BN scales), or None."""
         return None
+
+    @classmethod
+    def penalty_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """The options that decide `training_penalty`: two rows that agree in them share the dense training."""
+        return {}
 
     @abstractmethod
     def apply(self, architecture: Architecture, network: nn.Module, match: Mapping[str, float] | None) -> Transformed:

@@ -1,0 +1,115 @@
+"""Strict reading of configuration: YAML into dataclasses; a mistake is named with its place and the nearest name."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import yaml
+
+T = TypeVar("T")
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used; the message says where, what, and what would be valid."""
+
+
+def nearest(name: object, known: Iterable[object]) -> str:
+    """The end of an error message: the most similar known name, and all of them."""
+    names = [str(item) for item in known]
+    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    return (f"; did you mean '{close[0]}'?" if close else ".") + f" Valid: {', '.join(names)}"
+
+
+def read_yaml(path: Path) -> Any:
+    """Raises ConfigError when the file is missing or not YAML, with the line."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration file at {path}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+
+
+def parse(cls: type[T], value: Any, where: str) -> T:
+    """Make a `cls` (a dataclass) of a mapping; `where` names its place in messages.
+
+    Raises:
+        ConfigError: unknown or missing key, or a value of the wrong type.
+    """
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{where}: expected a mapping of settings, found {value!r}")
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    for key in value:
+        if key not in fields:
+            raise ConfigError(f"{where}: unknown key '{key}'" + nearest(key, fields))
+    for name, field in fields.items():
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise ConfigError(f"{where}: '{name}' is missing")
+    arguments = {key: _convert(hints[key], item, f"{where}.{key}") for key, item in value.items()}
+    try:
+        return cls(**arguments)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
+def _convert(kind: Any, value: Any, where: str) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return value
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(f"{where}: {value!r} is not possible" + nearest(value, arguments))
+        return value
+    if origin in (Union, types.UnionType):
+        return _convert_union(arguments, value, where)
+    if origin in (list, tuple):
+        if not isinstance(value, list | tuple):
+            raise ConfigError(f"{where}: expected a list, found {value!r}")
+        item = arguments[0] if arguments else Any
+        return origin(_convert(item, entry, f"{where}[{n}]") for n, entry in enumerate(value))
+    if origin in (dict, typing.cast(Any, Mapping)) or kind is dict:
+        if not isinstance(value, Mapping):
+            raise ConfigError(f"{where}: expected a mapping, found {value!r}")
+        item = arguments[1] if len(arguments) == 2 else Any
+        return {str(key): _convert(item, entry, f"{where}.{key}") for key, entry in value.items()}
+    if dataclasses.is_dataclass(kind):
+        return parse(typing.cast(Any, kind), value, where)
+    return _convert_scalar(kind, value, where)
+
+
+def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    errors = []
+    for kind in kinds:
+        if kind is not type(None):
+            try:
+                return _convert(kind, value, where)
+            except ConfigError as error:
+                errors.append(str(error))
+    raise ConfigError(errors[0])
+
+
+def _convert_scalar(kind: type, value: Any, where: str) -> Any:
+    if kind is float and isinstance(value, str):  # YAML reads 1e-3 as text
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{where}: expected {kind.__name__}, found {value!r}")
+    return value

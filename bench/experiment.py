@@ -1,0 +1,369 @@
+"""Experiments: what to compare, at which profile, with which seeds; and the runs that follow from it.
+
+An experiment file names *rows* (the lines of the table to be made) and *profiles* (how much of the published schedule
+is spent). `plan` turns both into runs, each one phase of one row with its seeds, in an order in which every run comes
+after those it needs. A run's signature is the hash of everything that decides its result, so that two rows that need
+the same search share it, and running again does only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from bench.config import ConfigError, nearest, parse, read_yaml
+from bench.recipe import Recipe, load_recipe
+from bench.records import RunInfo
+from methods.architecture import Architecture, ArchitectureError, canonical_json
+from methods.base import GradientSearch, Transform
+from methods.genotypes import published, published_names
+from methods.registry import get_method
+
+FOLDER = Path(__file__).parent / "experiments"
+DATASETS = ("cifar10", "cifar100", "digits", "imagenet")
+Inheritance = Literal["scratch", "finetune"]
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Reduced data for reduced profiles: numbers of images (None: all), and the side of an ImageNet image."""
+
+    train_images: int | None = None
+    test_images: int | None = None
+    image_size: int | None = None
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """Scale of retrained networks whose architecture does not fix its own."""
+
+    channels: int = 36
+    cells: int = 20
+    stem: Literal["cifar", "imagenet"] = "cifar"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which member of a family of architectures a row takes: the largest whose count is at most `at_most`."""
+
+    on: Literal["params", "params_nonzero", "macs"]
+    at_most: float
+
+
+@dataclass(frozen=True)
+class Match:
+    """The size a transform should reach: the count `on` of the row called `row`, with the same seeds."""
+
+    row: str
+    on: Literal["params", "params_nonzero", "macs"] = "params_nonzero"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: exactly one of `method`, `published` (a genotype's name) and `architecture` (a file).
+
+    Attributes:
+        options: the method's options that make this row; a profile's options come before them.
+        of: for a transform, the row whose trained network it makes smaller.
+        inheritance: for a transform, the lines it gives: trained from scratch, fine-tuned from inherited weights.
+        match: for a transform, take the size of another row's result instead of the ratio.
+        select: for a method that gives a family of sizes, the member this row takes.
+        recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.
+    """
+
+    method: str | None = None
+    published: str | None = None
+    architecture: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
+    of: str | None = None
+    inheritance: tuple[Inheritance, ...] = ("scratch", "finetune")
+    match: Match | None = None
+    select: Selection | None = None
+    recipe: str | None = None
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is spent: seeds, sizes, recipe and the options of the methods.
+
+    Attributes:
+        options: per method (or row) name, what this profile changes in its options.
+        recipe_changes: fields of the recipe that this profile changes; the recipe is then shown with a "*".
+        evaluate_every: epochs between evaluations on the test set in a retraining (for curves and best epoch; the
+            headline is the last epoch).
+        threads: CPU threads of one run; part of the signature, because it decides the bits.
+    """
+
+    description: str = ""
+    search_seeds: tuple[int, ...] = (0, 1, 2, 3)
+    retrain_seeds: tuple[int, ...] = (0,)
+    data: DataSettings = DataSettings()
+    network: NetworkSize = NetworkSize()
+    recipe: str = "darts-cifar"
+    recipe_changes: dict[str, Any] = field(default_factory=dict)
+    finetune_recipe: str = "finetune-cifar"
+    finetune_changes: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    precision: Literal["fp32", "bf16"] = "fp32"
+    deterministic: bool = True
+    threads: int = 1
+    evaluate_every: int = 1
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The content of an experiment file."""
+
+    name: str
+    dataset: Literal["cifar10", "cifar100", "digits", "imagenet"]
+    rows: dict[str, Row]
+    profiles: dict[str, Profile]
+    description: str = ""
+
+    def profile(self, name: str) -> Profile:
+        """Raises ConfigError for an unknown profile."""
+        if name not in self.profiles:
+            raise ConfigError(f"experiment {self.name}: unknown profile '{name}'" + nearest(name, self.profiles))
+        return self.profiles[name]
+
+
+def experiment_names() -> list[str]:
+    return sorted(path.stem for path in FOLDER.glob("*.yaml"))
+
+
+def load_experiment(name: str) -> Experiment:
+    """An experiment by its shipped name or the path of a YAML file.
+
+    Raises:
+        ConfigError: not found, or anything wrong in it.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
+    if not path.exists():
+        raise ConfigError(f"unknown experiment '{name}'" + nearest(name, experiment_names()) + "; or a path to a .yaml")
+    experiment = parse(Experiment, {"name": path.stem, **(read_yaml(path) or {})}, str(path.name))
+    for label, row in experiment.rows.items():
+        _check_row(experiment, label, row)
+    for profile_name, profile in experiment.profiles.items():
+        where = f"{path.name}.profiles.{profile_name}"
+        for key in profile.options:
+            if key not in experiment.rows:
+                get_method(key)
+        load_recipe(profile.recipe, profile.recipe_changes)
+        load_recipe(profile.finetune_recipe, profile.finetune_changes)
+        if not profile.search_seeds or not profile.retrain_seeds:
+            raise ConfigError(f"{where}: search_seeds and retrain_seeds need at least one seed each")
+    return experiment
+
+
+def _check_row(experiment: Experiment, label: str, row: Row) -> None:
+    where = f"{experiment.name}.rows.{label}"
+    sources = [name for name in ("method", "published", "architecture") if getattr(row, name) is not None]
+    if len(sources) != 1:
+        raise ConfigError(f"{where}: give exactly one of method, published, architecture; found {sources or 'none'}")
+    if row.published is not None and row.published not in published_names():
+        raise ConfigError(
+            f"{where}: unknown published genotype '{row.published}'" + nearest(row.published, published_names())
+        )
+    if row.method is None:
+        if row.options:
+            raise ConfigError(f"{where}: a given architecture has no options")
+        return
+    is_transform = issubclass(get_method(row.method), Transform)
+    if is_transform and row.of is None:
+        raise ConfigError(f"{where}: {row.method} makes a trained network smaller; name its row with 'of'")
+    if not is_transform and (row.of or row.match):
+        raise ConfigError(f"{where}: 'of' and 'match' belong to transforms; {row.method} searches from nothing")
+    for other in [row.of, row.match.row if row.match else None]:
+        if other is not None and other not in experiment.rows:
+            raise ConfigError(f"{where}: unknown row '{other}'" + nearest(other, experiment.rows))
+        if other is not None and experiment.rows[other].of is not None:
+            raise ConfigError(
+                f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
+            )
+
+
+def signature(config: dict[str, Any]) -> str:
+    """First 16 hex digits of the SHA-256 of the canonical JSON of a run's configuration."""
+    return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:16]
+
+
+class Plan:
+    """The runs of an experiment, each once, in the order in which they can be done."""
+
+    def __init__(self, experiment: Experiment, profile: str) -> None:
+        self.experiment = experiment
+        self.profile_name = profile
+        self.profile = experiment.profile(profile)
+        self.runs: dict[str, RunInfo] = {}
+
+    @property
+    def common(self) -> dict[str, Any]:
+        profile = self.profile
+        return {
+            "dataset": self.experiment.dataset,
+            "data": asdict(profile.data),
+            "precision": profile.precision,
+            "deterministic": profile.deterministic,
+            "threads": profile.threads,
+        }
+
+    def options(self, label: str, row: Row) -> dict[str, Any]:
+        """A row's options: the method's defaults, then the profile's for the method and the row, then the row's."""
+        assert row.method is not None
+        cls, profile = get_method(row.method), self.profile
+        given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
+        return asdict(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
+
+    def add(self, label: str, method: str, phase: str, config: dict[str, Any], **more: Any) -> RunInfo:
+        config = {**config, "phase": phase, **self.common}
+        name = signature(config)
+        info = RunInfo(
+            experiment=self.experiment.name,
+            profile=self.profile_name,
+            label=label,
+            method=method,
+            phase=phase,
+            dataset=self.experiment.dataset,
+            signature=name,
+            config=config,
+            **more,
+        )
+        return self.runs.setdefault(name, info)
+
+    def search(self, label: str, row: Row, seed: int) -> RunInfo:
+        assert row.method is not None
+        config = {
+            "method": row.method,
+            "options": self.options(label, row),
+            "stem": self.profile.network.stem,
+            "search_seed": seed,
+        }
+        if not issubclass(get_method(row.method), GradientSearch):
+            config |= {"network": asdict(self.profile.network), "recipe": asdict(self.recipe(row))}
+        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None)
+
+    def recipe(self, row: Row) -> Recipe:
+        return load_recipe(row.recipe or self.profile.recipe, self.profile.recipe_changes)
+
+    def train(
+        self,
+        label: str,
+        method: str,
+        architecture: dict[str, Any],
+        recipe: Recipe,
+        seeds: tuple[int | None, int],
+        needs: list[str],
+        inheritance: Inheritance = "scratch",
+        penalty: dict[str, Any] | None = None,
+    ) -> RunInfo:
+        config = {
+            "architecture": architecture,
+            "network": asdict(self.profile.network),
+            "recipe": asdict(recipe),
+            "inheritance": inheritance,
+            "retrain_seed": seeds[1],
+            "evaluate_every": self.profile.evaluate_every,
+            "penalty": penalty,
+        }
+        return self.add(
+            label,
+            method,
+            "train",
+            config,
+            search_seed=seeds[0],
+            retrain_seed=seeds[1],
+            inheritance=inheritance,
+            recipe={"name": recipe.name, "hash": recipe.hash},
+            needs=needs,
+        )
+
+    def dense(self, label: str, seeds: tuple[int | None, int], penalty: dict[str, Any] | None = None) -> RunInfo:
+        """The training run of a row that is not a transform, for one pair of seeds."""
+        row = self.experiment.rows[label]
+        own = f"{label}-penalised" if penalty else label
+        if row.method is None:
+            return self.train(own, "published", _given(row), self.recipe(row), (None, seeds[1]), [], penalty=penalty)
+        assert seeds[0] is not None
+        found = self.search(label, row, seeds[0])
+        architecture = {"run": found.signature, "select": asdict(row.select) if row.select else None}
+        return self.train(own, row.method, architecture, self.recipe(row), seeds, [found.signature], penalty=penalty)
+
+    def transform(self, label: str, row: Row, seeds: tuple[int | None, int]) -> list[RunInfo]:
+        """A transform's runs: the dense training, the transform itself, and one training for each inheritance."""
+        assert row.method is not None
+        assert row.of is not None
+        options = self.options(label, row)
+        cls = get_method(row.method)
+        penalised = cls.training_penalty is not Transform.training_penalty  # type: ignore[attr-defined]
+        penalty = {"method": row.method, "options": cls.penalty_options(options)} if penalised else None  # type: ignore[attr-defined]
+        source = self.dense(row.of, seeds, penalty)
+        needs, match = [source.signature], None
+        if row.match is not None:
+            first = self.profile.search_seeds[0] if seeds[0] is None else seeds[0]
+            other = self.dense(row.match.row, (first, seeds[1]))
+            needs.append(other.signature)
+            match = {"run": other.signature, "on": row.match.on}
+        config = {"method": row.method, "options": options, "source": source.signature, "match": match}
+        own = (source.search_seed, seeds[1])
+        smaller = self.add(label, row.method, "transform", config, search_seed=own[0], retrain_seed=own[1], needs=needs)
+        recipes: dict[Inheritance, Recipe] = {
+            "scratch": self.recipe(row),
+            "finetune": load_recipe(self.profile.finetune_recipe, self.profile.finetune_changes),
+        }
+        architecture = {"run": smaller.signature, "select": None}
+        return [
+            self.train(label, row.method, architecture, recipes[kind], own, [smaller.signature], kind)
+            for kind in row.inheritance
+        ]
+
+
+def _given(row: Row) -> dict[str, Any]:
+    """The architecture part of a training's configuration, for a published genotype or a file."""
+    if row.published is not None:
+        return {"published": row.published, "digest": published(row.published).digest}
+    assert row.architecture is not None
+    try:
+        architecture = Architecture.load(Path(row.architecture))
+    except ArchitectureError as error:
+        raise ConfigError(str(error)) from None
+    return {"file": str(Path(row.architecture).resolve()), "digest": architecture.digest}
+
+
+def plan(
+    experiment: Experiment,
+    profile: str,
+    rows: Sequence[str] | None = None,
+    search_seeds: Sequence[int] | None = None,
+    retrain_seeds: Sequence[int] | None = None,
+) -> list[RunInfo]:
+    """All runs of an experiment at a profile, in an order that respects `needs`.
+
+    Args:
+        rows: labels to run (all by default); what they need of other rows is included.
+        search_seeds, retrain_seeds: instead of the profile's.
+
+    Raises:
+        ConfigError: unknown profile or row, or an option a method does not have.
+    """
+    whole = Plan(experiment, profile)
+    if search_seeds:
+        whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
+    if retrain_seeds:
+        whole.profile = replace(whole.profile, retrain_seeds=tuple(retrain_seeds))
+    for label in rows or experiment.rows:
+        if label not in experiment.rows:
+            raise ConfigError(f"experiment {experiment.name}: unknown row '{label}'" + nearest(label, experiment.rows))
+    for label in rows or experiment.rows:
+        row = experiment.rows[label]
+        base = experiment.rows[row.of] if row.of else row
+        searched = base.method is not None
+        for retrain_seed in whole.profile.retrain_seeds:
+            for search_seed in whole.profile.search_seeds if searched else (None,):
+                if row.of:
+                    whole.transform(label, row, (search_seed, retrain_seed))
+                else:
+                    whole.dense(label, (search_seed, retrain_seed))
+    return list(whole.runs.values())

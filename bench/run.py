@@ -1,0 +1,108 @@
+"""One run, from its run.json alone: search, transform or train; resumable at every step.
+
+    python -m bench.run RUN_DIR [--device cuda:0]
+
+exits with 0 when the run is done, 1 when it failed, 75 when it was interrupted (run the same command again), and 73
+when another process is running it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.data.datasets import load
+from bench.engine import choose_device, environment, make_engine
+from bench.loop import InterruptedRunError, StopFlag
+from bench.phases import RunError, Task, run_search, run_train, run_transform
+from bench.records import RecordError, RunDirectory, RunInfo
+
+DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
+
+
+@contextmanager
+def only_writer(path: Path) -> Iterator[bool]:
+    """True for the one process that may write this run's directory."""
+    with open(path / ".lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def execute(path: Path, device: str = "auto", stop: StopFlag | None = None) -> int:
+    """Do what the run directory's run.json asks for and record how it went; returns the exit code."""
+    directory = RunDirectory(path)
+    info = directory.read_info()
+    with only_writer(path) as allowed:
+        if not allowed:
+            print(f"{info.name}: another process is running it", file=sys.stderr)
+            return BUSY
+        if directory.read_result() is not None:
+            return DONE
+        try:
+            result = _perform(directory, info, device, stop or StopFlag())
+        except InterruptedRunError as reason:
+            _finish(directory, info, "interrupted", None)
+            print(f"{info.name}: interrupted by {reason}; the same command continues it", file=sys.stderr)
+            return INTERRUPTED
+        except Exception as error:
+            (path / "error.log").write_text(traceback.format_exc())
+            _finish(directory, info, "failed", f"{type(error).__name__}: {error}")
+            print(f"{info.name}: {type(error).__name__}: {error}", file=sys.stderr)
+            return FAILED
+        directory.write_result({"phase": info.phase, "signature": info.signature, **result})
+        _finish(directory, info, "done", None)
+    return DONE
+
+
+def _perform(directory: RunDirectory, info: RunInfo, device_name: str, stop: StopFlag) -> dict[str, Any]:
+    device = choose_device(device_name)
+    started_on = info.environment.get("device_type")
+    if started_on and started_on != device.type and directory.checkpoints.exists():
+        raise RunError(
+            f"this run was started on {started_on} and would continue on {device.type}: the bits would differ. "
+            f"Continue with --device {started_on}, or remove {directory.path} to start anew"
+        )
+    config = info.config
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
+    info.environment = environment(device, config["threads"])
+    info.status, info.started, info.error = "running", info.started or time.time(), None
+    directory.write_info(info)
+    options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
+    data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
+    task = Task(directory, info, engine, data, stop)
+    return {"search": run_search, "transform": run_transform, "train": run_train}[info.phase](task)
+
+
+def _finish(directory: RunDirectory, info: RunInfo, status: str, error: str | None) -> None:
+    info.status, info.error, info.finished = status, error, time.time()
+    directory.write_info(info)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.run", description="Do one run from its run directory.")
+    parser.add_argument("run_directory", type=Path)
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:0, ...")
+    options = parser.parse_args(arguments)
+    stop = StopFlag()
+    stop.install()
+    try:
+        return execute(options.run_directory, options.device, stop)
+    except RecordError as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
