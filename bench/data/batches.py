@@ -179,7 +179,7 @@ def _share(batches: Batches, step: int) -> slice:
 
 
 def _pass_seed(seed: int, stream: str, epoch: int, number: int) -> int:
-    digest = hashlib.sha256(f"batches/{seed}/{epoch}/{number}".encode()).digest()
+    digest = hashlib.sha256(f"batches/{stream}/{seed}/{epoch}/{number}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
