@@ -1,0 +1,155 @@
+"""What the supernet's candidates are made of: convolutions with maskable weights, and gated normalisations.
+
+The modules own parameters and committed masks. Which weights and gates are on in a step is decided for a whole cell at
+once (`methods.mgas.cell`) and handed to `forward`, so that no operation decides filter by filter.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from methods.spaces.operations import KERNEL, SEPARABLE
+
+Affine = tuple[Tensor, Tensor]
+"""Scale and shift of a normalisation, (channels,) each, gate included."""
+
+
+def new_weight(shape: tuple[int, ...], generator: torch.Generator | None = None) -> nn.Parameter:
+    """Kaiming-uniform with a = sqrt(5), torch's default for convolutions: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
+    bound = 1.0 / math.sqrt(math.prod(shape[1:]))
+    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
+
+
+class GatedNorm(nn.Module):
+    """Batch normalisation whose output channels pass a filter gate sigmoid(kappa) * mask.
+
+    The gate multiplies scale and shift instead of the output: (scale x + shift) g = (scale g) x + (shift g).
+    """
+
+    mask: Tensor
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.kappa = nn.Parameter(torch.zeros(channels))
+        self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    @property
+    def channels(self) -> int:
+        return len(self.kappa)
+
+    def forward(self, x: Tensor, affine: Affine) -> Tensor:
+        return F.batch_norm(x, self.running_mean, self.running_var, *affine, training=self.training)
+
+
+class MaskableConv(nn.Module):
+    """Weights of a convolution without bias, and the committed mask of every single weight."""
+
+    mask: Tensor
+
+    def __init__(self, shape: tuple[int, ...], generator: torch.Generator | None) -> None:
+        super().__init__()
+        self.weight = new_weight(shape, generator)
+        self.register_buffer("mask", torch.ones(shape, dtype=torch.bool))
+
+
+class ConvolutionOperation(nn.Module):
+    """A separable (two applications) or dilated (one application) convolution.
+
+    Attributes:
+        convs: depthwise, pointwise [, depthwise, pointwise].
+        norms: one after every pointwise convolution, with its filter gate.
+    """
+
+    def __init__(
+        self,
+        operation: str,
+        widths: tuple[int, ...],
+        stride: int,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        kernel = KERNEL[operation]
+        self.stride, self.dilation = stride, 1 if operation in SEPARABLE else 2
+        self.padding = self.dilation * (kernel // 2)
+        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        for c_in, c_out in itertools.pairwise(widths):
+            self.convs.append(MaskableConv((c_in, 1, kernel, kernel), generator))
+            self.convs.append(MaskableConv((c_out, c_in, 1, 1), generator))
+            self.norms.append(GatedNorm(c_out))
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Channels in [, in the middle], out."""
+        first = self.convs[0]
+        assert isinstance(first, MaskableConv)
+        return len(first.weight), *(norm.channels for norm in self.norms)  # type: ignore[union-attr, misc]
+
+    def forward(self, rectified: Tensor, weights: list[Tensor], affines: list[Affine]) -> Tensor:
+        """From relu(state) to the operation's output, with the weights and gates of this step."""
+        x, stride = rectified, self.stride
+        for n, norm in enumerate(self.norms):
+            if n:
+                x, stride = F.relu(x), 1
+            depthwise, pointwise = weights[2 * n], weights[2 * n + 1]
+            x = F.conv2d(x, depthwise, None, stride, self.padding, self.dilation, groups=len(depthwise))
+            x = norm(F.conv2d(x, pointwise), affines[n])
+        return x
+
+
+class Reduction(nn.Module):
+    """FactorizedReduce with a gate: halve height and width by two 1x1 stride-2 convolutions, the second shifted.
+
+    `gate_first` is the released code's order, in which the gate stands before the normalisation, which then cancels
+    its scale.
+    """
+
+    def __init__(self, c_in: int, c_out: int, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        half = c_out // 2
+        self.conv_1 = nn.ParameterDict({"weight": new_weight((half, c_in, 1, 1), generator)})
+        self.conv_2 = nn.ParameterDict({"weight": new_weight((c_out - half, c_in, 1, 1), generator)})
+        self.norm = GatedNorm(c_out)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        return self.conv_1["weight"].shape[1], self.norm.channels
+
+    @property
+    def halves(self) -> tuple[int, int]:
+        """Channels made by each of the two convolutions."""
+        return len(self.conv_1["weight"]), len(self.conv_2["weight"])
+
+    def forward(self, rectified: Tensor, affine: Affine, gate_first: Tensor | None = None) -> Tensor:
+        first = F.conv2d(rectified, self.conv_1["weight"], stride=2)
+        second = F.conv2d(rectified[:, :, 1:, 1:], self.conv_2["weight"], stride=2)
+        x = torch.cat([first, second], dim=1)
+        if gate_first is not None:
+            x = x * gate_first.to(x.dtype)[:, None, None]
+        return self.norm(x, affine)
+
+
+class Pointwise(nn.Module):
+    """1x1 convolution and gated normalisation: a cell's preprocessing of an input of its own resolution."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv = nn.ParameterDict({"weight": new_weight((c_out, c_in, 1, 1))})
+        self.norm = GatedNorm(c_out)
+
+    @property
+    def widths(self) -> tuple[int, int]:
+        return self.conv["weight"].shape[1], self.norm.channels
+
+    def forward(self, rectified: Tensor, affine: Affine) -> Tensor:
+        return self.norm(F.conv2d(rectified, self.conv["weight"]), affine)

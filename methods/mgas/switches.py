@@ -1,0 +1,91 @@
+"""Where the released code and this implementation differ, switch by switch (see docs/mgas.md for what each changes).
+
+`compat: fixed` (the default) and `compat: official` are the two presets; single switches can be set on top of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal, get_args, get_type_hints
+
+from methods.base import MethodError
+
+
+@dataclass(frozen=True)
+class Switches:
+    """One field per documented difference; the defaults are the preset `fixed`.
+
+    Attributes:
+        guard: what keeps a node alive when all its operations fall below their thresholds: the operation with the
+            largest gate, or the last in scan order (largest edge, then largest operation).
+        node_count: the n of L_cost is counted on the node's own edges, or for nodes 3 and 4 on node 2's.
+        size: what stage targets are measured in. "kept": weights of kept filters, stride-2 skips included; "nonzero":
+            the same without weights that are masked; "published": the released measure with its misplaced skip charge.
+        narrow: "aligned": one channel set per state, shared by all producers and consumers, normalisation and masks
+            sliced. "separate": every operation keeps its own subset; normalisation shift, statistics and filter masks
+            start anew.
+        width_rule: "mean": all states of a cell get the mean of the six kept counts, not below `width_floor`.
+            "lossless": only channels that are off in every producer go.
+        width_floor: smallest width of a cell as a share of its initial width, for the "mean" rule.
+        rebuild_final: after a narrowing in the final phase the optimiser follows the new parameters (their momentum
+            narrowed too), or loses them: cells' weights and filter gates then stand still.
+        final_stop: a commit of the final phase removes operations in ascending gate until the next target is met, or
+            all that are below their thresholds.
+        reduction_gate: the filter gate of a stride-2 skip stands after the normalisation and is thresholded, or before
+            it and is not.
+        regrow_saturated: a draw whose operation has no removed edge left is drawn again, or dropped.
+        pool_norm: batch normalisation after pools in the supernet (retrained networks always have it).
+        threshold_bounds: clamp operation and filter thresholds to this interval after every step.
+    """
+
+    guard: Literal["strongest", "last"] = "strongest"
+    node_count: Literal["own", "published"] = "own"
+    size: Literal["kept", "nonzero", "published"] = "kept"
+    narrow: Literal["aligned", "separate"] = "aligned"
+    width_rule: Literal["mean", "lossless"] = "mean"
+    width_floor: float = 0.5
+    rebuild_final: bool = True
+    final_stop: Literal["target", "overshoot"] = "target"
+    reduction_gate: Literal["after", "before"] = "after"
+    regrow_saturated: Literal["redraw", "drop"] = "redraw"
+    pool_norm: bool = False
+    threshold_bounds: tuple[float, float] | None = None
+
+
+FIXED = Switches()
+OFFICIAL = Switches(
+    guard="last",
+    node_count="published",
+    size="published",
+    narrow="separate",
+    rebuild_final=False,
+    final_stop="overshoot",
+    reduction_gate="before",
+    regrow_saturated="drop",
+)
+
+
+def resolve_switches(compat: str, changes: Mapping[str, Any]) -> Switches:
+    """The preset with single switches changed.
+
+    Raises:
+        MethodError: unknown switch or value, or a combination that has no meaning.
+    """
+    preset = {"fixed": FIXED, "official": OFFICIAL}.get(compat)
+    if preset is None:
+        raise MethodError(f"compat is {compat!r}; valid: fixed, official")
+    hints = get_type_hints(Switches)
+    for name, value in changes.items():
+        if name not in hints:
+            raise MethodError(f"unknown switch '{name}'; valid: {', '.join(f.name for f in fields(Switches))}")
+        choices = get_args(hints[name])
+        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
+            raise MethodError(f"switch {name} is {value!r}; valid: {', '.join(choices)}")
+    bounds = changes.get("threshold_bounds")
+    switches = replace(preset, **{**changes, **({"threshold_bounds": tuple(bounds)} if bounds else {})})
+    if switches.narrow == "separate" and switches.width_rule == "lossless":
+        raise MethodError("width_rule 'lossless' needs narrow 'aligned': separate channel subsets lose the function")
+    if not 0 < switches.width_floor <= 1:
+        raise MethodError(f"width_floor is a share in (0, 1]; got {switches.width_floor}")
+    return switches
