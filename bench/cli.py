@@ -1,0 +1,133 @@
+"""`dasbench`: the command line. Each command is a function below; the work is done in the rooms they call."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+
+from bench.checkpoint import CheckpointError
+from bench.config import ConfigError, nearest
+from bench.data.datasets import DataError
+from bench.engine import DeviceError
+from bench.records import RecordError
+from methods.architecture import ArchitectureError
+from methods.base import MethodError
+
+EXPECTED = (
+    ConfigError,
+    DataError,
+    DeviceError,
+    RecordError,
+    CheckpointError,
+    ArchitectureError,
+    MethodError,
+)
+"""Errors whose message is meant for the user: printed without a traceback, exit code 2."""
+
+console = Console(highlight=False)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is valid and ends with exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        errors.print(f"dasbench: {message}", markup=False)
+        errors.print(f"Try '{self.prog} --help'.", markup=False)
+        sys.exit(2)
+
+
+def default_runs_dir() -> Path:
+    return Path(os.environ.get("RUNS_DIR", "runs")).expanduser().resolve()
+
+
+def seeds(text: str) -> list[int]:
+    """Seeds as "0,1,2" or "0-3"."""
+    result: list[int] = []
+    for part in text.replace(",", " ").split():
+        try:
+            first, _, last = part.partition("-")
+            result += list(range(int(first), int(last or first) + 1))
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"'{part}' is not a seed or a range like 0-3") from None
+    return result
+
+
+def add_where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--runs-dir", type=Path, default=default_runs_dir(), help="where records are kept (RUNS_DIR, else ./runs)"
+    )
+
+
+def add_what(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("experiment", help="a shipped experiment (`dasbench list`) or the path of a YAML file")
+    parser.add_argument("--profile", help="quick, short or paper; may be left out where an experiment has only one")
+    parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment")
+    parser.add_argument("--search-seeds", type=seeds, metavar="SEEDS", help="e.g. 0-3, instead of the profile's")
+    parser.add_argument("--retrain-seeds", type=seeds, metavar="SEEDS", help="e.g. 0,1, instead of the profile's")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="dasbench", description="Benchmark and reproduce differentiable architecture search.")
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser)
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        added.set_defaults(run=run)
+        add_where(added)
+        return added
+
+    from bench import commands as do
+
+    run = command("run", do.run, "run an experiment on this machine; again: only what is missing or failed")
+    add_what(run)
+    run.add_argument("--device", default="auto", help="auto (GPUs if there are any), cpu, cuda, cuda:1")
+    run.add_argument("--jobs", type=int, help="runs at once (default: one a GPU, or as many as the CPU's cores allow)")
+    run.add_argument("--data-root", type=Path, help="where the data sets lie (DATA_ROOT, else ./data)")
+    run.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
+    run.add_argument("--no-tracking", action="store_true", help="write records only; `dasbench sync` can follow later")
+    run.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    run.add_argument("--dry-run", action="store_true", help="print the plan and the estimate of time, run nothing")
+
+    report = command("report", do.report, "make tables, plots and one page of what is finished")
+    report.add_argument(
+        "experiments", nargs="*", metavar="EXPERIMENT", help="name, name-profile or folder; all if none"
+    )
+    report.add_argument("--profile", help="only this profile")
+    report.add_argument("--out", type=Path, default=Path("report"), help="folder to write (./report)")
+    report.add_argument("--formats", nargs="+", metavar="FORMAT", help="csv md tex png svg pdf html (all)")
+    report.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="what changed between two folders")
+    report.add_argument("--merge", nargs="+", type=Path, metavar="RUNS_DIR", help="report over several runs folders")
+
+    sync = command("sync", do.sync, "bring MLflow up to date with the records (safe to repeat)")
+    sync.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    sync.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
+    sync.add_argument("--follow", action="store_true", help="keep going until interrupted")
+
+    command("list", do.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
+    doctor = command("doctor", do.doctor, "check this machine: versions, devices, data sets, folders, tracking")
+    doctor.add_argument("--data-root", type=Path)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    options = build_parser().parse_args(arguments)
+    if getattr(options, "data_root", None):
+        os.environ["DATA_ROOT"] = str(options.data_root.resolve())
+    try:
+        return int(options.run(options))
+    except EXPECTED as error:
+        errors.print(f"dasbench {options.command}: {error}", markup=False)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+__all__ = ["build_parser", "main", "nearest"]

@@ -1,0 +1,229 @@
+"""What each `dasbench` command does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.config import ConfigError, nearest
+from bench.experiment import Experiment, experiment_names, load_experiment, plan
+from bench.records import RecordError, RunInfo, read_records
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def choose_profile(experiment: Experiment, name: str | None) -> str:
+    """The profile asked for, or the only one there is.
+
+    Raises:
+        ConfigError: none was asked for and there are several.
+    """
+    if name is not None:
+        experiment.profile(name)
+        return name
+    if len(experiment.profiles) > 1:
+        raise ConfigError(
+            f"experiment {experiment.name} has several profiles; choose one with --profile: "
+            + ", ".join(experiment.profiles)
+        )
+    return next(iter(experiment.profiles))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
+    from bench.data.datasets import load
+    from bench.estimate import estimate_seconds, makespan
+    from bench.local import Queue, devices_for, make_jobs, work
+    from bench.progress import display, duration, run_title
+
+    experiment = load_experiment(options.experiment)
+    profile_name = choose_profile(experiment, options.profile)
+    profile = experiment.profile(profile_name)
+    planned = plan(experiment, profile_name, options.methods, options.search_seeds, options.retrain_seeds)
+    devices = devices_for(options.device, profile.threads, options.jobs)
+    options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
+    data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
+
+    folder = options.runs_dir / f"{experiment.name}-{profile_name}"
+    jobs = make_jobs(folder, planned)
+    queue = Queue(jobs, devices, options.fail_fast)
+    todo = [job.info for job in jobs if job.state != "done"]
+    console.print(f"[bold]{experiment.name}[/], profile {profile_name}: {profile.description}")
+    print_plan(planned, todo)
+    console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}")
+    if todo:
+        from bench.engine import choose_device, make_engine
+
+        console.print("Timing a few steps of each kind of run ...")
+        engine = make_engine(choose_device(devices[0]), profile.precision, profile.deterministic, profile.threads)
+        seconds = estimate_seconds(todo, data, engine, options.runs_dir)
+        console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
+    if options.dry_run:
+        return 0
+    if todo:
+        track(options, folder, before=True)
+        with display(console) as shown:
+            work(queue, [shown])
+    track(options, folder)
+    states = [job.state for job in jobs]
+    for job in jobs:
+        if job.state == "failed":
+            console.print(f"[red]failed[/] {run_title(job)}: {job.info.error}", markup=True)
+    blocked = states.count("blocked")
+    if blocked:
+        console.print(f"[red]{blocked} runs[/] were not started because a run they need failed")
+    if queue.stopping:
+        console.print(f"Stopped; {states.count('done')} of {len(states)} runs are done. The same command continues.")
+    if any(job.state == "done" and job.info.phase == "train" for job in jobs):
+        print_table([folder], Path("report") / folder.name)
+    return 130 if queue.stopping and "failed" not in states else int(any(s != "done" for s in states))
+
+
+def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
+    """One line for each row: how many runs of each phase it has, and how many are still to be done."""
+    table = Table("row", "method", "search", "transform", "train", "to do", box=None, padding=(0, 2, 0, 0))
+    left = {info.signature for info in todo}
+    rows: dict[str, list[RunInfo]] = {}
+    for info in planned:
+        rows.setdefault(info.label, []).append(info)
+    for label, runs in rows.items():
+        phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
+        missing = sum(info.signature in left for info in runs)
+        table.add_row(label, runs[0].method, *(str(n or "") for n in phases), str(missing))
+    console.print(table)
+
+
+def track(options: argparse.Namespace, folder: Path, before: bool = False) -> None:
+    """Mirror to MLflow; a tracker that does not answer is said once and stops nothing."""
+    if options.no_tracking:
+        return
+    from bench import tracking
+
+    uri = tracking.resolve_uri(options.runs_dir, options.tracking_uri)
+    try:
+        if before:
+            tracking.prepare(options.runs_dir, uri, folder.name)
+        else:
+            tracking.sync(folder, uri, artifacts=picture_of)
+            console.print(f"MLflow is up to date: {uri}")
+    except tracking.TrackingError as error:
+        console.print(f"[yellow]tracking:[/] {error}")
+
+
+def picture_of(record: Any) -> dict[str, Path]:
+    """Drawings of a run's architecture for MLflow, made beside its record."""
+    from reports.draw import draw_architecture
+
+    path = record.path / "architecture.png"
+    if not (record.path / "architecture.json").exists():
+        return {}
+    if not path.exists():
+        draw_architecture(record.path, path)
+    return {"architecture.png": path}
+
+
+def print_table(folders: list[Path], out: Path, formats: list[str] | None = None) -> None:
+    from reports import build
+
+    result = build(folders, out, **({"formats": formats} if formats else {}))
+    console.print(result.table, markup=False, soft_wrap=True)
+    console.print(f"Report: {out.resolve()}")
+
+
+def folders_of(options: argparse.Namespace) -> list[Path]:
+    """The record folders that names, name-profile pairs or paths stand for; all below the runs folder if none.
+
+    Raises:
+        ConfigError: nothing there by that name.
+    """
+    there = sorted(path for path in options.runs_dir.glob("*") if any(path.glob("*/run.json")))
+    if not there and not options.experiments:
+        raise ConfigError(f"no runs in {options.runs_dir}; `dasbench run demo` makes some, --runs-dir looks elsewhere")
+    chosen = [] if options.experiments else there
+    for name in options.experiments:
+        given = Path(name)
+        if given.is_dir() and any(given.glob("*/run.json")):
+            chosen.append(given)
+            continue
+        found = [path for path in there if path.name == name or path.name.rpartition("-")[0] == name]
+        if not found:
+            raise ConfigError(f"no runs of '{name}' in {options.runs_dir}" + nearest(name, [p.name for p in there]))
+        chosen += found
+    profile = getattr(options, "profile", None)
+    kept = [path for path in chosen if profile is None or path.name.endswith(f"-{profile}")]
+    if not kept:
+        raise ConfigError(f"no runs of profile '{profile}' among {', '.join(path.name for path in chosen)}")
+    return kept
+
+
+def report(options: argparse.Namespace) -> int:
+    """Tables, plots and the page of finished runs."""
+    import reports
+
+    try:
+        if options.compare:
+            console.print(reports.compare(*options.compare), markup=False)
+        else:
+            print_table(options.merge or folders_of(options), options.out, options.formats)
+    except reports.ReportError as error:
+        raise ConfigError(str(error)) from None
+    return 0
+
+
+def sync(options: argparse.Namespace) -> int:
+    """Rebuild or update MLflow from the records."""
+    from bench import tracking
+
+    uri = tracking.resolve_uri(options.runs_dir, options.tracking_uri)
+    try:
+        if options.follow:
+            tracking.follow(folders_of(options), uri, artifacts=picture_of)
+        for folder in folders_of(options):
+            console.print(f"{folder.name}: {tracking.sync(folder, uri, artifacts=picture_of)}")
+    except tracking.TrackingError as error:
+        raise RecordError(str(error)) from None
+    console.print(f"MLflow: {uri}   (browse it with: mlflow ui --backend-store-uri {uri})")
+    return 0
+
+
+def list_all(options: argparse.Namespace) -> int:
+    """Everything that can be named on the command line, and what has been run."""
+    from bench.recipe import recipe_names
+    from methods.genotypes import published_names
+    from methods.registry import all_methods
+
+    for name in experiment_names():
+        experiment = load_experiment(name)
+        console.print(f"[bold]{name}[/]  {experiment.dataset}; profiles {', '.join(experiment.profiles)}")
+        console.print(f"    rows: {', '.join(experiment.rows)}")
+    console.print("[bold]methods[/]")
+    for name, method in all_methods().items():
+        console.print(f"    {name:24} {(method.__doc__ or '').strip().splitlines()[0]}", markup=False)
+    console.print(f"[bold]recipes[/]  {', '.join(recipe_names())}")
+    console.print(f"[bold]published architectures[/]  {', '.join(published_names())}")
+    console.print(f"[bold]runs[/]  in {options.runs_dir}")
+    for folder in sorted(options.runs_dir.glob("*")):
+        records, problems = read_records(folder)
+        if records or problems:
+            done = sum(record.result is not None for record in records)
+            damaged = f", {len(problems)} damaged" if problems else ""
+            console.print(f"    {folder.name}: {done} of {len(records)} done{damaged}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what works here and what does not; exit 1 when something needed is missing."""
+    from bench.doctor import checks
+
+    problems = 0
+    for check in checks(options.runs_dir):
+        console.print(
+            f"[{'green' if check.good else 'yellow'}]{'ok ' if check.good else 'no '}[/] {check.name}: {check.text}"
+        )
+        problems += check.needed and not check.good
+    return int(problems > 0)

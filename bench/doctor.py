@@ -1,0 +1,75 @@
+"""Checks of the machine, each one line: what is there, what is not, and what to do about it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from bench.data.datasets import DataError, load
+
+PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "fvcore", "submitit", "scikit-learn")
+FREE_GIB = 2
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding; `needed` when nothing can run without it."""
+
+    name: str
+    good: bool
+    text: str
+    needed: bool = False
+
+
+def checks(runs_dir: Path) -> Iterator[Check]:
+    """Python, packages, devices, data sets, the runs folder, SLURM."""
+    good = sys.version_info >= (3, 11)
+    yield Check("python", good, sys.version.split()[0] + ("" if good else "; 3.11 or newer is needed"), needed=True)
+    for package in PACKAGES:
+        try:
+            yield Check(package, True, version(package), needed=True)
+        except PackageNotFoundError:
+            yield Check(package, False, "not installed; run `make install`", needed=True)
+    yield _gpu()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Check("cpu", True, f"{cores} cores; one run a core at the profiles' one thread")
+    root = os.environ.get("DATA_ROOT")
+    for name in ("digits", "cifar10", "cifar100"):
+        try:
+            data = load(name, root, download=False)
+            yield Check(f"data {name}", True, f"{len(data.train)} training images")
+        except DataError as error:
+            yield Check(f"data {name}", False, str(error), needed=name == "digits")
+    yield _runs_folder(runs_dir)
+    sbatch = shutil.which("sbatch")
+    yield Check("slurm", bool(sbatch), sbatch or "no sbatch here; experiments run locally with `dasbench run`")
+
+
+def _gpu() -> Check:
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+        return Check("gpu", True, f"{', '.join(names)}; CUDA {torch.version.cuda}")
+    built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built for the CPU only"
+    return Check("gpu", False, f"none found ({built}); runs use the CPU")
+
+
+def _runs_folder(runs_dir: Path) -> Check:
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=runs_dir):
+            free = shutil.disk_usage(runs_dir).free / 2**30
+    except OSError as error:
+        return Check(
+            "runs folder", False, f"{runs_dir}: {error.strerror}; set RUNS_DIR to one you can write", needed=True
+        )
+    enough = free > FREE_GIB
+    text = f"{runs_dir}, {free:.1f} GiB free" + ("" if enough else f"; less than {FREE_GIB} GiB")
+    return Check("runs folder", enough, text)
