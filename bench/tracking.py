@@ -1,0 +1,289 @@
+"""Mirror records into MLflow. The records are the truth; MLflow is a view that can be deleted and rebuilt from them.
+
+One parent run for each experiment and profile, below it one nested run for each run directory. Mirroring twice adds
+nothing; a run that went on gets its new epochs only. Nothing a tracker does (down, slow, full) can stop a run: only
+`sync`, which a user asked for, raises; `Mirror` warns once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from bench.records import Record, RecordError, read_records
+from bench.tracking_runs import ArtifactError, Artifacts, MirroredExperiment, create_experiment, last_sign
+
+_QUIET_S = 60.0  # a "running" run silent for this long is looked at more closely
+_RETRY_S = 60.0
+
+
+class TrackingError(RuntimeError):
+    """The tracker cannot be reached or written; the message gives the cause and the next step."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """Where MLflow keeps its runs.
+
+    Attributes:
+        uri: tracking URI; a SQLite path in it is absolute.
+        artifact_root: folder for artifacts; None leaves it to the tracking server.
+        lock: file that only one writer at a time holds.
+    """
+
+    uri: str
+    artifact_root: Path | None
+    lock: Path
+
+    @property
+    def shown(self) -> str:
+        """The URI without its password."""
+        parts = urlsplit(self.uri)
+        if parts.password is None:
+            return self.uri
+        return urlunsplit(parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")))
+
+
+def open_store(runs_dir: Path, uri: str | None = None) -> Store:
+    """The store for a RUNS_DIR: `uri`, else MLFLOW_TRACKING_URI, else `RUNS_DIR/mlflow.db` and `RUNS_DIR/mlartifacts`.
+
+    Raises:
+        TrackingError: a URI MLflow has no (longer a) store for.
+    """
+    runs_dir = runs_dir.expanduser().absolute()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_dir / 'mlflow.db'}"
+    scheme = uri.split(":", 1)[0] if ":" in uri else ""
+    if scheme in ("http", "https"):
+        return Store(uri, None, runs_dir / ".mlflow.lock")
+    if scheme == "sqlite":
+        path = Path(uri.removeprefix("sqlite:///")).absolute()
+        return Store(f"sqlite:///{path}", path.parent / "mlartifacts", path.with_name(path.name + ".lock"))
+    if scheme.split("+")[0] in ("postgresql", "mysql", "mssql", "databricks"):
+        return Store(uri, None if scheme == "databricks" else runs_dir / "mlartifacts", runs_dir / ".mlflow.lock")
+    raise TrackingError(
+        f"'{uri}' is not a tracking URI that can be used; give sqlite:////absolute/path/mlflow.db, "
+        "http(s)://host:port or a postgresql/mysql/mssql URI (MLflow retired plain folders)"
+    )
+
+
+@dataclass
+class SyncReport:
+    """What a sync did, in runs; `problems` names what could not be mirrored, `left` what a deadline left for later."""
+
+    uri: str
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    left: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        text = f"{self.created} runs new, {self.updated} updated, {self.unchanged} unchanged in {self.uri}"
+        return text + (f", {self.left} left for the next sync" if self.left else "")
+
+
+def prepare(store: Store, experiment: str | None = None) -> None:
+    """Create the database and the MLflow experiment, once, before workers start.
+
+    MLflow's own creation of a SQLite database fails when several processes do it at once.
+
+    Raises:
+        TrackingError: the tracker cannot be reached or written.
+    """
+    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+        client = _connect(store)
+        if experiment is None:
+            client.search_experiments(max_results=1)
+        else:
+            create_experiment(client, store.artifact_root, experiment)
+
+
+def sync(
+    folder: Path,
+    store: Store,
+    artifacts: Artifacts | None = None,
+    *,
+    alive: Callable[[Record], bool] | None = None,
+    wait_s: float = 60.0,
+    deadline_s: float | None = None,
+) -> SyncReport:
+    """Make MLflow show what the records of an experiment's folder (RUNS_DIR/<experiment>-<profile>) say.
+
+    Args:
+        artifacts: further files for runs that have an architecture.
+        alive: whether a run recorded as running is at work; None looks at its lock on this machine.
+        wait_s: how long to wait for another sync to end.
+        deadline_s: leave what is not done by then for the next sync.
+
+    Raises:
+        TrackingError: no such folder, the tracker cannot be reached or written, or another sync did not end in time.
+    """
+    if not folder.is_dir():
+        raise TrackingError(f"no experiment folder {folder}; `dasbench list` names the experiments that were run")
+    records, problems = read_records(folder)
+    report = SyncReport(store.shown, problems=problems)
+    if not records:
+        return report
+    deadline = time.monotonic() + deadline_s if deadline_s is not None else float("inf")
+    with _only_writer(store, wait_s), _tracker_errors(store):
+        client = _connect(store)
+        mirror = MirroredExperiment.open(client, store.artifact_root, records[0])
+        for position, record in enumerate(records):
+            if time.monotonic() > deadline:
+                report.left = len(records) - position
+                break
+            try:
+                outcome = mirror.mirror(record, artifacts, alive or is_alive)
+            except RecordError as error:
+                report.problems.append(str(error))
+                continue
+            except ArtifactError as error:
+                report.problems.append(f"{record.info.name}: {error}")
+                outcome = "updated"
+            setattr(report, outcome, getattr(report, outcome) + 1)
+        mirror.finish(records, alive or is_alive)
+    return report
+
+
+def attach(folder: Path, store: Store, paths: list[Path]) -> None:
+    """Attach files or folders (the report) to the parent run of an experiment's folder.
+
+    Raises:
+        TrackingError: no records to attach to, or the tracker cannot be reached or written.
+    """
+    records, _ = read_records(folder)
+    if not records:
+        raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
+    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+        client = _connect(store)
+        parent = MirroredExperiment.open(client, store.artifact_root, records[0]).parent
+        for path in paths:
+            (client.log_artifacts if path.is_dir() else client.log_artifact)(parent, str(path), "report")
+
+
+class Mirror:
+    """Mirrors beside a running experiment: never raises, warns once, leaves a tracker that failed alone for a while."""
+
+    def __init__(
+        self,
+        folder: Path,
+        store: Store,
+        artifacts: Artifacts | None = None,
+        warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
+    ) -> None:
+        self._folder, self._store, self._artifacts, self._warn = folder, store, artifacts, warn
+        self._warned = False
+        self._not_before = 0.0
+
+    def update(self, deadline_s: float = 30.0) -> SyncReport | None:
+        """Mirror what is new; None when it failed, now or less than a minute ago."""
+        if time.monotonic() < self._not_before:
+            return None
+        try:
+            return sync(self._folder, self._store, self._artifacts, wait_s=0.0, deadline_s=deadline_s)
+        except _BusyError:
+            return None  # the other writer mirrors for us
+        except Exception as error:  # whatever a tracker does, the runs go on
+            self._not_before = time.monotonic() + _RETRY_S
+            if not self._warned:
+                self._warn(f"warning: {error}")
+            self._warned = True
+            return None
+
+
+def follow(
+    mirror: Mirror, finished: Callable[[], bool], interval_s: float = 10.0, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Mirror every `interval_s` seconds until `finished()`, and once more after it."""
+    while not finished():
+        mirror.update()
+        sleep(interval_s)
+    mirror.update(deadline_s=600.0)
+
+
+def is_alive(record: Record) -> bool:
+    """Whether a run recorded as running is at work, as far as this machine can tell.
+
+    Only a run of this machine that has been silent for a minute and whose lock nobody holds is known to be dead.
+    """
+    elsewhere = record.info.environment.get("host") != socket.gethostname()
+    if elsewhere or time.time() - last_sign(record) < _QUIET_S:
+        return True
+    try:
+        status = os.stat(record.path / ".lock")
+        locks = Path("/proc/locks").read_text()
+    except OSError:
+        return True
+    # Reading /proc/locks, unlike taking the lock to see, cannot get in the way of a run that is starting.
+    inode = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    return any(inode in line.split() for line in locks.splitlines())
+
+
+class _BusyError(TrackingError):
+    """Another process is syncing."""
+
+
+def _connect(store: Store) -> Any:
+    """An MLflow client that fails soon; MLflow is imported here, as it takes a second and workers do not need it."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # importing sets them anew
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if store.artifact_root is not None:
+        store.artifact_root.mkdir(parents=True, exist_ok=True)
+    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
+
+
+@contextmanager
+def _tracker_errors(store: Store) -> Iterator[None]:
+    """MLflow, SQLAlchemy, requests and the file system fail with dozens of types; a user needs one."""
+    try:
+        yield
+    except (TrackingError, RecordError):
+        raise
+    except Exception as error:
+        cause = " ".join(str(error).split())[:300] or type(error).__name__
+        raise TrackingError(
+            f"the tracker {store.shown} failed: {cause}. The records are complete without it; "
+            "run `dasbench sync` when it works again, or choose another with --tracking-uri"
+        ) from error
+
+
+@contextmanager
+def _only_writer(store: Store, wait_s: float) -> Iterator[None]:
+    """Hold the store's lock; the kernel releases it when its holder ends, however it ends, so it cannot go stale."""
+    try:
+        store.lock.parent.mkdir(parents=True, exist_ok=True)
+        file = open(store.lock, "a")  # noqa: SIM115 (closed below, also when waiting fails)
+    except OSError as error:
+        raise TrackingError(
+            f"cannot write {store.lock}: {error.strerror}; choose a store that can be written with --tracking-uri"
+        ) from error
+    with file:
+        deadline = time.monotonic() + wait_s
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise _BusyError(
+                        f"another sync is writing to {store.shown} (it holds {store.lock}); try again when it has ended"
+                    ) from None
+                time.sleep(0.05)
+        yield
