@@ -67,7 +67,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 def add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("experiment", help="a shipped experiment (`dasbench list`) or the path of a YAML file")
-    parser.add_argument("--profile", help="quick, short or paper; may be left out where an experiment has only one")
+    parser.add_argument("--profile", help="quick, short, paper, or auto: short on a GPU, quick on a CPU")
     parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment")
     parser.add_argument("--search-seeds", type=seeds, metavar="SEEDS", help="e.g. 0-3, instead of the profile's")
     parser.add_argument("--retrain-seeds", type=seeds, metavar="SEEDS", help="e.g. 0,1, instead of the profile's")

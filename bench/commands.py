@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.table import Table
 
@@ -18,11 +19,13 @@ console = Console(highlight=False, soft_wrap=True)
 
 
 def choose_profile(experiment: Experiment, name: str | None) -> str:
-    """The profile asked for, or the only one there is.
+    """The profile asked for, or the only one there is; "auto" is "short" on a GPU and "quick" on a CPU.
 
     Raises:
         ConfigError: none was asked for and there are several.
     """
+    if name == "auto":
+        name = "short" if torch.cuda.is_available() else "quick"
     if name is not None:
         experiment.profile(name)
         return name

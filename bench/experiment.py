@@ -90,6 +90,8 @@ class Profile:
     """How much is spent: seeds, sizes, recipe and the options of the methods.
 
     Attributes:
+        given_seeds: retrain seeds of rows with a given architecture, which have no search to repeat (default: the
+            same as `retrain_seeds`).
         options: per method (or row) name, what this profile changes in its options.
         recipe_changes: fields of the recipe that this profile changes; the recipe is then shown with a "*".
         evaluate_every: epochs between evaluations on the test set in a retraining (for curves and best epoch; the
@@ -100,6 +102,7 @@ class Profile:
     description: str = ""
     search_seeds: tuple[int, ...] = (0, 1, 2, 3)
     retrain_seeds: tuple[int, ...] = (0,)
+    given_seeds: tuple[int, ...] | None = None
     data: DataSettings = DataSettings()
     network: NetworkSize = NetworkSize()
     recipe: str = "darts-cifar"
@@ -352,7 +355,7 @@ def plan(
     if search_seeds:
         whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
     if retrain_seeds:
-        whole.profile = replace(whole.profile, retrain_seeds=tuple(retrain_seeds))
+        whole.profile = replace(whole.profile, retrain_seeds=tuple(retrain_seeds), given_seeds=None)
     for label in rows or experiment.rows:
         if label not in experiment.rows:
             raise ConfigError(f"experiment {experiment.name}: unknown row '{label}'" + nearest(label, experiment.rows))
@@ -360,7 +363,8 @@ def plan(
         row = experiment.rows[label]
         base = experiment.rows[row.of] if row.of else row
         searched = base.method is not None
-        for retrain_seed in whole.profile.retrain_seeds:
+        given = whole.profile.given_seeds or whole.profile.retrain_seeds
+        for retrain_seed in whole.profile.retrain_seeds if searched else given:
             for search_seed in whole.profile.search_seeds if searched else (None,):
                 if row.of:
                     whole.transform(label, row, (search_seed, retrain_seed))

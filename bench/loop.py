@@ -172,6 +172,7 @@ class Loop:
 
     def checkpoint(self) -> None:
         """Write the complete state of this moment."""
+        self.directory.may_write()
         state = {
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "random": random_state(),

@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -94,10 +94,15 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 class RunDirectory:
-    """Reads and writes one run's files."""
+    """Reads and writes one run's files.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        may_write: called before every write; raises when another process has taken this run over.
+    """
+
+    def __init__(self, path: Path, may_write: Callable[[], None] = lambda: None) -> None:
         self.path = path
+        self.may_write = may_write
 
     @property
     def checkpoints(self) -> Path:
@@ -118,6 +123,7 @@ class RunDirectory:
         return (self.path / "run.json").exists()
 
     def write_info(self, info: RunInfo) -> None:
+        self.may_write()
         write_atomically(self.path / "run.json", json.dumps(asdict(info), indent=1) + "\n")
 
     def read_info(self) -> RunInfo:
@@ -140,6 +146,7 @@ class RunDirectory:
             wall_s: wall seconds of this run so far, over all its attempts.
             device_s: the same in device seconds (wall seconds times devices held).
         """
+        self.may_write()
         line = {"epoch": epoch, "step": step, "time": time.time(), "wall_s": wall_s, "device_s": device_s}
         try:
             with open(self.path / "metrics.jsonl", "a") as file:
@@ -158,11 +165,13 @@ class RunDirectory:
 
     def truncate_metrics(self, epochs: int) -> None:
         """Drop lines of epoch `epochs` and later: a resumed run writes them again."""
+        self.may_write()
         kept = [line for line in self.read_metrics() if line["epoch"] < epochs]
         if (self.path / "metrics.jsonl").exists():
             write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
 
     def write_result(self, result: Mapping[str, Any]) -> None:
+        self.may_write()
         write_atomically(self.path / "result.json", json.dumps({"schema": SCHEMA_VERSION, **result}, indent=1) + "\n")
 
     def read_result(self) -> dict[str, Any] | None:

@@ -9,18 +9,17 @@ when another process is running it.
 from __future__ import annotations
 
 import argparse
-import fcntl
+import contextlib
 import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bench.data.datasets import load
 from bench.engine import choose_device, environment, make_engine
+from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
 from bench.records import RecordError, RunDirectory, RunInfo
@@ -28,41 +27,48 @@ from bench.records import RecordError, RunDirectory, RunInfo
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
 
 
-@contextmanager
-def only_writer(path: Path) -> Iterator[bool]:
-    """True for the one process that may write this run's directory."""
-    with open(path / ".lock", "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
 def execute(path: Path, device: str = "auto", stop: StopFlag | None = None) -> int:
     """Do what the run directory's run.json asks for and record how it went; returns the exit code."""
-    directory = RunDirectory(path)
+    directory, stop = RunDirectory(path), stop or StopFlag()
     info = directory.read_info()
-    with only_writer(path) as allowed:
-        if not allowed:
-            print(f"{info.name}: another process is running it", file=sys.stderr)
-            return BUSY
-        if directory.read_result() is not None:
-            return DONE
-        try:
-            result = _perform(directory, info, device, stop or StopFlag())
-        except InterruptedRunError as reason:
-            _finish(directory, info, "interrupted", None)
-            print(f"{info.name}: interrupted by {reason}; the same command continues it", file=sys.stderr)
-            return INTERRUPTED
-        except Exception as error:
-            (path / "error.log").write_text(traceback.format_exc())
-            _finish(directory, info, "failed", f"{type(error).__name__}: {error}")
-            print(f"{info.name}: {type(error).__name__}: {error}", file=sys.stderr)
-            return FAILED
-        directory.write_result({"phase": info.phase, "signature": info.signature, **result})
+    if directory.read_result() is not None and info.status == "done":
+        return DONE
+
+    def lost() -> None:
+        stop.reason = "another process, which took this run over"
+
+    try:
+        with hold(path, lost) as lease:
+            directory.may_write = lease.check
+            return _execute(directory, device, stop)
+    except LeaseHeldError as error:
+        print(f"{info.name}: {error}", file=sys.stderr)
+    except LeaseLostError as error:
+        print(f"{info.name}: {error}", file=sys.stderr)
+    return BUSY
+
+
+def _execute(directory: RunDirectory, device: str, stop: StopFlag) -> int:
+    info = directory.read_info()
+    if directory.read_result() is not None:  # another copy finished it, or was killed just before it could say so
         _finish(directory, info, "done", None)
+        return DONE
+    try:
+        result = _perform(directory, info, device, stop)
+        directory.write_result({"phase": info.phase, "signature": info.signature, **result})
+    except InterruptedRunError as reason:
+        _finish(directory, info, "interrupted", None)
+        print(f"{info.name}: interrupted by {reason}; the same command continues it", file=sys.stderr)
+        return INTERRUPTED
+    except LeaseLostError:
+        raise
+    except Exception as error:
+        print(f"{info.name}: {type(error).__name__}: {error}", file=sys.stderr)
+        with contextlib.suppress(OSError, RecordError):  # a full disk may be the very error
+            (directory.path / "error.log").write_text(traceback.format_exc())
+            _finish(directory, info, "failed", f"{type(error).__name__}: {error}")
+        return FAILED
+    _finish(directory, info, "done", None)
     return DONE
 
 

@@ -296,5 +296,7 @@ class CellNetwork(nn.Module):
             before_last, last = last, cell(before_last, last, drop)
             if index == self.auxiliary_after and self.auxiliary_head is not None and self.training:
                 auxiliary = self.auxiliary_head(last)
-        logits = self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))
+        # The released networks pool adaptively on CIFAR and with a 7x7 average on ImageNet; counters tell them apart.
+        pooled = F.adaptive_avg_pool2d(last, 1).flatten(1) if self.stem_kind == "cifar" else last.mean((2, 3))
+        logits = self.classifier(pooled)
         return logits if auxiliary is None else (logits, auxiliary)

@@ -1,0 +1,44 @@
+.DEFAULT_GOAL := help
+.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROFILE ?= auto
+RUNS_DIR ?= $(CURDIR)/runs
+JOBS ?=
+export RUNS_DIR
+export OMP_NUM_THREADS ?= 1
+
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): the first time takes some minutes and about 5 GB (torch with its CUDA parts)"
+	@$(BIN)/python -m pip install --quiet --upgrade "pip>=24" -c constraints.txt
+	@$(BIN)/python -m pip install --quiet --editable ".[dev]" -c constraints.txt
+	@touch $@
+
+install: $(VENV)/installed ## make .venv with the tested versions (every target does it when it is missing)
+
+demo: $(VENV)/installed ## the whole pipeline on data that ships with a dependency; minutes on two CPU cores
+	$(BIN)/dasbench run demo --profile quick --device cpu
+
+reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short|paper, DATA_ROOT=<folder>
+	$(BIN)/dasbench run cifar10 --profile $(PROFILE)
+
+test: $(VENV)/installed ## all tests that need no cluster and no GPU
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/installed ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed ## let ruff write the format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+mlflow-ui: $(VENV)/installed ## browse the results; http://127.0.0.1:5000
+	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUNS_DIR)/mlflow.db --host 127.0.0.1

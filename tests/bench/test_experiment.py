@@ -1,0 +1,107 @@
+"""Experiment files and the runs that follow from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.config import ConfigError
+from bench.experiment import experiment_names, load_experiment, plan
+from bench.records import RunInfo
+from methods.base import MethodError
+from tests.bench.conftest import TINY
+
+
+def changed(tmp_path: Path, **edits: object) -> str:
+    """The tiny experiment with some values replaced, given as `a__b__c=value`."""
+    content = yaml.safe_load(TINY.read_text())
+    for key, value in edits.items():
+        place = content
+        *path, last = key.split("__")
+        for part in path:
+            place = place[part]
+        place[last] = value
+    path = tmp_path / "edited.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", experiment_names())
+def test_every_shipped_experiment_plans_every_profile(name: str) -> None:
+    experiment = load_experiment(name)
+    for profile in experiment.profiles:
+        runs = plan(experiment, profile)
+        seen: set[str] = set()
+        for info in runs:
+            assert set(info.needs) <= seen, f"{info.name} comes before a run it needs"
+            seen.add(info.signature)
+        assert {info.label for info in runs} >= set(experiment.rows)
+        assert any(info.method == "random_sampling" for info in runs), "random sampling stands in every table"
+
+
+def test_plan_of_the_tiny_experiment(planned: list[RunInfo]) -> None:
+    counted = {(info.label, info.phase) for info in planned}
+    assert counted == {
+        ("darts", "search"), ("darts", "train"), ("random", "search"), ("random", "train"), ("DARTS_V2", "train"),
+    }  # fmt: skip
+    assert len(planned) == 9
+    assert [info.search_seed for info in planned if info.label == "DARTS_V2"] == [None]
+    train = next(info for info in planned if info.name.startswith("train-darts-s1"))
+    search = next(info for info in planned if info.name.startswith("search-darts-s1"))
+    assert train.needs == [search.signature]
+    assert train.recipe["name"] == "plain-cifar*"
+
+
+def test_signatures_depend_on_what_decides_the_result_and_on_nothing_else(tmp_path: Path) -> None:
+    def of(path: str) -> dict[str, str]:
+        return {f"{i.phase}-{i.label}-{i.search_seed}": i.signature for i in plan(load_experiment(path), "tiny")}
+
+    before = of(str(TINY))
+    assert of(changed(tmp_path, description="other words")) == before
+    longer = of(changed(tmp_path, profiles__tiny__options__darts__epochs=3))
+    assert {key for key in before if before[key] != longer[key]} == {
+        "search-darts-0", "search-darts-1", "train-darts-0", "train-darts-1",
+    }  # fmt: skip
+    recipe = of(changed(tmp_path, profiles__tiny__recipe_changes__lr=0.5))
+    assert before["search-darts-0"] == recipe["search-darts-0"]
+    assert before["train-DARTS_V2-None"] != recipe["train-DARTS_V2-None"]
+
+
+def test_two_rows_with_one_search_share_it(tmp_path: Path) -> None:
+    path = changed(tmp_path, rows__again={"method": "darts"})
+    runs = plan(load_experiment(path), "tiny")
+    assert sum(info.phase == "search" and info.method == "darts" for info in runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ({"rows__darts": {"method": "drats"}}, "unknown method 'drats'; did you mean 'darts'"),
+        ({"rows__darts": {"method": "darts", "option": {}}}, "unknown key 'option'; did you mean 'options'"),
+        ({"rows__darts": {}}, "exactly one of method, published, architecture"),
+        ({"rows__darts": {"published": "DARTS_V3"}}, "unknown published genotype 'DARTS_V3'; did you mean"),
+        ({"rows__darts": {"method": "darts", "of": "random"}}, "belong to transforms"),
+        ({"rows__darts": {"method": "l1_filter_pruning"}}, "name its row with 'of'"),
+        ({"rows__darts": {"method": "l1_filter_pruning", "of": "DARTS_V1"}}, "unknown row 'DARTS_V1'"),
+        ({"rows__darts": {"architecture": "/none/a.json"}}, "no architecture at /none/a.json"),
+        ({"profiles__tiny__options__darts__epoch": 3}, "unknown key 'epoch'; did you mean 'epochs'"),
+        ({"profiles__tiny__search_seeds": []}, "at least one seed"),
+        ({"profiles__tiny__recipe": "dart-cifar"}, "did you mean 'darts-cifar'"),
+        ({"dataset": "cifar-10"}, "did you mean 'cifar10'"),
+    ],
+)
+def test_mistakes_are_found_before_anything_runs(tmp_path: Path, edits: dict[str, object], words: str) -> None:
+    with pytest.raises((ConfigError, MethodError)) as error:
+        plan(load_experiment(changed(tmp_path, **edits)), "tiny")
+    assert words in str(error.value)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
+        load_experiment("cifar1")
+    with pytest.raises(ConfigError, match="unknown profile 'papr'; did you mean 'paper'"):
+        plan(load_experiment("cifar10"), "papr")
+    with pytest.raises(ConfigError, match="unknown row 'dart'; did you mean 'darts'"):
+        plan(load_experiment("cifar10"), "quick", ["dart"])

@@ -1,0 +1,107 @@
+"""Killed at any point and started again, a run ends with the same bits; and the test for that has teeth."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import loop
+from bench.checkpoint import list_checkpoints
+from bench.loop import StopFlag
+from bench.records import RunDirectory
+from bench.run import DONE, INTERRUPTED, execute
+
+TIMES = ("time", "wall_s", "device_s")
+
+
+def outcome(directory: RunDirectory) -> dict[str, Any]:
+    """Everything a run decides: bytes of weights and architecture, and its metrics without times."""
+    lines = [{k: v for k, v in line.items() if k not in TIMES} for line in directory.read_metrics()]
+    for line in lines:
+        line["values"].pop("images_per_second")
+    result = directory.read_result()
+    assert result is not None
+    files = {name: (directory.path / name) for name in ("weights.safetensors", "architecture.json")}
+    found = {name: path.read_bytes() for name, path in files.items() if path.exists()}
+    return {**found, "metrics": lines, "final": result["metrics"], "images": result["costs"]["images"]}
+
+
+def kill_and_continue(directory: RunDirectory, at: str) -> None:
+    """Start the run in a process of its own, SIGKILL it at the checkpoint called `at`, and finish it."""
+    environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (directory.checkpoints / at).exists():
+        assert process.poll() is None, "the run ended before it could be killed"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert directory.read_result() is None
+    assert list_checkpoints(directory.checkpoints)
+    assert execute(directory.path, "cpu") == DONE
+
+
+@pytest.mark.slow
+def test_sigkill_in_search_and_in_training(tiny_runs: Callable[..., list[RunDirectory]]) -> None:
+    whole = tiny_runs("darts", folder="whole")
+    killed = tiny_runs("darts", folder="killed")
+    for alone, cut, at in zip(
+        whole, killed, ["epoch-00000-step-0000003.pt", "epoch-00001-step-0000002.pt"], strict=True
+    ):
+        assert execute(alone.path, "cpu") == DONE
+        kill_and_continue(cut, at)
+        assert outcome(cut) == outcome(alone)
+
+
+class StopAfter(StopFlag):
+    """Asks for a stop when it has been looked at a number of times: a signal at a chosen step."""
+
+    def __init__(self, looks: int) -> None:
+        self.looks = looks
+
+    @property
+    def reason(self) -> str | None:  # type: ignore[override]
+        self.looks -= 1
+        return "a test" if self.looks < 0 else None
+
+
+@pytest.mark.parametrize("row", ["darts", "DARTS_V2"])
+def test_stopped_at_every_step(row: str, tiny_runs: Callable[..., list[RunDirectory]]) -> None:
+    whole, cut = tiny_runs(row, folder="whole")[0], tiny_runs(row, folder="cut")[0]
+    assert execute(whole.path, "cpu") == DONE
+    stops = 0
+    while execute(cut.path, "cpu", StopAfter(2)) == INTERRUPTED:
+        stops += 1
+        assert cut.read_info().status == "interrupted"
+    assert stops >= 4
+    assert outcome(cut) == outcome(whole)
+
+
+def test_without_the_random_state_the_bits_differ(
+    tiny_runs: Callable[..., list[RunDirectory]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The negative control: drop path draws from torch's generator, so forgetting its state must show."""
+    whole, cut = tiny_runs("DARTS_V2", folder="whole")[0], tiny_runs("DARTS_V2", folder="cut")[0]
+    assert execute(whole.path, "cpu") == DONE
+    monkeypatch.setattr(loop, "restore_random_state", lambda state: None)
+    assert execute(cut.path, "cpu", StopAfter(9)) == INTERRUPTED
+    assert execute(cut.path, "cpu") == DONE
+    assert outcome(cut)["weights.safetensors"] != outcome(whole)["weights.safetensors"]
+
+
+def test_a_finished_run_is_left_alone(tiny_runs: Callable[..., list[RunDirectory]]) -> None:
+    (directory,) = tiny_runs("DARTS_V2")
+    assert execute(directory.path, "cpu") == DONE
+    before = {path: path.stat().st_mtime_ns for path in Path(directory.path).rglob("*") if path.name != ".lock"}
+    assert execute(directory.path, "cpu") == DONE
+    assert before == {path: path.stat().st_mtime_ns for path in Path(directory.path).rglob("*") if path.name != ".lock"}
