@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -122,7 +122,7 @@ class SearchCell(nn.Module):
     def operation(self, slot: Slot) -> nn.Module | None:
         """The candidate's module; None if it has no parameters or is removed."""
         name = module_name(slot)
-        return self.operations.get(name, None)
+        return self.operations[name] if name in self.operations else None  # noqa: SIM401 (a ModuleDict has no get)
 
     def live(self) -> list[Slot]:
         """Committed operations in order of edge, then operation."""
@@ -240,25 +240,48 @@ class SearchCell(nn.Module):
     # -- masks
 
     @torch.no_grad()
-    def commit(self, operations: Tensor | None = None) -> list[Slot]:
-        """Make the masks of the last step permanent; returns the operations that this removed.
+    def commit_units(self) -> set[Slot]:
+        """Make the filter and weight masks of the last step permanent.
 
-        Args:
-            operations: (14, 7) bool to commit instead of those of the last step (a subset may stay for later).
+        Returns the operations that this leaves without a filter or weight: they put out nothing. Masks that would
+        silence an input of the cell, or the only operation of a node, are not committed.
         """
-        before = set(self.slots)
-        for norm, mask in zip(self.filters.norms, self.filter_now.split(self.filters.channels), strict=True):
-            norm.mask &= mask
-        for conv, mask in zip(self.weights.convs, self.weights.shaped(self.weight_now), strict=True):
-            conv.mask &= mask
-        self.operation_mask &= self.operation_now if operations is None else operations
-        removed = sorted(before - set(self.live()))
+        keep_empty = self.switches.empty_operation == "keep"
+        filters = dict(zip(self.filters.norms, self.filter_now.split(self.filters.channels), strict=True))
+        weights = dict(zip(self.weights.convs, self.weights.shaped(self.weight_now), strict=True))
+        alive = torch.stack([mask.any() for mask in (*filters.values(), *weights.values())]).tolist()
+        silent = {module for module, on in zip((*filters, *weights), alive, strict=True) if not on}
+        gone: set[Slot] = set(self.failing()) if silent else set()
+        empty: set[Slot] = set()
+        spared: set[nn.Module] = {self.preprocess0.norm, self.preprocess1.norm} & silent
+        for slot in self.slots if silent else []:
+            module = self.operation(slot)
+            if module is not None and any(part in silent for part in module.modules()):
+                node = EDGES[slot[0]][1]
+                others = [other for other in self.slots if other not in gone and EDGES[other[0]][1] == node]
+                if others == [slot]:
+                    spared |= set(module.modules())
+                else:
+                    empty.add(slot)
+                    gone.add(slot)
+        if keep_empty:
+            empty, spared = set(), set()
+        for unit, mask in (*filters.items(), *weights.items()):
+            if unit not in spared:
+                unit.mask &= mask
+        return empty
+
+    @torch.no_grad()
+    def commit_operations(self, removed: Collection[Slot]) -> None:
+        """Remove operations for good, their modules with them."""
         for slot in removed:
+            self.operation_mask[slot] = False
             self.remove_operation(slot)
-        if removed:
-            self.filter_now, self.weight_now = (torch.empty(0, dtype=torch.bool) for _ in range(2))
         self.rebuild()
-        return removed
+
+    def failing(self) -> list[Slot]:
+        """Committed operations that were off in the last step."""
+        return [(int(e), int(o)) for e, o in (self.operation_mask & ~self.operation_now).nonzero().tolist()]
 
     @torch.no_grad()
     def revive(self, slot: Slot, generator: torch.Generator) -> None:

@@ -44,13 +44,23 @@ def l_cost(
     nodes = node_edges().to(gates)
     counted = published_count_edges().to(gates) if node_count == "published" else nodes
     on = masks.detach()
-    total = gates.sum(dim=2) @ nodes @ nodes.T  # (K, 14): S of the node that the edge enters
-    number = on.sum(dim=2) @ counted @ nodes.T
+    total = _of_node(_by_node(gates.sum(dim=2), nodes), nodes)  # S of the node that an edge enters
+    number = _of_node(_by_node(on.sum(dim=2), counted), nodes)
     terms = torch.log1p((number / total)[:, :, None] * gates)
     if mu:
         assert costs is not None, "mu > 0 needs the operations' costs"
         terms = terms * (1.0 + mu * costs)
     return (terms * on).sum()
+
+
+def _by_node(edges: Tensor, nodes: Tensor) -> Tensor:
+    """(K, 14) values of edges -> (K, 4) sums over those of a node. Not a matrix product: these round under autocast."""
+    return (edges[:, :, None] * nodes).sum(dim=1)
+
+
+def _of_node(values: Tensor, nodes: Tensor) -> Tensor:
+    """(K, 4) values of nodes -> (K, 14), for each edge that of the node it enters."""
+    return (values[:, None, :] * nodes).sum(dim=2)
 
 
 def l_thre(cells: Sequence[SearchCell]) -> Tensor:

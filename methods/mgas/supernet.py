@@ -61,7 +61,11 @@ class Supernet(nn.Module):
     Attributes:
         stage: 0, 1 or 2.
         operation_gates, operation_masks: (K, 14, 7) of the K executed cells in the last forward pass.
+        strength: lambda, on the device. epoch_sums: cross entropy, lambda * l_cost and steps of this epoch.
     """
+
+    strength: Tensor
+    epoch_sums: Tensor
 
     def __init__(
         self,
@@ -94,12 +98,17 @@ class Supernet(nn.Module):
         )
         self.classifier = nn.Linear(last, context.num_classes)
         self.stage = LAST_STAGE
+        self.register_buffer("strength", torch.zeros(()))
+        self.register_buffer("epoch_sums", torch.zeros(3))
         self.operation_gates = self.operation_masks = torch.empty(0)
 
     def executed(self, stage: int | None = None) -> list[SearchCell]:
         """The cells of a stage (default: the present one) and of all earlier stages."""
         end = self.plan.stage_ends[self.stage if stage is None else stage]
         return [self.cell(index) for index in range(end + 1)]
+
+    def cells_in(self, indices: range) -> list[SearchCell]:
+        return [self.cell(index) for index in indices]
 
     def cell(self, index: int) -> SearchCell:
         cell = self.cells[index]

@@ -30,8 +30,10 @@ class Switches:
         width_floor: smallest width of a cell as a share of its initial width, for the "mean" rule.
         rebuild_final: after a narrowing in the final phase the optimiser follows the new parameters (their momentum
             narrowed too), or loses them: cells' weights and filter gates then stand still.
-        final_stop: a commit of the final phase removes operations in ascending gate until the next target is met, or
-            all that are below their thresholds.
+        stop: a commit removes operations in ascending gate until the phase's target is met, or all that are below
+            their thresholds.
+        empty_operation: an operation whose filters or weights are all removed is removed with them, or stays as a
+            constant.
         reduction_gate: the filter gate of a stride-2 skip stands after the normalisation and is thresholded, or before
             it and is not.
         regrow_saturated: a draw whose operation has no removed edge left is drawn again, or dropped.
@@ -46,7 +48,8 @@ class Switches:
     width_rule: Literal["mean", "lossless"] = "mean"
     width_floor: float = 0.5
     rebuild_final: bool = True
-    final_stop: Literal["target", "overshoot"] = "target"
+    stop: Literal["target", "overshoot"] = "target"
+    empty_operation: Literal["remove", "keep"] = "remove"
     reduction_gate: Literal["after", "before"] = "after"
     regrow_saturated: Literal["redraw", "drop"] = "redraw"
     pool_norm: bool = False
@@ -60,7 +63,8 @@ OFFICIAL = Switches(
     size="published",
     narrow="separate",
     rebuild_final=False,
-    final_stop="overshoot",
+    stop="overshoot",
+    empty_operation="keep",
     reduction_gate="before",
     regrow_saturated="drop",
 )

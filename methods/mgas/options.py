@@ -1,0 +1,144 @@
+"""Options of MGAS, with the released values as defaults wherever there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from methods.base import MethodError
+from methods.mgas.discretize import LEVELS
+from methods.mgas.switches import Switches, resolve_switches
+
+Granularity = Literal["operation", "filter", "weight"]
+
+
+@dataclass(frozen=True)
+class MGASOptions:
+    """Settings of one MGAS search.
+
+    Tuples "by phase" hold one value for all phases, or one for each (the stages, then the final phase).
+
+    Attributes:
+        channels, cells: scale of the supernet and of its answer (24 and 8: the published small network).
+        targets: sizes asked for, largest first or in any order; every one is answered by its own snapshot.
+        target_on: what `targets` counts in the retrained network: parameters, parameters that no mask removes, MACs
+            of one image; or "size", the search's own measure in millions (see the switch `size`).
+        snapshot_tolerance: snapshots not smaller than a target by more than this share compete for it.
+        valid_fraction: part of the training images kept away from the search, to choose between snapshots.
+        autoaugment: AutoAugment in the search, as published; False for a protocol equal to other methods'.
+        compat, switches: see `methods.mgas.switches`.
+        granularities: what is searched; units of the others are never removed.
+        fixed_ratios: the fixed-ratio twin: share of each granularity to keep, by quantile instead of learned
+            thresholds. Empty: learned.
+        fixed_ratio_epochs: epochs after warm-up at the end of which the twin commits, once a stage.
+        stages: 3, or 1 for a single stage over all cells.
+        stage_ratios: by stage, the share of its size at the start at which a stage ends.
+        reevaluation: regrow operations after a stage, and let later stages prune the cells of earlier ones.
+        regrow_share: regrown operations for each one that the stage removed.
+        warmup_epochs: by phase, epochs in which only weights are trained.
+        commit_interval: epochs between commits.
+        max_epochs: of the whole search; a search that gets there in its final phase is cut to its targets.
+        phase_epochs: by phase, most epochs (warm-up included) before the next phase starts anyway; empty: no limit.
+        weight_lr, weight_decay, momentum, gradient_clip: SGD for module weights.
+        alpha_lr, kappa_lr: SGD for the gates of operations and filters.
+        threshold_lr: SGD for the thresholds of operations and filters; weight_threshold_lr for those of weights.
+        threshold_pace: factor on both. Thresholds rise by about 10 * lr * lambda * exp(-t) a step, so that their pace
+            per epoch is that of 521 steps; an epoch of n steps keeps it with a pace of 521 / n.
+        mu: weight of the operations' costs in l_cost.
+        lambda_*: the controller, see `methods.mgas.controller.LambdaRule`; `lambda_ratios` is by phase.
+    """
+
+    channels: int = 24
+    cells: int = 8
+    batch_size: int = 96
+    targets: tuple[float, ...] = (704_082.0,)
+    target_on: Literal["params", "params_nonzero", "macs", "size"] = "params"
+    snapshot_tolerance: float = 0.1
+    valid_fraction: float = 0.1
+    autoaugment: bool = True
+    compat: Literal["fixed", "official"] = "fixed"
+    switches: dict[str, Any] = field(default_factory=dict)
+    granularities: tuple[Granularity, ...] = LEVELS  # type: ignore[assignment]
+    fixed_ratios: dict[str, float] = field(default_factory=dict)
+    fixed_ratio_epochs: int = 8
+    stages: Literal[1, 3] = 3
+    stage_ratios: tuple[float, ...] = (0.3,)
+    reevaluation: bool = True
+    regrow_share: float = 0.2
+    warmup_epochs: tuple[int, ...] = (5,)
+    commit_interval: int = 2
+    max_epochs: int = 300
+    phase_epochs: tuple[int, ...] = ()
+    weight_lr: float = 0.01
+    weight_decay: float = 3e-4
+    momentum: float = 0.9
+    gradient_clip: float = 5.0
+    alpha_lr: float = 1.0
+    kappa_lr: float = 1.0
+    threshold_lr: float = 0.1
+    weight_threshold_lr: float = 0.001
+    threshold_pace: float = 1.0
+    mu: float = 0.0
+    lambda_delta: float = 1e-5
+    lambda_grow: float = 4.0
+    lambda_shrink: float = 2.0
+    lambda_few: int = 24
+    lambda_many: int = 48
+    lambda_cap: float = 100.0
+    lambda_ratios: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
+
+    def __post_init__(self) -> None:
+        self.resolved_switches()
+        for name, low, high in (
+            ("valid_fraction", 0.0, 0.9),
+            ("snapshot_tolerance", 0.0, 1.0),
+            ("regrow_share", 0.0, 1.0),
+            ("momentum", 0.0, 0.999),
+        ):
+            _require(low <= getattr(self, name) <= high, f"{name} lies in [{low}, {high}]; got {getattr(self, name)}")
+        for name in ("batch_size", "commit_interval", "max_epochs", "fixed_ratio_epochs"):
+            _require(getattr(self, name) >= 1, f"{name} must be at least 1; got {getattr(self, name)}")
+        _require(self.stages in (1, 3), f"stages is 1 or 3; got {self.stages}")
+        _require(bool(self.targets) and min(self.targets, default=0) > 0, "targets needs at least one positive size")
+        self._check_levels()
+        for name, length in (("stage_ratios", self.stages), ("warmup_epochs", self.phases)):
+            _require(len(getattr(self, name)) in (1, length), f"{name} needs 1 or {length} values")
+        _require(len(self.phase_epochs) in (0, 1, self.phases), f"phase_epochs needs 0, 1 or {self.phases} values")
+        _require(len(self.lambda_ratios) in (1, 4, self.phases), f"lambda_ratios needs 1 or {self.phases} values")
+        for warmup, cap in zip(self.by_phase("warmup_epochs"), self.by_phase("phase_epochs"), strict=False):
+            _require(cap > warmup, f"a phase of at most {cap} epochs cannot have {warmup} epochs of warm-up")
+
+    def _check_levels(self) -> None:
+        order = [level for level in LEVELS if level in self.granularities]
+        _require(
+            list(self.granularities) == order and "operation" in order,
+            f"granularities are chosen from {list(LEVELS)} in this order, operation always; got "
+            f"{list(self.granularities)}",
+        )
+        if self.fixed_ratios:
+            _require(
+                set(self.fixed_ratios) == set(self.granularities),
+                f"fixed_ratios needs one share for each of {list(self.granularities)}; got {sorted(self.fixed_ratios)}",
+            )
+            _require(all(0 < share <= 1 for share in self.fixed_ratios.values()), "fixed_ratios are shares in (0, 1]")
+
+    @property
+    def phases(self) -> int:
+        """Number of phases: the stages and the final one."""
+        return self.stages + 1
+
+    def by_phase(self, name: str) -> tuple[Any, ...]:
+        """An option with one value per phase (stages only for `stage_ratios`)."""
+        values = tuple(getattr(self, name))
+        if name == "lambda_ratios" and len(values) == 4 and self.phases == 2:
+            return values[2:]
+        length = self.stages if name == "stage_ratios" else self.phases
+        return values * length if len(values) == 1 else values
+
+    def resolved_switches(self) -> Switches:
+        return resolve_switches(self.compat, self.switches)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise MethodError(message)

@@ -1,0 +1,399 @@
+"""MGAS, multi-granularity architecture search: operations, filters and weights pruned together to a target size.
+
+Lin et al., arXiv 2310.15074. One-level: one batch updates weights, gates and thresholds. The search runs through
+phases (`methods.mgas.schedule`); at commits, units below their learned thresholds are removed for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from methods.architecture import Architecture
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit
+from methods.mgas.controller import LambdaState, next_lambda
+from methods.mgas.discretize import Discretisation
+from methods.mgas.export import export, whole
+from methods.mgas.losses import l_cost, l_thre, operation_costs
+from methods.mgas.monitor import operation_histogram, remaining_ratios
+from methods.mgas.narrow import CellChannels, plan_narrowing
+from methods.mgas.optimizers import Optimizers
+from methods.mgas.options import MGASOptions
+from methods.mgas.pruning import Candidate, Dropped, by_gate, fewest, grouped, removable, spare_last
+from methods.mgas.regrow import regrow
+from methods.mgas.schedule import Phase, phases
+from methods.mgas.sizes import counts, search_size
+from methods.mgas.slicing import narrow
+from methods.mgas.snapshots import Snapshot, choose
+from methods.mgas.supernet import LAST_STAGE, Supernet
+from methods.mgas.topology import Plan
+from methods.parts.bilevel import loss_and_sums
+from methods.registry import register
+
+THRESHOLDS = ("t_operation", "t_filter", "t_weight", "t_input")
+
+
+@dataclass
+class Progress:
+    """Where the search stands (plain values).
+
+    Attributes:
+        phase: number of the present phase. epoch: finished epochs in it.
+        settling: the stage has met its target and trains one more epoch before regrowing.
+        target: size at which the stage ends, in millions.
+        removed: operations, in this phase. removed_now, regrown_now: in the last epoch.
+        unmet: targets still to be met in the final phase, falling.
+        lost: the optimiser has lost the cells (released code, see the switch `rebuild_final`).
+        done: no further epoch is wanted.
+    """
+
+    phase: int = 0
+    epoch: int = 0
+    settling: bool = False
+    target: float = 0.0
+    removed: int = 0
+    removed_now: int = 0
+    regrown_now: int = 0
+    lambda_value: float = 0.0
+    lambda_delta: float = 1e-5
+    unmet: list[float] = field(default_factory=list)
+    lost: bool = False
+    done: bool = False
+
+
+@register("mgas")
+class MGAS(GradientSearch):
+    """Multi-granularity architecture search.
+
+    Raises:
+        MethodError: options that contradict each other.
+    """
+
+    Options = MGASOptions
+
+    def __init__(self, options: MGASOptions, context: SearchContext) -> None:
+        self.options, self.context = options, context
+        self.switches = options.resolved_switches()
+        self.epochs, self.batch_size = options.max_epochs, options.batch_size
+        self.split = SearchSplit(train=1.0 - options.valid_fraction, valid=options.valid_fraction, paired=False)
+        policy = "autoaugment-" if options.autoaugment else ""
+        self.augmentation = f"crop-flip-{policy}cutout"
+        plan = Plan(options.channels, options.cells)
+        discretisation = Discretisation(tuple(options.granularities), options.fixed_ratios, self.switches.guard)
+        self.supernet = Supernet(plan, context, self.switches, discretisation, heads=options.stages > 1)
+        self.phases = phases(options, plan)
+        self.generator = torch.Generator().manual_seed(context.seed)
+        self.snapshots: list[Snapshot] = []
+        self.progress = Progress()
+        self.changed = True
+        self._enter(0)
+
+    # -- one step
+
+    @property
+    def phase(self) -> Phase:
+        return self.phases[self.progress.phase]
+
+    def step(self, train_batch: Batch, valid_batch: Batch | None = None) -> dict[str, Tensor]:
+        net, phase = self.supernet, self.phase
+        warmup = self.progress.epoch < phase.warmup
+        self.optimizers.zero_grad()
+        loss, sums = loss_and_sums(net, train_batch)
+        cost = self._cost()
+        weighted = net.strength * cost
+        (loss + weighted + net.strength * l_thre(net.cells_in(phase.pruned))).backward()
+        if self.reduce_gradients is not None:
+            self.reduce_gradients(list(self.optimizers.names))
+        torch.nn.utils.clip_grad_norm_(self.optimizers.module_weights, self.options.gradient_clip)
+        self.optimizers.step(weights_only=warmup)
+        if self.switches.threshold_bounds is not None and not warmup:
+            self._clamp_thresholds(*self.switches.threshold_bounds)
+        net.epoch_sums += torch.stack([loss.detach(), weighted.detach(), torch.ones_like(cost)])
+        return sums
+
+    def _cost(self) -> Tensor:
+        net, own = self.supernet, slice(self.phase.own.start, self.phase.own.stop)
+        costs = operation_costs(net.cells_in(self.phase.own)) if self.options.mu else None
+        return l_cost(
+            net.operation_gates[own], net.operation_masks[own], costs, self.options.mu, self.switches.node_count
+        )
+
+    @torch.no_grad()
+    def _clamp_thresholds(self, low: float, high: float) -> None:
+        for cell in self.supernet.cells_in(self.phase.pruned):
+            for name in ("t_operation", "t_filter", "t_input"):
+                getattr(cell, name).clamp_(low, high)
+
+    # -- epochs
+
+    def on_epoch_start(self, epoch: int) -> bool:
+        changed, self.changed = self.changed, False
+        return changed
+
+    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
+        """Commit, end the phase, regrow, narrow, or take a snapshot, as the schedule has it.
+
+        Raises:
+            MethodError: `max_epochs` is used up before the final phase has begun.
+        """
+        state, phase = self.progress, self.phase
+        state.epoch += 1
+        state.removed_now = state.regrown_now = 0
+        self.changed |= state.epoch == phase.warmup
+        commits = self._commits(state.epoch - phase.warmup - 1)
+        last = epoch + 1 >= self.epochs
+        capped = last or (phase.cap is not None and state.epoch >= phase.cap)
+        if phase.final:
+            if commits:
+                self._final_commit(epoch, evaluate)
+            if capped:
+                self._cut_to_targets(epoch, evaluate)
+        else:
+            met = state.settling or (commits and self._stage_commit())
+            if capped or (met and (state.settling or not phase.regrows)):
+                self._end_stage()
+            state.settling = bool(met) and state.phase == phase.number
+            if last:
+                raise MethodError(
+                    f"max_epochs = {self.epochs} ended the search in phase {phase.number + 1} of {len(self.phases)}, "
+                    "before any snapshot; raise max_epochs, or end phases earlier with phase_epochs or stage_ratios"
+                )
+        values = self._values(phase)
+        self.supernet.epoch_sums.zero_()
+        return values
+
+    def _commits(self, searched: int) -> bool:
+        """Whether masks are committed after a phase's search epoch (from 0; negative during warm-up)."""
+        if self.options.fixed_ratios:
+            return searched + 1 >= self.options.fixed_ratio_epochs
+        return searched > 0 and searched % self.options.commit_interval == 0
+
+    def _values(self, phase: Phase) -> dict[str, Any]:
+        net = self.supernet
+        cells = net.cells_in(range(phase.own.stop))
+        ratios = {f"mgas/ratio_{level}": values for level, values in remaining_ratios(cells).items()}
+        return {
+            "mgas/phase": phase.number + 1,
+            "mgas/lambda": float(net.strength),
+            "mgas/size": search_size(cells, self.switches.size),
+            "mgas/removed": self.progress.removed_now,
+            "mgas/regrown": self.progress.regrown_now,
+            **ratios,
+            **operation_histogram(net.executed(LAST_STAGE)),
+        }
+
+    @property
+    def finished(self) -> bool:
+        return self.progress.done
+
+    # -- phases
+
+    def _enter(self, number: int) -> None:
+        """Start a phase: thresholds and lambda at zero, new optimisers; gates, masks and weights carry over."""
+        net = self.supernet
+        self.progress.phase, self.progress.epoch, self.progress.removed = number, 0, 0
+        phase, self.changed = self.phase, True
+        net.stage = phase.stage
+        with torch.no_grad():
+            for cell in net.executed(LAST_STAGE):
+                for name in THRESHOLDS:
+                    getattr(cell, name).zero_()
+        self._set_lambda(LambdaState(0.0, phase.rule.delta))
+        self.progress.target = phase.ratio * search_size(net.executed(), self.switches.size)
+        self.progress.unmet = sorted(set(self.options.targets), reverse=True) if phase.final else []
+        self._renew_optimizers({})
+
+    def _set_lambda(self, state: LambdaState) -> None:
+        self.progress.lambda_value, self.progress.lambda_delta = state.value, state.delta
+        self.supernet.strength.fill_(state.value)
+
+    def _control(self, removed: int) -> None:
+        """Adapt lambda to a commit that removed so many operations."""
+        cross_entropy, weighted, steps = self.supernet.epoch_sums.tolist()
+        present = LambdaState(self.progress.lambda_value, self.progress.lambda_delta)
+        steps = max(steps, 1.0)
+        self._set_lambda(next_lambda(present, removed, cross_entropy / steps, weighted / steps, self.phase.rule))
+
+    def _renew_optimizers(self, momentum: Mapping[str, Tensor]) -> None:
+        """Optimisers over what is trainable now; with the released code's switch, over what it still holds."""
+        still: set[str] = set()
+        if self.phase.final and not self.switches.rebuild_final:
+            still = {"weight", "kappa"} if self.progress.lost else {"kappa"}
+        self.optimizers = Optimizers(self.supernet, self.options, momentum, without=still)
+
+    def _stage_commit(self) -> bool:
+        """Commit all granularities; returns whether the stage has met its target."""
+        candidates = self._commit_units()
+        number = len(candidates)
+        if self.switches.stop == "target":
+            number = fewest(candidates, self._stage_reached)
+        self._remove(candidates[:number])
+        self._control(number)
+        return bool(self.options.fixed_ratios) or self._stage_reached({})
+
+    def _stage_reached(self, dropped: Dropped) -> bool:
+        """Whether the stage's target is met; the last stage also stops at the largest target asked for."""
+        net, last_stage = self.supernet, self.phase.number == len(self.phases) - 2
+        if search_size(net.executed(), self.switches.size, dropped) < self.progress.target:
+            return True
+        if not last_stage or self.switches.stop == "overshoot":
+            return False
+        return self._size(dropped) <= max(self.options.targets)
+
+    def _end_stage(self) -> None:
+        """Regrow, narrow, and go on to the next phase."""
+        phase, net = self.phase, self.supernet
+        if phase.regrows:
+            cells, momentum = net.executed(), self.optimizers.momentum()
+            alphas = torch.stack([momentum[f"cells.{cell.index}.alpha"] for cell in cells])
+            number = int(self.options.regrow_share * self.progress.removed)
+            picks = regrow(cells, alphas, number, self.generator, self.switches.regrow_saturated)
+            self.progress.regrown_now = len(picks)
+        self._narrow()
+        self._enter(phase.number + 1)
+
+    def _commit_units(self) -> list[Candidate]:
+        """Commit filters and weights; returns the operations to remove, those without effect first, then by gate."""
+        cells = self.supernet.cells_in(self.phase.pruned)
+        failing = [(cell.index, slot) for cell in cells for slot in cell.failing()]
+        empty = [(cell.index, slot) for cell in cells for slot in cell.commit_units()]
+        weakest = by_gate(cells, set(failing) - set(empty))
+        return spare_last(cells, [*by_gate(cells, empty), *weakest])
+
+    def _remove(self, candidates: Sequence[Candidate]) -> None:
+        dropped = grouped(candidates)
+        for cell in self.supernet.cells_in(self.phase.pruned):
+            cell.commit_operations(dropped.get(cell.index, ()))
+        self.progress.removed += len(candidates)
+        self.progress.removed_now += len(candidates)
+        self.changed = True
+        self._renew_optimizers(self.optimizers.momentum())
+
+    def _channel_plan(self, dropped: Dropped | None = None) -> list[CellChannels]:
+        phase, last = self.phase, self.supernet.plan.cells - 1
+        return plan_narrowing(self.supernet, self.switches, phase.narrowed, {phase.pinned, last}, dropped)
+
+    def _narrow(self) -> None:
+        momentum = self.optimizers.momentum()
+        narrow(self.supernet, self._channel_plan(), momentum, fresh=self.switches.narrow == "separate")
+        self.progress.lost = self.phase.final and not self.switches.rebuild_final
+        self.changed = True
+        self._renew_optimizers(momentum)
+
+    # -- the final phase
+
+    def _final_commit(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None) -> None:
+        """Commit down to the next target, narrow, and take a snapshot."""
+        candidates = self._commit_units()
+        if self.options.fixed_ratios:  # filters and weights keep their share, operations go until the target is met
+            candidates = removable(self.supernet.executed())
+        number = len(candidates)
+        if self.switches.stop == "target" or self.options.fixed_ratios:
+            number = fewest(candidates, self._target_reached)
+        self._remove(candidates[:number])
+        self._control(number)
+        self._narrow()
+        self._take_snapshot(epoch, evaluate, forced=False)
+
+    def _cut_to_targets(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None) -> None:
+        """At the epoch limit: remove operations in ascending gate for every target that is still unmet."""
+        while not self.progress.done:
+            candidates = removable(self.supernet.executed())
+            self._remove(candidates[: fewest(candidates, self._target_reached)])
+            self._narrow()
+            before = len(self.progress.unmet)
+            self._take_snapshot(epoch, evaluate, forced=True)
+            self.progress.done |= len(self.progress.unmet) == before
+
+    def _target_reached(self, dropped: Dropped) -> bool:
+        return self._size(dropped) <= self.progress.unmet[0]
+
+    def _size(self, dropped: Dropped) -> float:
+        """What `target_on` counts, if some more operations were removed."""
+        on = self.options.target_on
+        if on == "size":
+            return search_size(self.supernet.executed(LAST_STAGE), self.switches.size, dropped)
+        with_masks = on == "params_nonzero"
+        architecture = export(self.supernet, self._channel_plan(dropped), dropped, with_masks=with_masks)
+        return counts(architecture, self.context)[on]
+
+    def _take_snapshot(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None, forced: bool) -> None:
+        net, state = self.supernet, self.progress
+        accuracy = evaluate()["accuracy"] if evaluate is not None else None
+        architecture = export(net, whole(net))
+        sizes = {**counts(architecture, self.context), "size": search_size(net.executed(), self.switches.size)}
+        cells = net.executed()
+        ratios = {level: [round(x, 4) for x in values] for level, values in remaining_ratios(cells).items()}
+        found = {
+            **self.provenance(),
+            "epoch": epoch,
+            "sizes": sizes,
+            "valid_accuracy": accuracy,
+            "remaining_ratios": ratios,
+            "cut_at_epoch_limit": forced,
+        }
+        self.snapshots.append(Snapshot(replace(architecture, provenance=found), sizes, accuracy, epoch, forced))
+        state.unmet = [target for target in state.unmet if sizes[self.options.target_on] > target]
+        state.done = not state.unmet
+
+    # -- the answer
+
+    def provenance(self) -> dict[str, Any]:
+        options = self.options
+        return {
+            "method": self.name,
+            "search_seed": self.context.seed,
+            "compat": options.compat,
+            "switches": dict(options.switches),
+            "granularities": list(options.granularities),
+            "fixed_ratios": dict(options.fixed_ratios),
+            "stages": options.stages,
+            "reevaluation": options.reevaluation,
+            "autoaugment": options.autoaugment,
+        }
+
+    def architecture(self, target: float | None = None) -> Architecture:
+        """The answer to one of the targets (default: the first); before any snapshot, the present network.
+
+        Raises:
+            MethodError: no snapshot is as small as the target.
+        """
+        options = self.options
+        if not self.snapshots:
+            return replace(export(self.supernet, whole(self.supernet)), provenance=self.provenance())
+        wanted = options.targets[0] if target is None else target
+        chosen = choose(self.snapshots, wanted, options.target_on, options.snapshot_tolerance)
+        asked = {"target": wanted, "target_on": options.target_on, "achieved": chosen.sizes[options.target_on]}
+        return replace(chosen.architecture, provenance={**chosen.architecture.provenance, **asked})
+
+    def architectures(self) -> dict[float, Architecture]:
+        """One architecture for each target: the family for a sweep over sizes."""
+        return {target: self.architecture(target) for target in self.options.targets}
+
+    # -- state
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "tensors": dict(self.supernet.state_dict()),
+            "momentum": self.optimizers.momentum(),
+            "progress": asdict(self.progress),
+            "generator": self.generator.get_state(),
+            "snapshots": [snapshot.to_state() for snapshot in self.snapshots],
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        self.progress = Progress(**state["progress"])
+        self.supernet.stage = self.phase.stage
+        self.supernet.restore(state["tensors"])
+        self.generator.set_state(state["generator"])
+        self.snapshots = [Snapshot.from_state(entry) for entry in state["snapshots"]]
+        self.changed = True
+        self._renew_optimizers(state["momentum"])
+
+    def to(self, device: torch.device) -> None:
+        self.supernet.to(device)
+        self._renew_optimizers(self.optimizers.momentum())
