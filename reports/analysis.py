@@ -35,8 +35,9 @@ class Entry:
     Attributes:
         rank: 1 for the lowest mean test error of the table.
         letters: rows of a table that share a letter cannot be separated.
-        improvement: over random sampling; None without a random row (and for that row itself).
-        reference, verdict: only where the profile is `paper` and a source is known; other_references come after it.
+        improvement: over random sampling; None without a random row, and for that row itself.
+        verdict: where a published value is known.
+        reference, other_references: the published values, only where the profile is `paper`; the first is the main one.
     """
 
     row: Row
@@ -109,17 +110,14 @@ def _possible(bounds: Interval | None) -> Interval | None:
 
 
 def _set_beside_published(entry: Entry) -> None:
-    """The published value, where the schedule is the published one."""
+    """The verdict on a row of which a published value is known; the value itself only beside the published schedule."""
     row = entry.row
-    if row.setting.profile != PAPER:
+    judged = [(reference, judge(row, reference, entry.summary.error, entry.interval)) for reference in find(row)]
+    if not judged:
         return
-    judged = [
-        (reference, judge(row, reference, entry.summary.error, entry.interval))
-        for reference in find(row.setting.dataset, row.genotype or row.label)
-    ]
-    if judged:
-        entry.reference, entry.verdict = judged[0]
-        entry.other_references = judged[1:]
+    entry.verdict = judged[0][1]
+    if row.setting.profile == PAPER:
+        entry.reference, entry.other_references = judged[0][0], judged[1:]
 
 
 def _notes(table: Table) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,10 @@ from reports.table import to_csv, to_latex, to_markdown, to_text
 
 FORMATS = ("csv", "md", "tex", "png", "svg", "pdf", "html")
 _TABLES: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+
+
+PAGE_BYTES = 4_000_000
+"""Room for figures in the page; what does not fit is left to its own file."""
 
 
 class ReportError(ValueError):
@@ -32,6 +37,21 @@ class ReportResult:
     table: str
     files: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Budget:
+    """How many bytes of figures the page still takes."""
+
+    left: int
+
+    def take(self, text: str) -> bool:
+        """Whether a figure fits; if so, its size is spent."""
+        size = len(text.encode())
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) -> ReportResult:
@@ -102,13 +122,13 @@ def nothing_finished(folders: Sequence[Path], records: Sequence[Record], problem
 
 def _write(
     tables: Sequence[Table],
-    problems: Sequence[str],
+    problems: list[str],
     records: Sequence[Record],
     out: Path,
     formats: Sequence[str],
     files: list[Path],
 ) -> None:
-    out.mkdir(parents=True, exist_ok=True)
+    """All files of the report; problems met on the way are added to the list and so stand on the page."""
 
     def write(name: str, text: str) -> None:
         path = out / name
@@ -117,8 +137,21 @@ def _write(
         files.append(path)
 
     for table in tables:
-        for suffix, render in _TABLES.items():
+        for suffix, render_table in _TABLES.items():
             if suffix in formats:
-                write(f"tables/{table.setting.slug}.{suffix}", render(table))
+                write(f"tables/{table.setting.slug}.{suffix}", render_table(table))
     if "csv" in formats:
         write("runs.csv", runs_csv(tables))
+    images = [suffix for suffix in formats if suffix in ("png", "svg", "pdf")]
+    if not images and "html" not in formats:
+        return
+    from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
+    from reports.page import render
+
+    budget = Budget(PAGE_BYTES)
+    sections = [make_section(table, out, images, "html" in formats, budget, files, problems) for table in tables]
+    if "html" in formats:
+        experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
+        finished = sum(record.result is not None for record in records)
+        summary = f"{len(records)} runs, {finished} finished; {len(tables)} tables; {time.strftime('%Y-%m-%d %H:%M')}"
+        write("index.html", render("dasbench: " + ", ".join(experiments), summary, sections, problems))

@@ -209,9 +209,7 @@ COLUMNS: tuple[Column, ...] = (
         "published test error",
         paper=True,
     ),
-    Column(
-        "verdict", ("", "verdict"), _verdict, _verdict, "computed from both intervals", left=True, paper=True, wide=True
-    ),
+    Column("verdict", ("", "verdict"), _verdict, _verdict, "computed from both intervals", left=True, wide=True),
 )
 
 

@@ -8,8 +8,8 @@ that was not available to us is empty, and its note says so.
 from __future__ import annotations
 
 import csv
+import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -34,11 +34,14 @@ class Reference:
     """One published test error; None for what the source does not say or was not available.
 
     Attributes:
+        labels: names of rows or published genotypes it belongs to.
+        options: search options (as JSON text) a row must not contradict, e.g. {"unrolled": "true"}.
         value, std: test error and its "±", in percent.
         searches, retrains: how many stand behind the value, if known.
     """
 
     labels: tuple[str, ...]
+    options: dict[str, str]
     paper: str
     table: str
     version: str
@@ -62,7 +65,7 @@ class Reference:
         what = {"mean": "mean over searches", "best search": "best of several searches"}.get(
             self.selection, "how it was selected is not known"
         )
-        counts = [f"{n} {word}" for n, word in ((self.searches, "searches"), (self.retrains, "retrainings")) if n]
+        counts = [f"{n} {word}" for n, word in ((self.searches, "search(es)"), (self.retrains, "retraining(s)")) if n]
         return what + (f" ({', '.join(counts)})" if counts else "")
 
 
@@ -84,9 +87,22 @@ def load(dataset: str) -> tuple[Reference, ...]:
         return tuple(_parse(line) for line in csv.DictReader(file))
 
 
-def find(dataset: str, label: str) -> list[Reference]:
-    """Published values for a row's label ("pc-darts" is "PC_DARTS" is "pc darts"); the first is the main one."""
-    return [reference for reference in load(dataset) if _plain(label) in map(_plain, reference.labels)]
+def find(row: Row) -> list[Reference]:
+    """Published values a row can be set beside, the main one first.
+
+    By the row's label or its published genotype ("pc-darts" is "PC_DARTS" is "pc darts"), unless the row was searched
+    with other options than the published result.
+    """
+    name = _plain(row.genotype or row.label)
+    options = {
+        key: json.dumps(value) for run in row.searches for key, value in run.info.config.get("options", {}).items()
+    }
+    return [
+        reference
+        for reference in load(row.setting.dataset)
+        if name in map(_plain, reference.labels)
+        and all(options.get(key, value) == value for key, value in reference.options.items())
+    ]
 
 
 def judge(row: Row, reference: Reference | None, mean: float | None, bounds: Interval | None) -> Verdict | None:
@@ -105,7 +121,7 @@ def judge(row: Row, reference: Reference | None, mean: float | None, bounds: Int
     if row.inheritance != "scratch":
         return Verdict("not comparable: not trained from scratch")
     ours, half = mean, bounds.half_width if bounds else None
-    what = "mean over searches"
+    what = "mean over searches" if row.searched else "mean over retrainings"
     if reference.selection != "mean" and row.searched:
         what = "best search"
         best = min(row.errors.values(), key=lambda values: float(np.mean(list(values.values()))))
@@ -144,6 +160,7 @@ def _parse(line: dict[str, str]) -> Reference:
 
     return Reference(
         labels=tuple(line["labels"].split(";")),
+        options=dict(part.split("=", 1) for part in line["options"].split(";") if part),
         paper=line["paper"],
         table=line["table"],
         version=line["version"],
@@ -161,7 +178,3 @@ def _parse(line: dict[str, str]) -> Reference:
 
 def _plain(label: str) -> str:
     return label.lower().replace("_", "-").replace(" ", "-")
-
-
-def citations(references: Sequence[Reference]) -> list[str]:
-    return [reference.citation for reference in references]

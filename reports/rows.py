@@ -21,7 +21,8 @@ from methods.architecture import canonical_json
 SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source"})
 """Keys of a configuration, at any depth, in which runs of one row may differ: seeds, and runs named by signature."""
 
-RANDOM_METHOD = "random"
+RANDOM_METHOD = "random_sampling"
+FINE_TUNED = " (fine-tuned)"
 HOUR = 3600.0
 
 
@@ -68,7 +69,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        return f"{self.label} (fine-tuned)" if self.inheritance == "finetune" else self.label
+        return self.label + FINE_TUNED if self.inheritance == "finetune" else self.label
 
     @property
     def searched(self) -> bool:
@@ -258,7 +259,7 @@ def pooled_std(groups: Iterable[list[float]]) -> float | None:
 
 def is_random(row: Row) -> bool:
     """Whether a row is random sampling, the baseline of relative improvement."""
-    return row.method.startswith(RANDOM_METHOD)
+    return row.method == RANDOM_METHOD
 
 
 def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:

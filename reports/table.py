@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
@@ -51,7 +52,11 @@ def to_text(table: Table) -> str:
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
     heading = [line([column.heading[k] for column in chosen]) for k in (0, 1)]
-    return "\n".join([table.setting.title, rule, *heading, rule, *map(line, body), rule, *_footnotes(table), ""])
+    notes = [
+        textwrap.fill(note, max(len(rule), 80), subsequent_indent="  ", break_long_words=False)
+        for note in footnotes(table)
+    ]
+    return "\n".join([table.setting.title, rule, *heading, rule, *map(line, body), rule, *notes, ""])
 
 
 def to_csv(table: Table) -> str:
@@ -81,7 +86,7 @@ def to_markdown(table: Table) -> str:
     marks = [":--" if column.left else "--:" for column in chosen]
     heading = [" ".join(part for part in column.heading if part) for column in chosen]
     body = [line(parts) for parts in cells(table, chosen)]
-    notes = [f"- {note}" for note in _footnotes(table)]
+    notes = [f"- {note}" for note in footnotes(table)]
     return "\n".join([f"### {table.setting.title}", "", line(heading), line(marks), *body, "", *notes, ""])
 
 
@@ -101,12 +106,12 @@ def to_latex(table: Table) -> str:
     chosen = columns(table, wide=False)
     heading = [" & ".join(latex(column.heading[k]) for column in chosen) + r" \\" for k in (0, 1)]
     body = [" & ".join(latex(part) for part in parts) + r" \\" for parts in cells(table, chosen)]
-    notes = latex(" ".join(f"{note}." for note in _footnotes(table)))
+    notes = [rf"\par {latex(note)}." for note in footnotes(table)]
     return "\n".join(
         [
             r"\begin{table}",
             r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
-            rf"\caption{{{latex(table.setting.title)}. {notes}}}",
+            rf"\caption{{{latex(table.setting.title)}}}",
             r"\begin{tabular}{" + "".join("l" if column.left else "r" for column in chosen) + "}",
             r"\toprule",
             *heading,
@@ -114,13 +119,17 @@ def to_latex(table: Table) -> str:
             *body,
             r"\bottomrule",
             r"\end{tabular}",
+            r"\par\smallskip\begin{minipage}{\linewidth}\raggedright\scriptsize",
+            *notes,
+            r"\end{minipage}",
             r"\end{table}",
             "",
         ]
     )
 
 
-def _footnotes(table: Table) -> list[str]:
+def footnotes(table: Table) -> list[str]:
+    """What must be read with the table: its own notes, those of its rows, and the sources of published values."""
     notes = list(table.notes)
     notes += [f"{entry.row.name}: {note}" for entry in table.entries for note in entry.row.notes]
     if table.paper:

@@ -40,9 +40,9 @@ class Kind:
 KINDS = (
     Kind("darts", "darts", 3.00, params=3.2e6, hours=9.6),
     Kind("darts-2nd", "darts", 2.80, hours=24.0, memory=11e9),
-    Kind("random", "random", 3.10, between=0.19, params=3.1e6, hours=0.0),
+    Kind("random", "random_sampling", 3.10, between=0.19, params=3.1e6, hours=0.0),
     Kind("DARTS_V2", "published", 2.76, params=3349342, macs=528.4e6, hours=0.0, searched=False),
-    Kind("pc-darts", "pc-darts", 2.70, params=3.6e6, macs=5.6e8, hours=2.4, memory=4e9),
+    Kind("pc-darts", "pc_darts", 2.70, params=3.6e6, macs=5.6e8, hours=2.4, memory=4e9),
     Kind("mgas-small", "mgas", 3.40, params=0.70e6, macs=1.37e8, hours=14.0, memory=6e9, sparsity=0.01),
     Kind("l1-filters", "l1-filters", 3.60, params=1.6e6, macs=2.6e8, hours=5.0),
     Kind("l1-filters", "l1-filters", 3.30, params=1.6e6, macs=2.6e8, hours=5.0, inheritance="finetune",

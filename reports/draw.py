@@ -1,0 +1,176 @@
+"""Drawings of architectures. A cell is drawn like a sequence diagram: states are columns, every operation is an arrow
+in a lane of its own, from the state it reads to the node it is added to. Nothing crosses a label, and a dense cell of
+forty operations reads like one of eight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell_network import INPUTS, NetworkSettings, layout
+from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save
+
+LANE = 0.27
+"""Height of a lane, in inches."""
+GAP = 1.12
+"""Distance of two columns, in inches."""
+MARGIN = 1.25
+"""Above and below the lanes together, in inches."""
+
+
+@dataclass(frozen=True)
+class CellDrawing:
+    """One cell as text: `edges` are (operation, source, node, remark), `widths` the remarks under the states."""
+
+    title: str
+    edges: tuple[tuple[str, int, int, str], ...]
+    concat: tuple[int, ...]
+    widths: tuple[str, ...]
+
+    @property
+    def states(self) -> int:
+        return len(self.widths)
+
+
+def draw(architecture: Architecture, path: Path) -> Path:
+    """Write a drawing; the file's suffix (png, svg, pdf) decides the format.
+
+    Raises:
+        ArchitectureError: the genotype is malformed, or the suffix is none of these.
+    """
+    suffix = path.suffix.lstrip(".")
+    if suffix not in ("png", "svg", "pdf"):
+        raise ArchitectureError(f"cannot draw to {path}: give a name that ends in .png, .svg or .pdf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with figure_style():
+        figure = draw_architecture(architecture)
+        save(figure, path.with_suffix(""), [suffix], f"architecture {architecture.digest}")
+        plt.close(figure)
+    return path
+
+
+def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
+    """All cells of a cell genotype; for another network its channel widths."""
+    cells = describe(architecture)
+    if not cells:
+        return _draw_widths(architecture, title)
+    columns = 2 if len(cells) > 1 else 1
+    rows = [cells[i : i + columns] for i in range(0, len(cells), columns)]
+    lanes = [max(len(cell.edges) for cell in row) for row in rows]
+    heights = [MARGIN + LANE * count for count in lanes]
+    width = max(cell.states for cell in cells) * GAP + 0.3
+    figure = plt.figure(figsize=(columns * width, sum(heights) + (0.4 if title else 0)), layout="constrained")
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    for i, row in enumerate(rows):
+        for j, cell in enumerate(row):
+            draw_cell(figure.add_subplot(grid[i, j]), cell, lanes[i])
+    if title:
+        figure.suptitle(title, fontsize=10, color=INK)
+    return figure
+
+
+def describe(architecture: Architecture) -> list[CellDrawing]:
+    """The cells to be drawn; empty for a network that is not made of cells.
+
+    A genotype shared by all cells is two drawings, with the range of widths over the cells where pruning changed them.
+    """
+    genotype = architecture.genotype
+    if "cells" in genotype:
+        return [
+            CellDrawing(
+                f"cell {index} ({'reduction' if cell.reduction else 'normal'})",
+                tuple((e.operation, e.source, e.node, "" if e.mid is None else f"mid {e.mid}") for e in cell.edges),
+                cell.concat,
+                tuple(f"{width} ch" for width in cell.widths),
+            )
+            for index, cell in enumerate(layout(architecture, NetworkSettings()))
+        ]
+    if not {"normal", "reduce"} <= set(genotype):
+        return []
+    return [_shared(architecture, kind) for kind in ("normal", "reduce")]
+
+
+def draw_cell(axes: Axes, cell: CellDrawing, lanes: int | None = None) -> None:
+    """One cell into axes; `lanes` aligns cells of different size."""
+    count = lanes or len(cell.edges)
+    bottom = -(count + 0.55)
+    names = ["c(k-2)", "c(k-1)"] + [f"node {j - INPUTS}" for j in range(INPUTS, cell.states)]
+    for state, (name, width) in enumerate(zip(names, cell.widths, strict=True)):
+        used = state in cell.concat
+        axes.plot([state, state], [0, bottom], color=GRID, lw=1.2, zorder=1)
+        box = {"boxstyle": "round,pad=0.3", "fc": PAPER, "ec": INK if used else MUTED, "lw": 1.3 if used else 0.8}
+        axes.text(state, 0.45, name, ha="center", va="center", fontsize=8, color=INK, bbox=box, zorder=3)
+        axes.text(state, bottom - 0.1, width, ha="center", va="top", fontsize=7, color=MUTED)
+    order = sorted(cell.edges, key=lambda edge: (edge[2], edge[1], edge[0]))
+    for lane, (operation, source, node, remark) in enumerate(order):
+        _draw_edge(axes, operation, source, node, remark, -(lane + 1))
+    joined = ", ".join(str(node - INPUTS) for node in cell.concat)
+    axes.text(
+        -0.45, bottom - 0.95, f"output: nodes {joined} concatenated", ha="left", va="top", fontsize=7, color=MUTED
+    )
+    axes.set_title(cell.title, fontsize=9, loc="left", color=INK)
+    axes.set_xlim(-0.5, cell.states - 0.5)
+    axes.set_ylim(bottom - 1.7, 1.1)
+    axes.axis("off")
+
+
+def _draw_edge(axes: Axes, operation: str, source: int, node: int, remark: str, y: float) -> None:
+    colour = OPERATION_COLOURS.get(operation, MUTED)
+    axes.annotate(
+        "", (node, y), (source, y),
+        arrowprops={"arrowstyle": "-|>", "color": colour, "lw": 1.6, "shrinkA": 0, "shrinkB": 1, "mutation_scale": 9},
+        zorder=2,
+    )  # fmt: skip
+    axes.plot(source, y, "o", ms=3.5, color=colour, zorder=3)
+    label = operation.replace("_connect", "").replace("_", " ") + (f" · {remark}" if remark else "")
+    axes.text(
+        node - 0.5, y + 0.06, label, ha="center", va="bottom", fontsize=6.3, color=INK, zorder=4,
+    )  # fmt: skip
+
+
+def _shared(architecture: Architecture, kind: str) -> CellDrawing:
+    cell: Mapping[str, Any] = architecture.genotype[kind]
+    states = INPUTS + len({node for _, _, node in cell["edges"]} | set(cell["concat"]))
+    widths, remarks = ("",) * states, [""] * len(cell["edges"])
+    if architecture.widths:
+        expanded = [found for found in layout(architecture, NetworkSettings()) if found.reduction == (kind == "reduce")]
+        widths = tuple(_range([found.widths[j] for found in expanded]) for j in range(states))
+        mids = [[found.edges[n].mid for found in expanded] for n in range(len(remarks))]
+        remarks = ["" if None in mid else "mid " + _range([m for m in mid if m is not None], "") for mid in mids]
+    edges = tuple((op, source, node, remark) for (op, source, node), remark in zip(cell["edges"], remarks, strict=True))
+    title = "normal cell" if kind == "normal" else "reduction cell"
+    return CellDrawing(title, edges, tuple(cell["concat"]), widths)
+
+
+def _range(values: Sequence[int], unit: str = " ch") -> str:
+    low, high = min(values, default=0), max(values, default=0)
+    return f"{low}{unit}" if low == high else f"{low}-{high}{unit}"
+
+
+def _draw_widths(architecture: Architecture, title: str) -> Figure:
+    """Channels of every group that the architecture fixes, as bars."""
+    groups = list(architecture.widths.items())
+    figure, axes = plt.subplots(figsize=(6.4, 1.2 + 0.2 * max(1, len(groups))), layout="constrained")
+    told = ", ".join(f"{key} {value}" for key, value in architecture.genotype.items())
+    axes.set_title(title or f"{architecture.space}: {told}", fontsize=9, loc="left")
+    if not groups:
+        axes.text(0, 0.5, "default widths throughout", color=MUTED, fontsize=8)
+        axes.axis("off")
+        return figure
+    names, widths = [name for name, _ in groups], [width for _, width in groups]
+    axes.barh(names, widths, color="#0072b2")
+    for index, width in enumerate(widths):
+        axes.annotate(str(width), (width, index), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.invert_yaxis()
+    axes.tick_params(labelsize=7)
+    axes.set_xlabel("channels")
+    axes.grid(axis="y", visible=False)
+    return figure

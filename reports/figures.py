@@ -1,0 +1,124 @@
+"""The figures of one table, drawn once: to files in every format asked for, and into its section of the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from bench.records import Record
+from methods.architecture import Architecture, ArchitectureError
+from methods.genotypes import published
+from reports.analysis import Entry, Table
+from reports.checklist import checklist
+from reports.curves import read_curves
+from reports.draw import draw_architecture
+from reports.page import Figure, Section
+from reports.plots import all_plots
+from reports.style import Palette, figure_style, freeze, save, themed_svg
+
+WIDE = ("search-curves", "operations", "skips", "mgas-ratios", "mgas-size")
+
+
+class Room(Protocol):
+    """What is left of the page's size."""
+
+    def take(self, text: str) -> bool: ...
+
+
+def make_section(
+    table: Table,
+    out: Path,
+    formats: Sequence[str],
+    page: bool,
+    room: Room,
+    files: list[Path],
+    problems: list[str],
+) -> Section:
+    """Draw everything there is to a table. Files go to `out`/plots and `out`/cells and into `files`."""
+    curves, unreadable = read_curves(table)
+    problems += unreadable
+    palette = Palette(entry.row.name for entry in table.entries)
+    figures: list[Figure] = []
+    with figure_style():
+        for plot in all_plots(table, curves, palette):
+            stem = out / "plots" / f"{table.setting.slug}-{plot.name}"
+            files += _save(plot.figure, stem, formats, plot.caption)
+            if page:
+                svg = themed_svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
+                fits = room.take(svg)
+                told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
+                figures.append(Figure(plot.title, told, svg if fits else "", plot.name in WIDE))
+            plt.close(plot.figure)
+        drawings, spaces = _draw_cells(table, out, formats, page, room, files, problems)
+    return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
+
+
+def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:
+    """The architecture of a row's best search (lowest mean test error) and where it is from.
+
+    Raises:
+        ArchitectureError: its file is damaged.
+    """
+    if not entry.row.trains:
+        return None
+    means = {seed: float(np.mean(list(values.values()))) for seed, values in entry.row.errors.items()}
+    best = min(means, key=lambda seed: means[seed])
+    train = next(run for run in entry.row.trains if best in (run.info.search_seed, -1))
+    if entry.row.genotype:
+        return published(entry.row.genotype), f"Cells of {entry.row.genotype}"
+    where = f"Architecture of search seed {best}, the best by mean test error" if best >= 0 else "Architecture"
+    for run in _holders(entry, train):
+        if (run.path / "architecture.json").exists():
+            architecture = Architecture.load(run.path)
+            if architecture.digest == (train.result or {}).get("architecture", architecture.digest):
+                return architecture, where
+    return None
+
+
+def _holders(entry: Entry, train: Record) -> list[Record]:
+    """Runs that may hold the architecture a retraining was made from."""
+    return [train, *(run for run in entry.row.searches if run.info.signature in train.info.needs)]
+
+
+def _draw_cells(
+    table: Table,
+    out: Path,
+    formats: Sequence[str],
+    page: bool,
+    room: Room,
+    files: list[Path],
+    problems: list[str],
+) -> tuple[dict[str, tuple[str, str]], set[str]]:
+    """Drawings by row name, and the search spaces of what was drawn."""
+    drawings: dict[str, tuple[str, str]] = {}
+    spaces: set[str] = set()
+    for index, entry in enumerate(table.entries):
+        try:
+            found = found_architecture(entry)
+            if found is None:
+                continue
+            spaces.add(found[0].space)
+            figure = draw_architecture(found[0])
+        except (ArchitectureError, KeyError, TypeError, ValueError) as error:
+            problems.append(f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}")
+            continue
+        freeze(figure)
+        name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
+        title = f"{found[1]} ({found[0].space}, {found[0].digest})"
+        files += _save(figure, out / "cells" / name, formats, title)
+        if page:
+            svg = themed_svg(figure, name, title)
+            fits = room.take(svg)
+            drawings[entry.row.name] = (title, svg if fits else "") if fits else (f"{title}: see cells/{name}", " ")
+        plt.close(figure)
+    return drawings, spaces
+
+
+def _save(figure: plt.Figure, stem: Path, formats: Sequence[str], description: str) -> list[Path]:
+    if formats:
+        stem.parent.mkdir(parents=True, exist_ok=True)
+    return save(figure, stem, formats, description)

@@ -1,0 +1,220 @@
+"""The one HTML page: tables, provenance, figures and checklist in a file that needs nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bench.records import Record
+from reports.analysis import LEVEL, Entry, Table
+from reports.checklist import Item
+from reports.columns import COLUMNS, Column, columns
+from reports.references import Reference, Verdict
+from reports.style import Palette
+
+TEMPLATES = Path(__file__).parent / "templates"
+RUN_COLUMNS = (
+    "phase", "search seed", "retrain seed", "test error %", "status", "architecture", "commit", "device",
+    "run directory",
+)  # fmt: skip
+VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")
+
+METHOD_NOTES = (
+    "The 95 % interval: a nested bootstrap over searches, then retrainings, with the quantile of Student's t. "
+    "In simulation it covers the mean in 93 to 96 % of the cases at 4, 8 and 16 searches, and in up to 99 % where "
+    "retraining noise exceeds the differences between searches. Of a given architecture it covers retraining noise "
+    "only.",
+    "Letters: t tests of all pairs of rows, paired by search seed where both have at least two in common, otherwise "
+    "Welch's; p-values corrected with Holm's method. Sharing a letter means not separated, not equal.",
+    "Relative improvement: 100 (acc - acc of random sampling) / acc of random sampling (Yang et al., ICLR 2020).",
+    "Seeds for a difference d at a standard deviation s between searches: n = 2 (2.80 s / d)^2 per method (5 %, power "
+    "80 %).",
+    "Verdict: a row reproduces a published value if the gap is within both 95 % margins, added in quadrature, or the "
+    "row is better; a value published as the best of several searches is compared with the row's best search.",
+)
+
+
+@dataclass
+class Figure:
+    """An inline figure; `wide` spans the page."""
+
+    title: str
+    caption: str
+    svg: str
+    wide: bool = False
+
+
+@dataclass
+class Section:
+    """One table with everything that is shown with it; `drawings` by row name: title and SVG of the found cells."""
+
+    table: Table
+    palette: Palette
+    figures: Sequence[Figure]
+    drawings: dict[str, tuple[str, str]]
+    checklist: Sequence[Item]
+
+
+def render(title: str, summary: str, sections: Sequence[Section], problems: Sequence[str]) -> str:
+    """The page's HTML. Everything from the records is escaped; figures are our own SVG."""
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html").render(
+        title=title,
+        summary=summary,
+        problems=problems,
+        sections=[_section(index, section) for index, section in enumerate(sections)],
+        run_columns=RUN_COLUMNS,
+        legend=COLUMNS,
+        method_notes=METHOD_NOTES,
+        css=(TEMPLATES / "page.css").read_text(),
+        js=(TEMPLATES / "page.js").read_text(),
+    )
+
+
+def _section(index: int, section: Section) -> dict[str, Any]:
+    table = section.table
+    chosen = columns(table)
+    counts = Counter(item.status for item in section.checklist)
+    return {
+        "id": f"table-{index}",
+        "title": table.setting.title,
+        "notes": table.notes,
+        "columns": chosen,
+        "rows": [_row(f"t{index}r{i}", entry, chosen, section) for i, entry in enumerate(table.entries)],
+        "comparisons": list(_comparisons(table)),
+        "plots": section.figures,
+        "checklist": section.checklist,
+        "checklist_summary": ", ".join(f"{n} {status}" for status, n in counts.most_common()),
+    }
+
+
+def _row(name: str, entry: Entry, chosen: Sequence[Column], section: Section) -> dict[str, Any]:
+    runs = [*entry.row.trains, *entry.row.unfinished, *entry.row.searches]
+    environments = [run.info.environment for run in runs]
+    words = [
+        entry.row.name,
+        entry.row.method,
+        *(str(e.get(key, "")) for e in environments for key in ("device", "commit")),
+    ]
+    drawing_title, drawing = section.drawings.get(entry.row.name, ("", ""))
+    references = [(entry.reference, entry.verdict)] if entry.reference else []
+    return {
+        "id": name,
+        "text": " ".join(dict.fromkeys(words)).lower(),
+        "colour": section.palette.colour(entry.row.name),
+        "cells": [_cell(column, entry) for column in chosen],
+        "facts": list(_facts(entry, runs)),
+        "references": [_published(*pair) for pair in [*references, *entry.other_references]],
+        "cells_title": drawing_title,
+        "cells_svg": drawing,
+        "runs": [_run(run) for run in runs],
+        "configs": list(_configs(entry)),
+    }
+
+
+def _cell(column: Column, entry: Entry) -> dict[str, Any]:
+    raw = column.raw(entry)
+    title = ""
+    if column.key == "published" and entry.reference:
+        title = f"{entry.reference.citation}; {entry.reference.measured}"
+    if column.key == "verdict" and entry.verdict:
+        title = entry.verdict.reason
+    value = "" if raw is None else str(raw)
+    return {"key": column.key, "text": column.show(entry), "value": value, "left": column.left, "title": title}
+
+
+def _facts(entry: Entry, runs: Sequence[Record]) -> Iterable[tuple[str, str]]:
+    """What all runs of a row have in common, or how many share it."""
+    yield "method", entry.row.method
+    if entry.improvement and entry.improvement.low is not None:
+        found = entry.improvement
+        yield "relative improvement", f"{found.value:+.2f} % (95 %: {found.low:+.2f} to {found.high:+.2f})"
+    if entry.verdict and entry.verdict.reason:
+        yield "verdict", f"{entry.verdict.text}: {entry.verdict.reason}"
+    for note in entry.row.notes:
+        yield "note", note
+    for key in ("command", "commit", "device", "host"):
+        yield key, _shared(runs, lambda run, key=key: str(run.info.environment.get(key) or ""))
+    yield "versions", _shared(runs, _versions)
+    yield "recipe", f"{entry.row.setting.recipe} {entry.row.setting.recipe_hash}"
+
+
+def _versions(run: Record) -> str:
+    environment = run.info.environment
+    return ", ".join(f"{key} {environment[key]}" for key in VERSIONS if environment.get(key))
+
+
+def _shared(runs: Sequence[Record], of: Any) -> str:
+    counts = Counter(of(run) or "not recorded" for run in runs)
+    if len(counts) == 1:
+        return next(iter(counts))
+    shown = "; ".join(f"{value} ({n} runs)" for value, n in counts.most_common(6))
+    return shown + (f"; {len(counts) - 6} more" if len(counts) > 6 else "")
+
+
+def _run(run: Record) -> list[str]:
+    result, info = run.result or {}, run.info
+    error = result.get("metrics", {}).get("test_error")
+    commit = str(info.environment.get("commit") or "")[:10] + ("+" if info.environment.get("dirty") else "")
+    return [
+        info.phase,
+        "" if info.search_seed is None else str(info.search_seed),
+        "" if info.retrain_seed is None else str(info.retrain_seed),
+        f"{error:.2f}" if isinstance(error, int | float) else "",
+        info.status + (f": {info.error}" if info.error else ""),
+        str(result.get("architecture") or ""),
+        commit,
+        str(info.environment.get("device") or ""),
+        str(run.path),
+    ]
+
+
+def _configs(entry: Entry) -> Iterable[tuple[str, str]]:
+    """The configuration of one run of each phase; the others differ in seeds alone."""
+    seen: set[str] = set()
+    for run in [*entry.row.trains, *entry.row.searches]:
+        if run.info.phase not in seen:
+            seen.add(run.info.phase)
+            yield f"Configuration: {run.info.name}", json.dumps(run.info.config, indent=1, sort_keys=True)
+
+
+def _published(reference: Reference, verdict: Verdict | None) -> str:
+    value = "value not available" if reference.value is None else f"{reference.value:.2f} %"
+    parts = [value, reference.citation, reference.measured, reference.note]
+    if verdict:
+        parts.append(f"verdict: {verdict.text}" + (f" ({verdict.reason})" if verdict.reason else ""))
+    return "; ".join(part for part in parts if part)
+
+
+def _comparisons(table: Table) -> Iterable[list[str]]:
+    order = {entry.row.name: entry.rank or 0 for entry in table.entries}
+    for pair, found in sorted(table.comparisons.items(), key=lambda item: sorted(order[name] for name in item[0])):
+        first, second = sorted(pair, key=lambda name: order[name])
+        adjusted = table.adjusted.get(pair)
+        yield [
+            first,
+            second,
+            f"{abs(found.difference):.2f}",
+            "" if found.low is None or found.high is None else f"{_half(found.low, found.high):.2f} either side",
+            found.test,
+            str(found.units),
+            "" if found.p is None else f"{found.p:.4f}",
+            "" if adjusted is None else f"{adjusted:.4f}",
+            "" if adjusted is None else "yes" if adjusted < LEVEL else "no",
+        ]
+
+
+def _half(low: float, high: float) -> float:
+    return (high - low) / 2

@@ -1,0 +1,150 @@
+"""How figures look: one colour and marker per method everywhere, readable without colour vision, light and dark.
+
+Colours alone cannot tell fifteen methods apart, so that markers differ as well, and labels stand beside the points.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from html import escape
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import seaborn as sns
+from matplotlib.figure import Figure
+
+from reports.rows import FINE_TUNED
+
+INK, MUTED, GRID, PAPER = "#1b1f24", "#5a646f", "#d5dae0", "#ffffff"
+"""Text and axes, secondary text, grid, background of figures saved to files; in the page they follow its theme."""
+
+COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8f7a00", "#7f5fc7")
+"""Okabe and Ito's palette (Color Universal Design, 2008), its yellow darkened, its black replaced by a violet: all
+stand out from white and from the page's dark ground."""
+
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
+USUAL = ("random", "darts", "darts-2nd", "pc-darts", "mgas-small", "mgas-large", "DARTS_V2", "l1-filters")
+"""Names with a place of their own, so that a method keeps its colour from one report to the next."""
+
+OPERATION_COLOURS = {
+    "max_pool_3x3": "#e69f00",
+    "avg_pool_3x3": "#8f7a00",
+    "skip_connect": "#cc3311",
+    "sep_conv_3x3": "#0072b2",
+    "sep_conv_5x5": "#56b4e9",
+    "dil_conv_3x3": "#009e73",
+    "dil_conv_5x5": "#66c2a5",
+    "none": "#5a646f",
+}
+
+_THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
+
+
+class Palette:
+    """Colour and marker by method name."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        names = {_method(name) for name in names}
+        known = {_plain(name): index for index, name in enumerate(USUAL)}
+        taken = {known[_plain(name)] for name in names if _plain(name) in known}
+        free = (index for index in range(10_000) if index not in taken)
+        self._index = {name: known[_plain(name)] if _plain(name) in known else next(free) for name in sorted(names)}
+
+    def colour(self, name: str) -> str:
+        return COLOURS[self._index[_method(name)] % len(COLOURS)]
+
+    def marker(self, name: str) -> str:
+        index = self._index[_method(name)]
+        return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("_", "-")
+
+
+def _method(name: str) -> str:
+    """A fine-tuned row has the colour of its method."""
+    return name.removesuffix(FINE_TUNED)
+
+
+@contextmanager
+def figure_style() -> Iterator[None]:
+    """Seaborn's white style in our colours; text in SVG stays text, and equal input gives equal files."""
+    with sns.axes_style("whitegrid"), plt.rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "dasbench",
+            "font.family": "sans-serif",
+            "font.sans-serif": ["DejaVu Sans"],
+            "font.size": 9,
+            "axes.titlesize": 10,
+            "axes.titleweight": "bold",
+            "axes.labelcolor": INK,
+            "axes.edgecolor": MUTED,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "text.color": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "grid.color": GRID,
+            "grid.linewidth": 0.6,
+            "figure.facecolor": PAPER,
+            "axes.facecolor": "none",
+            "savefig.facecolor": PAPER,
+            "legend.frameon": False,
+        }
+    ):  # fmt: skip
+        yield
+
+
+def freeze(figure: Figure) -> None:
+    """Lay the figure out once and keep it so: every later drawing of it is faster, and text stays where it was put."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+
+
+def save(figure: Figure, stem: Path, formats: Iterable[str], description: str = "") -> list[Path]:
+    """Write a figure as PNG (200 dpi), SVG and PDF, as asked."""
+    files = []
+    for suffix in formats:
+        path = stem.with_name(f"{stem.name}.{suffix}")
+        if suffix == "svg":
+            path.write_text(svg(figure, stem.name, description) + "\n")
+        else:
+            figure.savefig(path, dpi=200, metadata={"CreationDate": None} if suffix == "pdf" else None)
+        files.append(path)
+    return files
+
+
+def svg(figure: Figure, name: str, description: str) -> str:
+    """A figure as an SVG element with hover titles, and ids that no other figure uses.
+
+    Artists given a gid `tip:<text>` show that text when the pointer rests on them.
+    """
+    out = io.StringIO()
+    figure.savefig(out, format="svg", metadata={"Date": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :].rstrip()
+    text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
+    text = re.sub(r'<g id="tip:([^"]*)">', r'<g class="tip"><title>\1</title>', text)
+    text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
+    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    label = escape(description, quote=True)
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
+
+
+def themed_svg(figure: Figure, name: str, description: str) -> str:
+    """The same for the page: of flexible width, text, grid and ground in the colours of the page's theme."""
+    text = svg(figure, name, description)
+    for colour, variable in _THEMED.items():
+        text = text.replace(colour, variable)
+    width = float(figure.get_size_inches()[0]) * 72
+    head, rest = text.split(">", 1)
+    head = re.sub(r' (width|height)="[^"]*"', "", head)
+    return f'{head} style="width: {width:.0f}pt">{rest}'
