@@ -70,7 +70,8 @@ def _named_code(runs: list[Record]) -> Answer:
         return NOT_MET, f"{commits['']} of {len(runs)} runs do not name a commit"
     if dirty:
         return NOT_MET, f"{dirty} of {len(runs)} runs come from a working tree with uncommitted changes"
-    return MET, f"{len(runs)} runs, commit " + ", ".join(commit[:10] for commit in sorted(commits))
+    named = ", ".join(commit[:10] for commit in sorted(commits))
+    return MET, f"{len(runs)} runs made from commit {named} as it stands; publish it with the results"
 
 
 def _training_code(facts: Facts) -> Answer:
@@ -136,7 +137,8 @@ def _seeds(facts: Facts) -> Answer:
     alone = [name for name, count in counts.items() if count < 2]
     if alone:
         return NOT_MET, f"one search seed only: {', '.join(alone)}"
-    return MET, f"{min(counts.values())} to {max(counts.values())} search seeds a row; every seed is in the records"
+    low, high = min(counts.values()), max(counts.values())
+    return MET, f"{low if low == high else f'{low} to {high}'} search seeds a row; every seed is in the records"
 
 
 def _tabular(facts: Facts) -> Answer:

@@ -1,0 +1,150 @@
+"""Two experiments, or one experiment at two commits: what changed, and whether it is more than noise."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reports.analysis import LEVEL, Entry, Table, analyse
+from reports.build import ReportError, gather, nothing_finished
+from reports.columns import counted, fixed, gib, hours
+from reports.statistics import Comparison, holm
+from reports.statistics import compare as test
+
+Key = tuple[str, str, str, str]
+"""Data set, profile, recipe hash, row name: what a row must share with another to be compared."""
+
+COUNTS: tuple[tuple[str, Callable[[Entry], str]], ...] = (
+    ("params M", lambda e: counted(e.summary.params)),
+    ("non-zero M", lambda e: counted(e.summary.params_nonzero)),
+    ("MACs M", lambda e: counted(e.summary.macs)),
+    ("search device-hours", lambda e: hours(e.summary.search_hours)),
+    ("retraining device-hours", lambda e: hours(e.summary.train_hours)),
+    ("search GiB", lambda e: gib(e.summary.search_memory)),
+    ("retraining GiB", lambda e: gib(e.summary.train_memory)),
+)
+
+
+@dataclass
+class Change:
+    """One row in both; `adjusted` is the Holm-corrected p-value over all rows compared."""
+
+    name: str
+    before: Entry
+    after: Entry
+    result: Comparison
+    adjusted: float | None = None
+
+    @property
+    def identical(self) -> bool:
+        """The same seeds gave the same errors, to the last digit."""
+        return self.before.row.errors == self.after.row.errors
+
+    @property
+    def verdict(self) -> str:
+        if self.identical:
+            return "identical"
+        if self.adjusted is None:
+            return f"cannot be tested: {self.result.test}"
+        return "beyond noise" if self.adjusted < LEVEL else "within noise"
+
+
+def compare(a: Path, b: Path) -> str:
+    """What changed from the runs in `a` to those in `b`, as text.
+
+    Rows are compared only under the same data set, profile, recipe and name; with common search seeds (retrain seeds
+    for a given architecture) they are paired. The p-values of all rows are corrected together (Holm).
+
+    Raises:
+        ReportError: a folder is missing or holds no finished retraining.
+    """
+    (tables_a, problems_a), (tables_b, problems_b) = _tables(a), _tables(b)
+    before, after = _by_key(tables_a), _by_key(tables_b)
+    changes = [_change(before[key], after[key]) for key in before if key in after]
+    tested = [change for change in changes if change.result.p is not None and not change.identical]
+    for change, adjusted in zip(tested, holm([c.result.p or 0.0 for c in tested]), strict=True):
+        change.adjusted = adjusted
+    lines = [f"A: {a}  (commit {_commits(before.values())})", f"B: {b}  (commit {_commits(after.values())})", ""]
+    for setting in dict.fromkeys(change.before.row.setting for change in changes):
+        lines += [setting.title, *_lines([c for c in changes if c.before.row.setting == setting]), ""]
+    lines += _unmatched("A", before, after) + _unmatched("B", after, before)
+    if not changes:
+        lines.append("nothing to compare: no row has the same data set, profile, recipe and name in both")
+    return "\n".join([*lines, *(f"problem: {problem}" for problem in problems_a + problems_b)]).rstrip() + "\n"
+
+
+def _tables(folder: Path) -> tuple[list[Table], list[str]]:
+    records, problems = gather([folder])
+    tables, more = analyse(records)
+    if not any(entry.summary.runs for table in tables for entry in table.entries):
+        raise ReportError(nothing_finished([folder], records, problems))
+    return tables, problems + more
+
+
+def _by_key(tables: Sequence[Table]) -> dict[Key, Entry]:
+    return {
+        (table.setting.dataset, table.setting.profile, table.setting.recipe_hash, entry.row.name): entry
+        for table in tables
+        for entry in table.entries
+        if entry.summary.runs
+    }
+
+
+def _change(before: Entry, after: Entry) -> Change:
+    paired = before.row.searched == after.row.searched
+    return Change(before.row.name, before, after, test(after.row.units, before.row.units, paired))
+
+
+def _lines(changes: Sequence[Change]) -> list[str]:
+    width = max(len(change.name) for change in changes)
+    lines = [f"{'':{width}}  error A  error B   B - A  95 % interval     p (Holm)  test      n  verdict"]
+    for change in changes:
+        result, a, b = change.result, change.before.summary, change.after.summary
+        bounds = "" if result.low is None else f"{result.low:+.2f} to {result.high:+.2f}"
+        p = "" if change.adjusted is None else f"{change.adjusted:.4f}"
+        shown = result.test if result.p is not None else ""
+        lines.append(
+            f"{change.name:{width}}  {fixed(a.error, 2):>7}  {fixed(b.error, 2):>7}  {result.difference:+6.2f}  "
+            f"{bounds:<16}  {p:>8}  {shown:<8}  {result.units:>1}  {change.verdict}".rstrip()
+        )
+    for change in changes:
+        differing = [
+            f"{name} {of(change.before) or 'unknown'} -> {of(change.after) or 'unknown'}"
+            for name, of in COUNTS
+            if of(change.before) != of(change.after)
+        ]
+        seeds = (set(change.before.row.units), set(change.after.row.units))
+        if seeds[0] != seeds[1]:
+            differing.append(f"seeds {_numbers(seeds[0])} -> {_numbers(seeds[1])}")
+        found = [_digests(change.before), _digests(change.after)]
+        if found[0] != found[1] and seeds[0] == seeds[1]:
+            differing.append("architectures differ")
+        if differing:
+            lines.append(f"  {change.name}: " + "; ".join(differing))
+    return lines
+
+
+def _digests(entry: Entry) -> set[tuple[int | None, str]]:
+    return {(run.info.search_seed, str((run.result or {}).get("architecture"))) for run in entry.row.trains}
+
+
+def _numbers(seeds: set[int]) -> str:
+    return ",".join(map(str, sorted(seeds)))
+
+
+def _commits(entries: Iterable[Entry]) -> str:
+    runs = [run for entry in entries for run in entry.row.trains]
+    found = sorted({str(run.info.environment.get("commit") or "unknown")[:10] for run in runs})
+    return ", ".join(found)
+
+
+def _unmatched(where: str, these: dict[Key, Entry], others: dict[Key, Entry]) -> list[str]:
+    lines = []
+    for key, entry in these.items():
+        if key in others:
+            continue
+        near = [entry.row.setting.title for other, entry in others.items() if (other[0], other[3]) == (key[0], key[3])]
+        why = f"; the other side has it as {near[0]}, which is not comparable" if near else ""
+        lines.append(f"only in {where}: {entry.row.name} ({entry.row.setting.title}){why}")
+    return lines
