@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,12 @@ from rich.table import Table
 
 from bench.config import ConfigError, nearest
 from bench.experiment import Experiment, experiment_names, load_experiment, plan
-from bench.records import RecordError, RunInfo, read_records
+from bench.records import Record, RecordError, RunInfo, read_records
+from methods.architecture import Architecture
+
+MIRROR_SECONDS = 20.0
+STOPPED, TRACKER_DOWN = 130, 3
+"""Exit codes of `dasbench run`: stopped by a person; everything is done and recorded but MLflow could not be told."""
 
 console = Console(highlight=False, soft_wrap=True)
 
@@ -68,11 +76,10 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
     if options.dry_run:
         return 0
-    if todo:
-        track(options, folder, before=True)
-        with display(console) as shown:
-            work(queue, [shown])
-    track(options, folder)
+    with contextlib.nullcontext() if options.no_tracking else Tracking(options, folder) as tracking:
+        if todo:
+            with display(console) as shown:
+                work(queue, [shown])
     states = [job.state for job in jobs]
     for job in jobs:
         if job.state == "failed":
@@ -84,7 +91,9 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"Stopped; {states.count('done')} of {len(states)} runs are done. The same command continues.")
     if any(job.state == "done" and job.info.phase == "train" for job in jobs):
         print_table([folder], Path("report") / folder.name)
-    return 130 if queue.stopping and "failed" not in states else int(any(s != "done" for s in states))
+    if any(state != "done" for state in states):
+        return STOPPED if queue.stopping and "failed" not in states else 1
+    return TRACKER_DOWN if tracking is not None and not tracking.good else 0
 
 
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
@@ -101,32 +110,47 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
     console.print(table)
 
 
-def track(options: argparse.Namespace, folder: Path, before: bool = False) -> None:
-    """Mirror to MLflow; a tracker that does not answer is said once and stops nothing."""
-    if options.no_tracking:
-        return
-    from bench import tracking
+class Tracking:
+    """MLflow beside a running experiment: a view of the records, which stops nothing when it is down."""
 
-    uri = tracking.resolve_uri(options.runs_dir, options.tracking_uri)
-    try:
-        if before:
-            tracking.prepare(options.runs_dir, uri, folder.name)
-        else:
-            tracking.sync(folder, uri, artifacts=picture_of)
-            console.print(f"MLflow is up to date: {uri}")
-    except tracking.TrackingError as error:
-        console.print(f"[yellow]tracking:[/] {error}")
+    def __init__(self, options: argparse.Namespace, folder: Path) -> None:
+        from bench import tracking
+
+        self.module, self.folder, self.good = tracking, folder, True
+        self.store = tracking.open_store(options.runs_dir, options.tracking_uri)
+        self.over = threading.Event()
+        mirror = tracking.Mirror(folder, self.store, picture_of, warn=self._warn)
+        self.thread = threading.Thread(
+            target=tracking.follow, args=(mirror, self.over.is_set, MIRROR_SECONDS, self.over.wait), daemon=True
+        )
+
+    def __enter__(self) -> Tracking:
+        try:
+            self.module.prepare(self.store, self.folder.name)
+            self.thread.start()
+        except self.module.TrackingError as error:
+            self._warn(f"{error}; the runs go on, and `dasbench sync` brings MLflow up to date later")
+        return self
+
+    def __exit__(self, *reason: Any) -> None:
+        self.over.set()
+        if self.thread.ident is not None:
+            self.thread.join()
+        if self.good:
+            console.print(f"MLflow is up to date: {self.store.shown}")
+
+    def _warn(self, text: str) -> None:
+        self.good = False
+        console.print(f"[yellow]tracking:[/] {text}")
 
 
-def picture_of(record: Any) -> dict[str, Path]:
-    """Drawings of a run's architecture for MLflow, made beside its record."""
-    from reports.draw import draw_architecture
+def picture_of(record: Record) -> dict[str, Path]:
+    """A drawing of a run's architecture for MLflow, made beside its record."""
+    from reports.draw import draw
 
     path = record.path / "architecture.png"
-    if not (record.path / "architecture.json").exists():
-        return {}
     if not path.exists():
-        draw_architecture(record.path, path)
+        draw(Architecture.load(record.path), path)
     return {"architecture.png": path}
 
 
@@ -182,16 +206,23 @@ def sync(options: argparse.Namespace) -> int:
     """Rebuild or update MLflow from the records."""
     from bench import tracking
 
-    uri = tracking.resolve_uri(options.runs_dir, options.tracking_uri)
+    problems = 0
     try:
-        if options.follow:
-            tracking.follow(folders_of(options), uri, artifacts=picture_of)
-        for folder in folders_of(options):
-            console.print(f"{folder.name}: {tracking.sync(folder, uri, artifacts=picture_of)}")
+        store = tracking.open_store(options.runs_dir, options.tracking_uri)
+        while True:
+            for folder in folders_of(options):
+                report = tracking.sync(folder, store, picture_of)
+                problems += len(report.problems)
+                console.print(f"{folder.name}: {report}")
+                for problem in report.problems:
+                    console.print(f"    {problem}", markup=False)
+            if not options.follow:
+                break
+            time.sleep(MIRROR_SECONDS)
     except tracking.TrackingError as error:
         raise RecordError(str(error)) from None
-    console.print(f"MLflow: {uri}   (browse it with: mlflow ui --backend-store-uri {uri})")
-    return 0
+    console.print(f"Browse it with: mlflow ui --backend-store-uri {store.shown}")
+    return int(problems > 0)
 
 
 def list_all(options: argparse.Namespace) -> int:

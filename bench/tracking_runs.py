@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +14,9 @@ from bench.records import Record
 from methods.architecture import JSON_NAME
 
 Artifacts = Callable[[Record], Mapping[str, Path]]
-"""Further files for a run that has an architecture (drawings, say), by the artifact folder they shall lie in."""
+"""Further files for a run that has an architecture (drawings, say), by the name they shall have among its artifacts."""
 
-_METRICS_AT_ONCE = 1000  # MLflow's limits for one request
+_METRICS_AT_ONCE = 800  # with params and tags below MLflow's limit of 1000 entries for one request
 _NAMES_AT_ONCE = 100
 _DESCRIPTION = (
     "One parent run for each profile; its nested runs are searches (`phase = 'search'`), transforms and retrainings "
@@ -77,13 +79,15 @@ class MirroredExperiment:
         if run is None or logged is None:  # new, or its metrics were taken back (a resume from an older checkpoint)
             run, logged = self._create(record), 0
         run_id = run.info.run_id
-        if "dasbench.state" not in run.data.tags:  # MLflow refuses to change a param, but takes the same value again
-            _log_params(self.client, run_id, view.params(record.info.config))
-        _log_tags(self.client, run_id, view.tags(record))
+        # An interruption anywhere is harmless: MLflow refuses to change a param but takes the same value again, and
+        # keeps a metric of the same name, step, time and value once.
+        params = {} if "dasbench.state" in run.data.tags else view.params(record.info.config)
+        metrics = [value for line in lines[logged:] for value in view.epoch_metrics(record.info.phase, line)]
+        metrics += view.result_metrics(record)
+        tags = view.tags(record) | {"dasbench.lines": f"{len(lines)}:{view.digest(lines)}"}
+        _log(self.client, run_id, metrics, params, tags)
         if record.info.error is None and "error" in run.data.tags:
             self.client.delete_tag(run_id, "error")
-        self._log_epochs(run_id, record.info.phase, lines, logged)
-        _log_metrics(self.client, run_id, view.result_metrics(record))
         self._log_status(run_id, record, status)
         self._log_artifacts(run, record, architecture, artifacts)
         self.client.set_tag(run_id, "dasbench.state", state)  # last: an interrupted sync does it all again
@@ -108,15 +112,6 @@ class MirroredExperiment:
         self.children[view.key(record)] = run
         return run
 
-    def _log_epochs(self, run_id: str, phase: str, lines: list[dict[str, Any]], logged: int) -> None:
-        new = [value for line in lines[logged:] for value in view.epoch_metrics(phase, line)]
-        if new:
-            # An interruption between these two requests is harmless: MLflow keeps a metric of the same name, step,
-            # time and value once.
-            _log_metrics(self.client, run_id, new)
-        if len(lines) != logged:
-            self.client.set_tag(run_id, "dasbench.lines", f"{len(lines)}:{view.digest(lines)}")
-
     def _log_status(self, run_id: str, record: Record, status: str) -> None:
         if status in ("RUNNING", "SCHEDULED"):
             self.client.update_run(run_id, status=status)
@@ -137,8 +132,8 @@ class MirroredExperiment:
                 files = artifacts(record)
             except Exception as error:  # a drawing that fails must not keep the other runs out
                 raise ArtifactError(f"cannot draw its architecture: {error}") from error
-            for folder, path in files.items():
-                self.client.log_artifact(run_id, str(path), folder or None)
+            for name, path in files.items():
+                _log_file(self.client, run_id, path, Path(name))
         self.client.set_tag(run_id, "dasbench.artifacts", wanted)
 
     def finish(self, records: list[Record], alive: Callable[[Record], bool]) -> None:
@@ -186,23 +181,25 @@ def _search(client: Any, experiment_id: str, filter_string: str) -> list[Any]:
             return runs
 
 
-def _log_metrics(client: Any, run_id: str, values: list[view.Value]) -> None:
-    from mlflow.entities import Metric
+def _log(
+    client: Any, run_id: str, metrics: list[view.Value], params: Mapping[str, str], tags: Mapping[str, str]
+) -> None:
+    """In as few requests as MLflow's limits allow; the tags, which say what is there, go with the last metrics."""
+    from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(*value) for value in values]
-    for start in range(0, len(metrics), _METRICS_AT_ONCE):
-        client.log_batch(run_id, metrics=metrics[start : start + _METRICS_AT_ONCE])
+    values = [Metric(*value) for value in metrics]
+    settings = [Param(name, value) for name, value in params.items()]
+    while len(values) > _METRICS_AT_ONCE or len(settings) > _NAMES_AT_ONCE:
+        client.log_batch(run_id, metrics=values[:_METRICS_AT_ONCE], params=settings[:_NAMES_AT_ONCE])
+        values, settings = values[_METRICS_AT_ONCE:], settings[_NAMES_AT_ONCE:]
+    client.log_batch(run_id, metrics=values, params=settings, tags=[RunTag(*tag) for tag in tags.items()])
 
 
-def _log_tags(client: Any, run_id: str, tags: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    client.log_batch(run_id, tags=[RunTag(name, value) for name, value in tags.items()])
-
-
-def _log_params(client: Any, run_id: str, params: Mapping[str, str]) -> None:
-    from mlflow.entities import Param
-
-    entries = [Param(name, value) for name, value in params.items()]
-    for start in range(0, len(entries), _NAMES_AT_ONCE):
-        client.log_batch(run_id, params=entries[start : start + _NAMES_AT_ONCE])
+def _log_file(client: Any, run_id: str, path: Path, name: Path) -> None:
+    """Attach a file under another name than its own, if need be."""
+    folder = None if name.parent == Path() else str(name.parent)
+    if path.name == name.name:
+        client.log_artifact(run_id, str(path), folder)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        client.log_artifact(run_id, shutil.copy(path, Path(temporary) / name.name), folder)
