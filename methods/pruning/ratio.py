@@ -18,6 +18,7 @@ from torch import nn
 
 from methods.base import MethodError, SearchContext
 from methods.parts.counts import AUXILIARY_HEAD, ImageShape, count_macs, count_params
+from methods.spaces.channels import ChannelNetwork
 
 Unit = Literal["params", "filters", "weights", "macs"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
@@ -56,23 +57,26 @@ class Counts:
         return {unit: 1.0 - getattr(self, unit) / getattr(dense, unit) for unit in UNITS}
 
 
-def is_filter_layer(module: nn.Module) -> bool:
-    """A convolution whose filters count as filters: any but a depthwise one."""
-    return isinstance(module, nn.Conv2d) and module.groups == 1
+def depthwise_layers(network: nn.Module) -> set[str]:
+    """Names of depthwise convolutions: as declared, since at one channel they look like any other."""
+    if isinstance(network, ChannelNetwork):
+        return {name for group in network.channel_groups() for name in group.depthwise}
+    return {name for name, module in network.named_modules() if isinstance(module, nn.Conv2d) and module.groups > 1}
 
 
 def measure(network: nn.Module, image_shape: ImageShape) -> Counts:
     """Count a built network, on any device (meta will do)."""
-    layers = [
-        module
+    layers = {
+        name: module
         for name, module in network.named_modules()
         if isinstance(module, nn.Conv2d | nn.Linear) and not name.startswith(AUXILIARY_HEAD)
-    ]
+    }
+    filters = {name for name, layer in layers.items() if isinstance(layer, nn.Conv2d)} - depthwise_layers(network)
     return Counts(
         params=count_params(network),
         macs=count_macs(network, image_shape),
-        filters=sum(layer.weight.shape[0] for layer in layers if is_filter_layer(layer)),
-        weights=sum(layer.weight.numel() for layer in layers),
+        filters=sum(layers[name].weight.shape[0] for name in filters),
+        weights=sum(layer.weight.numel() for layer in layers.values()),
     )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.parts.counts import AUXILIARY_HEAD, ImageShape, weight_positions
-from methods.pruning.ratio import Counts, is_filter_layer
+from methods.pruning.ratio import Counts
 from methods.spaces.channels import ChannelGroup
 
 Piece = tuple[str, int, int]
@@ -44,6 +44,7 @@ class SizeModel:
 
     def __init__(self, network: nn.Module, groups: Sequence[ChannelGroup], image_shape: ImageShape) -> None:
         outputs, inputs = _axes(groups)
+        depthwise = {name for group in groups for name in group.depthwise}
         positions = weight_positions(network, image_shape)
         self.layers: list[Layer] = []
         self.constant = 0
@@ -52,7 +53,8 @@ class SizeModel:
             if not own or name.startswith(AUXILIARY_HEAD):
                 continue
             if isinstance(module, nn.Conv2d | nn.Linear):
-                self.layers.append(_layer(name, module, outputs, inputs, positions.get(name, 0)))
+                is_filter = isinstance(module, nn.Conv2d) and name not in depthwise
+                self.layers.append(_layer(name, module, outputs, inputs, positions.get(name, 0), is_filter))
             elif name in outputs:
                 axis = _axis(outputs[name], own[0].shape[0])
                 self.layers.append(Layer(axis, Axis((), 0), 0, len(own), 0, False))
@@ -101,6 +103,7 @@ def _layer(
     outputs: Mapping[str, list[Piece]],
     inputs: Mapping[str, list[Piece]],
     positions: int,
+    is_filter: bool,
 ) -> Layer:
     weight = module.weight
     return Layer(
@@ -109,5 +112,5 @@ def _layer(
         area=weight[0, 0].numel(),
         extra=int(module.bias is not None),
         positions=positions,
-        is_filter=is_filter_layer(module),
+        is_filter=is_filter,
     )
