@@ -293,7 +293,8 @@ def _only_writer(store: _Store, wait_s: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise _BusyError(
-                        f"another sync is writing to {without_password(store.uri)} (it holds {store.lock}); try again when it has ended"
+                        f"another sync is writing to {without_password(store.uri)} and holds {store.lock}; "
+                        "try again when it has ended"
                     ) from None
                 time.sleep(0.05)
         yield
