@@ -12,7 +12,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,48 +31,49 @@ class TrackingError(RuntimeError):
     """The tracker cannot be reached or written; the message gives the cause and the next step."""
 
 
-def resolve_uri(runs_dir: Path, uri: str | None = None) -> str:
-    """The tracking URI for a RUNS_DIR: `uri`, else MLFLOW_TRACKING_URI, else SQLite in `RUNS_DIR/mlflow.db`.
-
-    A SQLite path becomes absolute: MLflow would look for it in the current directory.
-
-    Raises:
-        TrackingError: a URI that MLflow has no (longer a) store for.
-    """
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_dir.expanduser().absolute() / 'mlflow.db'}"
-    scheme = uri.split(":", 1)[0].split("+")[0] if ":" in uri else ""
-    if scheme == "sqlite":
-        return f"sqlite:///{Path(uri.removeprefix('sqlite:///')).absolute()}"
-    if scheme in ("http", "https", "postgresql", "mysql", "mssql", "databricks"):
-        return uri
-    raise TrackingError(
-        f"'{uri}' is not a tracking URI that can be used; give sqlite:////absolute/path/mlflow.db, "
-        "http(s)://host:port or a postgresql/mysql/mssql URI (MLflow retired plain folders)"
-    )
-
-
-def without_password(uri: str) -> str:
-    """The URI as it may be printed."""
-    parts = urlsplit(uri)
-    return uri if parts.password is None else uri.replace(f":{parts.password}@", ":***@", 1)
-
-
 @dataclass(frozen=True)
-class _Store:
-    """A tracking URI, the folder for its artifacts (None: the server's own), and the file its one writer locks."""
+class Store:
+    """Where MLflow keeps its runs.
+
+    Attributes:
+        uri: tracking URI; a SQLite path in it is absolute.
+        artifact_root: folder for artifacts; None leaves it to the tracking server.
+        lock: file that only one writer at a time holds.
+    """
 
     uri: str
     artifact_root: Path | None
     lock: Path
 
-    @classmethod
-    def open(cls, runs_dir: Path, uri: str | None) -> _Store:
-        uri, runs_dir = resolve_uri(runs_dir, uri), runs_dir.expanduser().absolute()
-        if uri.startswith("sqlite:"):
-            path = Path(uri.removeprefix("sqlite:///"))
-            return cls(uri, path.parent / "mlartifacts", path.with_name(path.name + ".lock"))
-        remote = uri.startswith(("http", "databricks"))
-        return cls(uri, None if remote else runs_dir / "mlartifacts", runs_dir / ".mlflow.lock")
+    @property
+    def shown(self) -> str:
+        """The URI without its password."""
+        password = urlsplit(self.uri).password
+        return self.uri if password is None else self.uri.replace(f":{password}@", ":***@", 1)
+
+
+def open_store(runs_dir: Path, uri: str | None = None) -> Store:
+    """The store for a RUNS_DIR: `uri`, else MLFLOW_TRACKING_URI, else `RUNS_DIR/mlflow.db` and `RUNS_DIR/mlartifacts`.
+
+    A SQLite path becomes absolute: MLflow would look for it in the current directory. Nothing is opened yet.
+
+    Raises:
+        TrackingError: a URI that MLflow has no (longer a) store for.
+    """
+    runs_dir = runs_dir.expanduser().absolute()
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_dir / 'mlflow.db'}"
+    scheme = uri.split(":", 1)[0].split("+")[0] if ":" in uri else ""
+    if scheme == "sqlite":
+        path = Path(uri.removeprefix("sqlite:///")).absolute()
+        return Store(f"sqlite:///{path}", path.parent / "mlartifacts", path.with_name(path.name + ".lock"))
+    if scheme in ("http", "https", "databricks"):
+        return Store(uri, None, runs_dir / ".mlflow.lock")
+    if scheme in ("postgresql", "mysql", "mssql"):
+        return Store(uri, runs_dir / "mlartifacts", runs_dir / ".mlflow.lock")
+    raise TrackingError(
+        f"'{uri}' is not a tracking URI that can be used; give sqlite:////absolute/path/mlflow.db, "
+        "http(s)://host:port or a postgresql/mysql/mssql URI (MLflow retired plain folders)"
+    )
 
 
 @dataclass
@@ -87,31 +88,32 @@ class SyncReport:
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        text = f"{self.created} runs new, {self.updated} updated, {self.unchanged} unchanged"
-        text += f", {self.left} left for the next sync" if self.left else ""
-        return "\n  ".join([text, *(f"not mirrored: {problem}" for problem in self.problems)])
+        text = f"{self.created} runs new, {self.updated} updated, {self.unchanged} unchanged in {self.uri}"
+        return text + (f", {self.left} left for the next sync" if self.left else "")
 
 
-def prepare(runs_dir: Path, uri: str | None = None, experiment: str | None = None) -> None:
-    """Create the database and the MLflow experiment, once, before workers start.
+def prepare(store: Store, folder_name: str | None = None) -> None:
+    """Create the database, once, before workers start, and with a name the experiment in it.
 
     MLflow's own creation of a SQLite database fails when several processes do it at once.
+
+    Args:
+        folder_name: the records' folder, <experiment>-<profile>.
 
     Raises:
         TrackingError: the tracker cannot be reached or written.
     """
-    store = _Store.open(runs_dir, uri)
     with _only_writer(store, wait_s=60.0), _tracker_errors(store):
         client = _connect(store)
-        if experiment is None:
+        if folder_name is None:
             client.search_experiments(max_results=1)
         else:
-            create_experiment(client, store.artifact_root, experiment)
+            create_experiment(client, store.artifact_root, folder_name.rpartition("-")[0] or folder_name)
 
 
 def sync(
     folder: Path,
-    uri: str | None = None,
+    store: Store,
     artifacts: Artifacts | None = None,
     *,
     alive: Callable[[Record], bool] | None = None,
@@ -121,7 +123,6 @@ def sync(
     """Make MLflow show what the records of an experiment's folder (RUNS_DIR/<experiment>-<profile>) say.
 
     Args:
-        uri: see `resolve_uri`; RUNS_DIR is the folder's parent.
         artifacts: further files for runs that have an architecture.
         alive: whether a run recorded as running is at work; None looks at its lease.
         wait_s: how long to wait for another sync to end.
@@ -133,8 +134,7 @@ def sync(
     if not folder.is_dir():
         raise TrackingError(f"no experiment folder {folder}; `dasbench list` names the experiments that were run")
     records, problems = read_records(folder)
-    store = _Store.open(folder.parent, uri)
-    report = SyncReport(without_password(store.uri), problems=problems)
+    report = SyncReport(store.shown, problems=problems)
     if not records:
         return report
     deadline = time.monotonic() + deadline_s if deadline_s is not None else float("inf")
@@ -158,7 +158,7 @@ def sync(
     return report
 
 
-def attach(folder: Path, paths: list[Path], uri: str | None = None) -> None:
+def attach(folder: Path, store: Store, paths: list[Path]) -> None:
     """Attach files or folders (the report) to the parent run of an experiment's folder.
 
     Raises:
@@ -167,7 +167,6 @@ def attach(folder: Path, paths: list[Path], uri: str | None = None) -> None:
     records, _ = read_records(folder)
     if not records:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
-    store = _Store.open(folder.parent, uri)
     with _only_writer(store, wait_s=60.0), _tracker_errors(store):
         client = _connect(store)
         parent = MirroredExperiment.open(client, store.artifact_root, records[0]).parent
@@ -181,11 +180,11 @@ class Mirror:
     def __init__(
         self,
         folder: Path,
-        uri: str | None = None,
+        store: Store,
         artifacts: Artifacts | None = None,
         warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
     ) -> None:
-        self._folder, self._uri, self._artifacts, self._warn = folder, uri, artifacts, warn
+        self._folder, self._store, self._artifacts, self._warn = folder, store, artifacts, warn
         self._warned = False
         self._not_before = 0.0
 
@@ -194,7 +193,7 @@ class Mirror:
         if time.monotonic() < self._not_before:
             return None
         try:
-            return sync(self._folder, self._uri, self._artifacts, wait_s=0.0, deadline_s=deadline_s)
+            return sync(self._folder, self._store, self._artifacts, wait_s=0.0, deadline_s=deadline_s)
         except _BusyError:
             return None  # the other writer mirrors for us
         except Exception as error:  # whatever a tracker does, the runs go on
@@ -206,31 +205,16 @@ class Mirror:
 
 
 def follow(
-    folders: Sequence[Path],
-    uri: str | None = None,
-    artifacts: Artifacts | None = None,
-    *,
-    finished: Callable[[], bool] = lambda: False,
+    mirror: Mirror,
+    finished: Callable[[], bool],
     interval_s: float = 10.0,
-    sleep: Callable[[float], None] = time.sleep,
+    sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Mirror every `interval_s` seconds until `finished()` or Ctrl-C, and once more after it.
-
-    Raises:
-        TrackingError: the tracker does not answer at the start; if it fails later, that is a warning.
-    """
-    for folder in folders:
-        sync(folder, uri, artifacts)
-    mirrors = [Mirror(folder, uri, artifacts) for folder in folders]
-    try:
-        while not finished():
-            sleep(interval_s)
-            for mirror in mirrors:
-                mirror.update()
-    except KeyboardInterrupt:
-        pass
-    for mirror in mirrors:
-        mirror.update(deadline_s=600.0)
+    """Mirror every `interval_s` seconds until `finished()`, and once more after it."""
+    while not finished():
+        mirror.update()
+        sleep(interval_s)
+    mirror.update(deadline_s=600.0)
 
 
 def is_alive(record: Record) -> bool:
@@ -243,7 +227,7 @@ class _BusyError(TrackingError):
     """Another process is syncing."""
 
 
-def _connect(store: _Store) -> Any:
+def _connect(store: Store) -> Any:
     """An MLflow client that fails soon; MLflow is imported here, as it takes a second and workers do not need it."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -260,7 +244,7 @@ def _connect(store: _Store) -> Any:
 
 
 @contextmanager
-def _tracker_errors(store: _Store) -> Iterator[None]:
+def _tracker_errors(store: Store) -> Iterator[None]:
     """MLflow, SQLAlchemy, requests and the file system fail with dozens of types; a user needs one."""
     try:
         yield
@@ -269,13 +253,13 @@ def _tracker_errors(store: _Store) -> Iterator[None]:
     except Exception as error:
         cause = " ".join(str(error).split())[:300] or type(error).__name__
         raise TrackingError(
-            f"the tracker {without_password(store.uri)} failed: {cause}. The records are complete without it; "
+            f"the tracker {store.shown} failed: {cause}. The records are complete without it; "
             "run `dasbench sync` when it works again, or choose another with --tracking-uri"
         ) from error
 
 
 @contextmanager
-def _only_writer(store: _Store, wait_s: float) -> Iterator[None]:
+def _only_writer(store: Store, wait_s: float) -> Iterator[None]:
     """Hold the store's lock; the kernel releases it when its holder ends, however it ends, so it cannot go stale."""
     try:
         store.lock.parent.mkdir(parents=True, exist_ok=True)
@@ -293,8 +277,7 @@ def _only_writer(store: _Store, wait_s: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() >= deadline:
                     raise _BusyError(
-                        f"another sync is writing to {without_password(store.uri)} and holds {store.lock}; "
-                        "try again when it has ended"
+                        f"another sync is writing to {store.shown} and holds {store.lock}; try again when it has ended"
                     ) from None
                 time.sleep(0.05)
         yield

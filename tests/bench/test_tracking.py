@@ -17,7 +17,7 @@ import pytest
 
 from bench import tracking, tracking_view
 from bench.records import Record, RunDirectory, RunInfo, read_records
-from bench.tracking import Mirror, SyncReport, TrackingError, attach, follow, prepare, resolve_uri, sync
+from bench.tracking import Mirror, Store, SyncReport, TrackingError, attach, follow, open_store, prepare, sync
 from methods.architecture import Architecture
 
 GENOTYPE = {"normal": [["skip_connect", 0]], "reduce": []}
@@ -27,7 +27,7 @@ GENOTYPE = {"normal": [["skip_connect", 0]], "reduce": []}
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A prepared database to copy: making one takes MLflow seconds."""
     folder = tmp_path_factory.mktemp("store")
-    prepare(folder, f"sqlite:///{folder}/mlflow.db")
+    prepare(open_store(folder, f"sqlite:///{folder}/mlflow.db"))
     return folder / "mlflow.db"
 
 
@@ -75,22 +75,22 @@ def add_epoch(directory: RunDirectory, epoch: int) -> None:
     directory.append_metrics(epoch, epoch * 10, values, wall_s=epoch + 0.5, device_s=epoch + 0.5)
 
 
-def client(store: str) -> Any:
+def client(store: Store) -> Any:
     from mlflow import MlflowClient
 
-    return MlflowClient(tracking_uri=store)
+    return MlflowClient(tracking_uri=store.uri)
 
 
-def all_runs(store: str) -> list[Any]:
+def all_runs(store: Store) -> list[Any]:
     tracker = client(store)
     return list(tracker.search_runs([tracker.get_experiment_by_name("tiny").experiment_id]))
 
 
-def children(store: str) -> dict[str, Any]:
+def children(store: Store) -> dict[str, Any]:
     return {run.info.run_name: run for run in all_runs(store) if "mlflow.parentRunId" in run.data.tags}
 
 
-def history(store: str, run: Any, name: str) -> list[tuple[int, float]]:
+def history(store: Store, run: Any, name: str) -> list[tuple[int, float]]:
     return [(metric.step, metric.value) for metric in client(store).get_metric_history(run.info.run_id, name)]
 
 
@@ -101,7 +101,7 @@ def counts(report: SyncReport) -> tuple[int, int, int]:
 def test_everything_a_record_holds_is_there(runs_dir: Path) -> None:
     add_run(runs_dir)
     train = add_run(runs_dir, phase="train")
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     picture = runs_dir / "cells.svg"
     picture.write_text("<svg/>")
     report = sync(runs_dir / "tiny-quick", store, lambda record: {"cells/normal.svg": picture})
@@ -142,7 +142,7 @@ def test_everything_a_record_holds_is_there(runs_dir: Path) -> None:
 def test_twice_adds_nothing_and_a_run_that_went_on_gets_its_new_epochs(runs_dir: Path) -> None:
     directory = add_run(runs_dir, epochs=2, status="running")
     add_run(runs_dir, seed=1)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     folder = runs_dir / "tiny-quick"
     assert counts(sync(folder, store)) == (2, 0, 0)
     before = [(run.info.run_id, run.data.to_dictionary()) for run in all_runs(store)]
@@ -158,7 +158,7 @@ def test_twice_adds_nothing_and_a_run_that_went_on_gets_its_new_epochs(runs_dir:
 
 def test_epochs_taken_back_by_a_resume_are_not_kept_twice(runs_dir: Path) -> None:
     directory = add_run(runs_dir, epochs=3, status="running")
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     sync(runs_dir / "tiny-quick", store)
     directory.truncate_metrics(1)
     directory.append_metrics(1, 10, {"train/loss": 7.0}, wall_s=1.0, device_s=1.0)
@@ -170,7 +170,7 @@ def test_epochs_taken_back_by_a_resume_are_not_kept_twice(runs_dir: Path) -> Non
 
 def test_a_sync_cut_short_is_completed_without_duplicates(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     add_run(runs_dir)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     from mlflow import MlflowClient
 
     whole = MlflowClient.log_batch
@@ -191,13 +191,13 @@ def test_a_sync_cut_short_is_completed_without_duplicates(runs_dir: Path, monkey
 
 
 def _sync_in_a_process(runs_dir: Path) -> None:
-    sync(runs_dir / "tiny-quick", resolve_uri(runs_dir))
+    sync(runs_dir / "tiny-quick", open_store(runs_dir))
 
 
 def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path) -> None:
     for seed in range(3):
         add_run(runs_dir, seed=seed)
-    sync(runs_dir / "tiny-quick", resolve_uri(runs_dir))
+    sync(runs_dir / "tiny-quick", open_store(runs_dir))
     moved = runs_dir / "moved"
     shutil.copytree(runs_dir / "tiny-quick", moved / "tiny-quick")  # the records alone
     context = multiprocessing.get_context("spawn")
@@ -207,12 +207,12 @@ def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path) -
     for worker in workers:
         worker.join(240)
     assert [worker.exitcode for worker in workers] == [0, 0]
-    before, after = children(resolve_uri(runs_dir)), children(resolve_uri(moved))
-    assert len(all_runs(resolve_uri(moved))) == 4
+    before, after = children(open_store(runs_dir)), children(open_store(moved))
+    assert len(all_runs(open_store(moved))) == 4
     for name, run in before.items():
         assert after[name].data.metrics == run.data.metrics
         assert after[name].data.params == run.data.params
-        assert history(resolve_uri(moved), after[name], "search/train_loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
+        assert history(open_store(moved), after[name], "search/train_loss") == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path) -
 )
 def test_status(runs_dir: Path, status: str, shown: str) -> None:
     add_run(runs_dir, status=status)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     sync(runs_dir / "tiny-quick", store)
     assert {run.info.status for run in all_runs(store)} == {shown}
 
@@ -238,7 +238,7 @@ def test_a_killed_run_is_not_running_for_ever(runs_dir: Path) -> None:
     long_ago = time.time() - 3600
     for name in ("metrics.jsonl", "run.json"):
         os.utime(directory.path / name, (long_ago, long_ago))
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     try:
         sync(runs_dir / "tiny-quick", store)
         assert {run.info.status for run in all_runs(store)} == {"RUNNING"}
@@ -255,7 +255,7 @@ def test_an_error_is_shown_and_goes_when_the_run_succeeds(runs_dir: Path) -> Non
     info = directory.read_info()
     info.error = "ValueError: loss is NaN"
     directory.write_info(info)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     sync(runs_dir / "tiny-quick", store)
     assert children(store)["search darts s0"].data.tags["error"] == "ValueError: loss is NaN"
     info.status, info.error = "done", None
@@ -268,7 +268,7 @@ def test_an_error_is_shown_and_goes_when_the_run_succeeds(runs_dir: Path) -> Non
 
 def test_a_run_directory_made_anew_replaces_its_run(runs_dir: Path) -> None:
     directory = add_run(runs_dir)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     sync(runs_dir / "tiny-quick", store)
     info = directory.read_info()
     info.created += 500.0
@@ -284,7 +284,7 @@ def test_a_damaged_record_is_named_and_the_others_are_mirrored(runs_dir: Path) -
     broken_lines = add_run(runs_dir, seed=2)
     lines = (broken_lines.path / "metrics.jsonl").read_text().splitlines()
     (broken_lines.path / "metrics.jsonl").write_text("\n".join(["{", *lines]) + "\n")
-    report = sync(runs_dir / "tiny-quick", resolve_uri(runs_dir))
+    report = sync(runs_dir / "tiny-quick", open_store(runs_dir))
     assert counts(report) == (1, 0, 0)
     assert len(report.problems) == 2
     assert str(broken_info.path) in report.problems[0]
@@ -293,7 +293,7 @@ def test_a_damaged_record_is_named_and_the_others_are_mirrored(runs_dir: Path) -
 
 def test_a_drawing_that_fails_is_named_and_tried_again(runs_dir: Path) -> None:
     add_run(runs_dir)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
 
     def fail(record: Record) -> dict[str, Path]:
         raise ValueError("no ink")
@@ -322,14 +322,14 @@ def test_a_dead_tracker_ends_soon_in_a_clear_error(
     for uri in (dead_uri, "http://127.0.0.1:9"):
         started = time.monotonic()
         with pytest.raises(TrackingError, match=rf"the tracker {uri} failed: .*dasbench sync"):
-            sync(runs_dir / "tiny-quick", resolve_uri(runs_dir, uri))
+            sync(runs_dir / "tiny-quick", open_store(runs_dir, uri))
         assert time.monotonic() - started < 10
 
 
 def test_beside_a_running_experiment_a_dead_tracker_is_one_warning(runs_dir: Path) -> None:
     add_run(runs_dir)
     warnings: list[str] = []
-    mirror = Mirror(runs_dir / "tiny-quick", "http://127.0.0.1:9", warn=warnings.append)
+    mirror = Mirror(runs_dir / "tiny-quick", open_store(runs_dir, "http://127.0.0.1:9"), warn=warnings.append)
     started = time.monotonic()
     assert [mirror.update() for _ in range(3)] == [None] * 3
     mirror._not_before = 0.0
@@ -337,51 +337,47 @@ def test_beside_a_running_experiment_a_dead_tracker_is_one_warning(runs_dir: Pat
     assert len(warnings) == 1
     assert "dasbench sync" in warnings[0]
     assert time.monotonic() - started < 10
-    with pytest.raises(TrackingError):  # asked for by a user, it is an error
-        follow([runs_dir / "tiny-quick"], "http://127.0.0.1:9", finished=lambda: True)
 
 
 def test_follow_mirrors_what_comes_and_the_end(runs_dir: Path) -> None:
     directory = add_run(runs_dir, epochs=1, status="running")
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
+    rounds = iter([False, False, True])
     seen = []
 
     def sleep(seconds: float) -> None:
         seen.append(len(history(store, children(store)["search darts s0"], "search/train_loss")))
         add_epoch(directory, len(seen))
-        if len(seen) == 3:
-            raise KeyboardInterrupt
 
-    follow([runs_dir / "tiny-quick"], store, sleep=sleep)
-    assert seen == [1, 2, 3]
-    assert len(history(store, children(store)["search darts s0"], "search/train_loss")) == 4
+    follow(Mirror(runs_dir / "tiny-quick", store), lambda: next(rounds), sleep=sleep)
+    assert seen == [1, 2]
+    assert len(history(store, children(store)["search darts s0"], "search/train_loss")) == 3
 
 
 def test_a_sync_that_finds_another_at_work_says_so(runs_dir: Path) -> None:
     add_run(runs_dir)
-    store = resolve_uri(runs_dir)
-    internal = tracking._Store.open(runs_dir, store)
-    with tracking._only_writer(internal, 0), pytest.raises(TrackingError, match=r"another sync .*mlflow\.db\.lock"):
+    store = open_store(runs_dir)
+    with tracking._only_writer(store, 0), pytest.raises(TrackingError, match=r"another sync .*mlflow\.db\.lock"):
         sync(runs_dir / "tiny-quick", store, wait_s=0.1)
-    internal.lock.write_text("left behind by a process that was killed")
+    store.lock.write_text("left behind by a process that was killed")
     assert sync(runs_dir / "tiny-quick", store, wait_s=0).created == 1
 
 
 def test_what_a_deadline_cuts_off_is_said(runs_dir: Path) -> None:
     for seed in range(3):
         add_run(runs_dir, seed=seed)
-    report = sync(runs_dir / "tiny-quick", resolve_uri(runs_dir), deadline_s=-1.0)
+    report = sync(runs_dir / "tiny-quick", open_store(runs_dir), deadline_s=-1.0)
     assert (report.created, report.left) == (0, 3)
     assert "3 left for the next sync" in str(report)
 
 
 def test_the_report_is_attached_to_the_parent(runs_dir: Path) -> None:
     add_run(runs_dir)
-    store = resolve_uri(runs_dir)
+    store = open_store(runs_dir)
     page = runs_dir / "index.html"
     page.write_text("<html/>")
     sync(runs_dir / "tiny-quick", store)
-    attach(runs_dir / "tiny-quick", [page], store)
+    attach(runs_dir / "tiny-quick", store, [page])
     parent = next(run for run in all_runs(store) if "mlflow.parentRunId" not in run.data.tags)
     assert [f.path for f in client(store).list_artifacts(parent.info.run_id, "report")] == ["report/index.html"]
 
@@ -389,24 +385,25 @@ def test_the_report_is_attached_to_the_parent(runs_dir: Path) -> None:
 def test_where_the_store_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.chdir(tmp_path)
-    assert resolve_uri(Path("runs")) == f"sqlite:///{tmp_path}/runs/mlflow.db"
-    assert tracking._Store.open(Path("runs"), None).artifact_root == tmp_path / "runs" / "mlartifacts"
-    assert resolve_uri(Path("runs"), "sqlite:///here.db") == f"sqlite:///{tmp_path}/here.db"
+    default = open_store(Path("runs"))
+    assert default.uri == f"sqlite:///{tmp_path}/runs/mlflow.db"
+    assert default.artifact_root == tmp_path / "runs" / "mlartifacts"
+    assert open_store(Path("runs"), "sqlite:///here.db").uri == f"sqlite:///{tmp_path}/here.db"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://user:secret@tracker:5000")
-    assert tracking._Store.open(Path("runs"), None).artifact_root is None
-    assert tracking.without_password(resolve_uri(Path("runs"))) == "http://user:***@tracker:5000"
+    assert open_store(Path("runs")).artifact_root is None
+    assert open_store(Path("runs")).shown == "http://user:***@tracker:5000"
     for bad in ("./mlruns", "file:///x/mlruns"):
         with pytest.raises(TrackingError, match="is not a tracking URI that can be used"):
-            resolve_uri(Path("runs"), bad)
+            open_store(Path("runs"), bad)
 
 
 def test_no_folder_and_no_writable_store(tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="no experiment folder"):
-        sync(tmp_path / "nothing-quick", resolve_uri(tmp_path))
+        sync(tmp_path / "nothing-quick", open_store(tmp_path))
     add_run(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(TrackingError, match="cannot write"):
-        sync(tmp_path / "tiny-quick", resolve_uri(tmp_path, f"sqlite:///{tmp_path}/file/mlflow.db"))
+        sync(tmp_path / "tiny-quick", open_store(tmp_path, f"sqlite:///{tmp_path}/file/mlflow.db"))
 
 
 def test_mlflow_is_not_imported_with_the_harness() -> None:
@@ -430,7 +427,7 @@ def test_metric_names_and_values() -> None:
 def test_records_are_left_alone(runs_dir: Path) -> None:
     directory = add_run(runs_dir)
     before = {path.name: path.read_bytes() for path in directory.path.iterdir()}
-    sync(runs_dir / "tiny-quick", resolve_uri(runs_dir))
+    sync(runs_dir / "tiny-quick", open_store(runs_dir))
     assert {path.name: path.read_bytes() for path in directory.path.iterdir()} == before
     records, problems = read_records(runs_dir / "tiny-quick")
     assert (len(records), problems) == (1, [])
