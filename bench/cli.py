@@ -15,6 +15,7 @@ from bench.checkpoint import CheckpointError
 from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError
 from bench.engine import DeviceError
+from bench.export import ExportError
 from bench.records import RecordError
 from methods.architecture import ArchitectureError
 from methods.base import MethodError
@@ -23,6 +24,7 @@ EXPECTED = (
     ConfigError,
     DataError,
     DeviceError,
+    ExportError,
     RecordError,
     CheckpointError,
     ArchitectureError,
@@ -109,6 +111,20 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     sync.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
     sync.add_argument("--follow", action="store_true", help="keep going until interrupted")
+
+    show = command("show", do.show, "count an architecture and draw it")
+    show.add_argument("architecture", help="a file, a run directory, or a published name (`dasbench list`)")
+    show.add_argument("--channels", type=int, default=36, help="where the architecture does not fix its scale (36)")
+    show.add_argument("--cells", type=int, default=20, help="likewise (20)")
+    show.add_argument("--stem", choices=["cifar", "imagenet"], default="cifar")
+    show.add_argument("--classes", type=int, default=10)
+    show.add_argument("--size", type=int, help="side of the image in pixels (32, or 224 with the imagenet stem)")
+    show.add_argument("--out", type=Path, help="picture to write, e.g. cell.png or cell.svg")
+
+    export = command("export", do.export, "write a trained network as ONNX and torch.export, checked against PyTorch")
+    export.add_argument("run_directory", type=Path, help="the directory of a finished training")
+    export.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
+    export.add_argument("--formats", nargs="+", default=["onnx", "torch"], metavar="FORMAT", help="onnx torch")
 
     command("list", do.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
     doctor = command("doctor", do.doctor, "check this machine: versions, devices, data sets, folders, tracking")

@@ -225,6 +225,51 @@ def sync(options: argparse.Namespace) -> int:
     return int(problems > 0)
 
 
+def show(options: argparse.Namespace) -> int:
+    """Counts of an architecture at a scale, and a drawing of it."""
+    from bench.cost import count_macs, count_nonzero, count_params, fvcore_macs
+    from methods.genotypes import published, published_names
+    from methods.spaces import NetworkSettings, build
+
+    name = options.architecture
+    known = name in published_names()
+    architecture = published(name) if known else Architecture.load(Path(name))
+    imagenet = options.stem == "imagenet"
+    size = options.size or (224 if imagenet else 32)
+    settings = NetworkSettings(options.channels, options.cells, size == 32 or imagenet, options.stem)
+    network = build(architecture, options.classes, settings)
+    scale = architecture.scale or {"channels": options.channels, "cells": options.cells}
+    console.print(f"[bold]{name}[/]  {architecture.space}, digest {architecture.digest}, {scale}")
+    for key, value in architecture.provenance.items():
+        console.print(f"    {key}: {value}", markup=False)
+    shape = (3, size, size)
+    counts = {
+        "params (inference)": count_params(network),
+        "params (training, with auxiliary head)": count_params(network, auxiliary=True),
+        "params, non-zero": count_nonzero(network, architecture.masks),
+        f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
+        "MACs, without masked weights": count_macs(network, shape, architecture.masks),
+        "fvcore total": fvcore_macs(network, shape),
+    }
+    for text, count in counts.items():
+        console.print(f"    {text:40} {count:>15,}")
+    if options.out:
+        from reports.draw import draw
+
+        draw(architecture, options.out)
+        console.print(f"Drawing: {options.out.resolve()}")
+    return 0
+
+
+def export(options: argparse.Namespace) -> int:
+    """Write a trained network for other programs."""
+    from bench.export import export as write
+
+    for made in write(options.run_directory, options.out, options.formats):
+        console.print(f"{made.path}  (largest difference from PyTorch's logits: {made.difference:.2g})")
+    return 0
+
+
 def list_all(options: argparse.Namespace) -> int:
     """Everything that can be named on the command line, and what has been run."""
     from bench.recipe import recipe_names

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,7 +30,9 @@ LATENCY_SECONDS = 0.3
 
 def fvcore_macs(network: nn.Module, image_shape: ImageShape) -> int:
     """fvcore's count for one image in evaluation mode; fvcore calls it "flops" and it counts multiply-adds."""
-    from fvcore.nn import FlopCountAnalysis
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # fvcore still uses torch.jit.script
+        from fvcore.nn import FlopCountAnalysis
 
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     device = next(network.parameters()).device

@@ -296,6 +296,7 @@ def run_train(task: Task) -> dict[str, Any]:
     }
     return {
         "metrics": final_metrics(values, task.directory),
+        "network": {"image_shape": list(task.image_shape), "classes": task.data.info.num_classes},
         "costs": costs,
         "architecture": architecture.digest,
         "epochs": loop.epoch,

@@ -185,23 +185,35 @@ class Mirror:
         warn: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
     ) -> None:
         self._folder, self._store, self._artifacts, self._warn = folder, store, artifacts, warn
-        self._warned = False
+        self._said: set[str] = set()
         self._not_before = 0.0
 
-    def update(self, deadline_s: float = 30.0) -> SyncReport | None:
-        """Mirror what is new; None when it failed, now or less than a minute ago."""
+    def update(self, deadline_s: float = 30.0, wait_s: float = 0.0) -> SyncReport | None:
+        """Mirror what is new; None when it failed, now or less than a minute ago, or another process is at it."""
         if time.monotonic() < self._not_before:
             return None
         try:
-            return sync(self._folder, self._store, self._artifacts, wait_s=0.0, deadline_s=deadline_s)
+            report = sync(self._folder, self._store, self._artifacts, wait_s=wait_s, deadline_s=deadline_s)
         except _BusyError:
             return None  # the other writer mirrors for us
         except Exception as error:  # whatever a tracker does, the runs go on
             self._not_before = time.monotonic() + _RETRY_S
-            if not self._warned:
-                self._warn(f"warning: {error}")
-            self._warned = True
+            self._say("tracker", str(error))
             return None
+        for problem in report.problems:
+            self._say(problem, f"not mirrored: {problem}")
+        return report
+
+    def finish(self, within_s: float = 120.0) -> None:
+        """The last update, which also waits for another writer and says what it had to leave."""
+        report = self.update(deadline_s=within_s, wait_s=within_s)
+        if report is not None and report.left:
+            self._say("left", f"{report.left} runs are not in {self._store.shown} yet; `dasbench sync` adds them")
+
+    def _say(self, about: str, text: str) -> None:
+        if about not in self._said:
+            self._warn(f"warning: {text}")
+        self._said.add(about)
 
 
 def follow(
@@ -210,11 +222,11 @@ def follow(
     interval_s: float = 10.0,
     sleep: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Mirror every `interval_s` seconds until `finished()`, and once more after it."""
+    """Mirror every `interval_s` seconds until `finished()`, and once more after it, for two minutes at most."""
     while not finished():
         mirror.update()
         sleep(interval_s)
-    mirror.update(deadline_s=600.0)
+    mirror.finish()
 
 
 def is_alive(record: Record) -> bool:
