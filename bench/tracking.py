@@ -208,7 +208,7 @@ class Mirror:
         """The last update, which also waits for another writer and says what it had to leave."""
         report = self.update(deadline_s=within_s, wait_s=within_s)
         if report is not None and report.left:
-            self._say("left", f"{report.left} runs are not in {self._store.shown} yet; `dasbench sync` adds them")
+            self._say("left", f"{report.left} run(s) are not in {self._store.shown} yet; `dasbench sync` adds them")
 
     def _say(self, about: str, text: str) -> None:
         if about not in self._said:

@@ -339,6 +339,19 @@ def test_beside_a_running_experiment_a_dead_tracker_is_one_warning(runs_dir: Pat
     assert time.monotonic() - started < 10
 
 
+def test_what_could_not_be_mirrored_is_said_once(runs_dir: Path) -> None:
+    add_run(runs_dir, seed=0)
+    broken = add_run(runs_dir, seed=1)
+    (broken.path / "run.json").write_text("{")
+    warnings: list[str] = []
+    mirror = Mirror(runs_dir / "tiny-quick", open_store(runs_dir), warn=warnings.append)
+    mirror.update()
+    mirror.finish(within_s=-1.0)
+    assert len(warnings) == 2
+    assert str(broken.path) in warnings[0]
+    assert "1 run(s) are not in" in warnings[1]
+
+
 def test_follow_mirrors_what_comes_and_the_end(runs_dir: Path) -> None:
     directory = add_run(runs_dir, epochs=1, status="running")
     store = open_store(runs_dir)
