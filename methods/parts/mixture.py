@@ -1,21 +1,25 @@
 """The mixture executor: every candidate of every edge is computed, weighted by its gate and summed.
 
 Edges are executed together by their *source state*: one ReLU for all, pools and their normalisation once (they have
-no parameters), depthwise convolutions of all edges in one call, 1x1 convolutions as batched matrix products. This is
-the same mathematics as one module per edge and candidate; `tests/oracles` holds that form.
+no parameters), depthwise and 1x1 convolutions of all edges in one call, one weighted sum. This is the same mathematics
+as one module per edge and candidate, which `tests/oracles` holds and the tests compare with.
+
+Tensors of several edges are (batch, edges * channels, h, w), edge by edge.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts.convolution import depthwise, pointwise
 from methods.parts.parameterisation import Gates
+from methods.parts.weighted_sum import weighted_sum
 from methods.spaces.cell_supernet import StateExecutor
-from methods.spaces.operations import AVG_POOL, DILATED, KERNEL, MAX_POOL, OPERATIONS, SEPARABLE, SKIP, pool
-
-COLUMN = {operation: column for column, operation in enumerate(OPERATIONS)}
+from methods.spaces.operations import DILATED, KERNEL, OPERATIONS, POOLS, SEPARABLE, SKIP, pool
 
 
 def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
@@ -25,43 +29,40 @@ def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
 
 
 class DepthwiseSeparable(nn.Module):
-    """Depthwise convolution, 1x1 convolution and batch normalisation of several edges at once.
+    """Depthwise and 1x1 convolution of several edges; `norm` is for the caller to apply.
 
-    Maps (batch, edges, channels, h, w), already rectified, to (batch, edges, channels, h / stride, w / stride).
+    Maps (batch, edges * channels, h, w), already rectified, to the same with h and w divided by `stride`.
     """
 
-    def __init__(self, edges: int, channels: int, kernel: int, stride: int, dilation: int) -> None:
+    def __init__(self, edges: int, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
-        self.stride, self.dilation, self.padding = stride, dilation, dilation * (kernel // 2)
+        self.stride, self.dilation = stride, dilation
         self.depthwise = _uniform(edges * channels, 1, kernel, kernel, fan_in=kernel**2)
         self.pointwise = _uniform(edges, channels, channels, fan_in=channels)
         self.norm = nn.BatchNorm2d(edges * channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        batch, edges, channels = x.shape[:3]
-        y = F.conv2d(
-            x.flatten(1, 2), self.depthwise, None, self.stride, self.padding, self.dilation, groups=edges * channels
-        )
-        height, width = y.shape[2:]
-        y = self.pointwise @ y.view(batch, edges, channels, height * width)
-        return self.norm(y.view(batch, edges * channels, height, width)).view(batch, edges, channels, height, width)
+        return pointwise(depthwise(x, self.depthwise, self.stride, self.dilation), self.pointwise)
 
 
 class Reduce(nn.Module):
-    """The stride-2 skip connection (`FactorizedReduce`) of several edges at once, on a rectified state."""
+    """The stride-2 skip connection (`FactorizedReduce`) of several edges, on a rectified state.
+
+    Maps (batch, channels, h, w) to (batch, edges * channels, h / 2, w / 2); `norm` is for the caller to apply.
+    """
 
     def __init__(self, edges: int, channels: int) -> None:
         super().__init__()
-        self.channels = channels
+        self.edges = edges
         self.even = _uniform(edges, channels // 2, channels, fan_in=channels)
         self.odd = _uniform(edges, channels - channels // 2, channels, fan_in=channels)
         self.norm = nn.BatchNorm2d(edges * channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        even, odd = x[:, None, :, ::2, ::2], x[:, None, :, 1::2, 1::2]
-        height, width = odd.shape[-2:]
-        y = torch.cat([self.even @ even.flatten(3), self.odd @ odd.flatten(3)], dim=2)
-        return self.norm(y.view(len(x), -1, height, width)).view(len(x), -1, self.channels, height, width)
+        even = F.conv2d(x, self.even.flatten(0, 1)[..., None, None], stride=2)
+        odd = F.conv2d(x[:, :, 1:, 1:], self.odd.flatten(0, 1)[..., None, None], stride=2)
+        halves = zip(even.chunk(self.edges, dim=1), odd.chunk(self.edges, dim=1), strict=True)
+        return torch.cat([half for pair in halves for half in pair], dim=1)
 
 
 class Mixture(StateExecutor):
@@ -73,25 +74,28 @@ class Mixture(StateExecutor):
         stride: 2 for the inputs of a reduction cell, else 1.
     """
 
+    columns: Tensor
+
     def __init__(self, channels: int, edges: int, stride: int) -> None:
         super().__init__()
-        self.stride, self.edges = stride, edges
-        self.separable_1 = nn.ModuleDict(
-            {name: DepthwiseSeparable(edges, channels, KERNEL[name], stride, 1) for name in SEPARABLE}
+        self.channels, self.edges, self.stride = channels, edges, stride
+        self.first = nn.ModuleDict(
+            {name: DepthwiseSeparable(edges, channels, KERNEL[name], stride) for name in SEPARABLE}
         )
-        self.separable_2 = nn.ModuleDict(
-            {name: DepthwiseSeparable(edges, channels, KERNEL[name], 1, 1) for name in SEPARABLE}
-        )
+        self.second = nn.ModuleDict({name: DepthwiseSeparable(edges, channels, KERNEL[name]) for name in SEPARABLE})
+        # With stride 2, dilation 2 sees only even rows and columns: an undilated convolution of those.
+        dilation = 2 if stride == 1 else 1
         self.dilated = nn.ModuleDict(
-            {name: DepthwiseSeparable(edges, channels, KERNEL[name], stride, 2) for name in DILATED}
+            {name: DepthwiseSeparable(edges, channels, KERNEL[name], dilation=dilation) for name in DILATED}
         )
         self.pools = nn.ModuleDict(
-            {
-                name: nn.Sequential(pool(name, stride), nn.BatchNorm2d(channels, affine=False))
-                for name in (MAX_POOL, AVG_POOL)
-            }
+            {name: nn.Sequential(pool(name, stride), nn.BatchNorm2d(channels, affine=False)) for name in POOLS}
         )
         self.reduce = Reduce(edges, channels) if stride == 2 else None
+        # The order in which `_candidates` names them.
+        names = [*DILATED, *SEPARABLE, *POOLS, SKIP] if stride == 1 else [*DILATED, *SEPARABLE, SKIP, *POOLS]
+        columns = torch.tensor([OPERATIONS.index(name) for name in names])
+        self.register_buffer("columns", columns, persistent=False)
 
     def forward(self, state: Tensor, gates: Gates, arrived: Tensor | None = None) -> Tensor:
         """Send a state along its edges.
@@ -99,25 +103,32 @@ class Mixture(StateExecutor):
         Args:
             state: (batch, channels, h, w).
             gates: of these edges, in the order of their nodes.
-            arrived: (batch, edges, channels, h / stride, w / stride), what earlier states sent to the same nodes.
+            arrived: (batch, edges * channels, h / stride, w / stride), what earlier states sent to the same nodes.
 
         Returns:
             `arrived` plus what this state sends.
         """
-        weights = (gates.operations * gates.edges[:, None]).to(state.dtype)
+        weights = (gates.operations * gates.edges[:, None]).index_select(1, self.columns)
+        sent = weighted_sum(weights, *self._candidates(state))
+        return sent if arrived is None else arrived + sent
+
+    def _candidates(self, state: Tensor) -> tuple[list[Tensor], list[nn.BatchNorm2d], list[Tensor]]:
+        """The candidates of every edge before their normalisation, their norms, and those that all edges share."""
         rectified = state.relu()
-        repeated = rectified.unsqueeze(1).expand(-1, self.edges, -1, -1, -1)
-        values = {name: module(repeated) for name, module in self.dilated.items()}
-        for name, first in self.separable_1.items():
-            values[name] = self.separable_2[name](first(repeated).relu())
-        values |= {name: module(state).unsqueeze(1) for name, module in self.pools.items()}
-        values[SKIP] = state.unsqueeze(1) if self.reduce is None else self.reduce(rectified)
-        for name, value in values.items():
-            weighted = value * weights[:, COLUMN[name]].view(-1, 1, 1, 1)
-            arrived = weighted if arrived is None else arrived + weighted
-        assert arrived is not None
-        return arrived
+        repeated = torch.cat([rectified] * self.edges, dim=1)
+        kept = repeated if self.stride == 1 else torch.cat([rectified[:, :, ::2, ::2]] * self.edges, dim=1)
+        last: list[tuple[Any, Tensor]] = [(self.dilated[name], kept) for name in DILATED]
+        for name in SEPARABLE:
+            first: Any = self.first[name]
+            last.append((self.second[name], first.norm(first(repeated)).relu_()))
+        shared = [self.pools[name](state) for name in POOLS]
+        if self.reduce is None:
+            shared.append(state)
+        else:
+            last.append((self.reduce, rectified))
+        return [module(x) for module, x in last], [module.norm for module, _ in last], shared
 
     def next_node(self, arrived: Tensor) -> tuple[Tensor, Tensor]:
         """The node that has received all its edges (batch, channels, h, w), and what arrived at the later ones."""
-        return arrived[:, 0], arrived[:, 1:]
+        node, rest = arrived.split([self.channels, arrived.shape[1] - self.channels], dim=1)
+        return node, rest

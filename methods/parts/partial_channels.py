@@ -13,10 +13,11 @@ from torch import Tensor
 
 from methods.parts.mixture import Mixture
 from methods.parts.parameterisation import Gates
+from methods.parts.weighted_sum import weighted_sum
 from methods.spaces.cell_supernet import StateExecutor
 
 Arrived = tuple[Tensor, Tensor]
-"""What arrived at the later nodes: through the mixture and around it, each (batch, edges, its channels, h, w)."""
+"""What arrived at the later nodes: through the mixture and around it, each (batch, edges * its channels, h, w)."""
 
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
@@ -40,17 +41,19 @@ class PartialChannels(StateExecutor):
 
     def forward(self, state: Tensor, gates: Gates, arrived: Arrived | None = None) -> Arrived:
         """As `Mixture.forward`, with a pair for what arrived."""
-        around = state[:, self.through :]
+        through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
-        edges = gates.edges.to(state.dtype).view(-1, 1, 1, 1)
-        mixed, bypassed = (None, None) if arrived is None else arrived
-        mixed = self.mixture(state[:, : self.through], gates, mixed)
-        around = around.unsqueeze(1)
-        return mixed, around * edges if bypassed is None else torch.addcmul(bypassed, around, edges)
+        sent = weighted_sum(gates.edges[:, None], [], [], [around])
+        if arrived is None:
+            return self.mixture(through, gates), sent
+        mixed, bypassed = arrived
+        return self.mixture(through, gates, mixed), bypassed + sent
 
     def next_node(self, arrived: Arrived) -> tuple[Tensor, Arrived]:
         """As `Mixture.next_node`; the node's channels are shuffled."""
-        mixed, around = arrived
-        node = channel_shuffle(torch.cat([mixed[:, 0], around[:, 0]], dim=1), self.share)
-        return node, (mixed[:, 1:], around[:, 1:])
+        mixed, mixed_rest = self.mixture.next_node(arrived[0])
+        bypassed = self.through * (self.share - 1)
+        around, around_rest = arrived[1].split([bypassed, arrived[1].shape[1] - bypassed], dim=1)
+        node = channel_shuffle(torch.cat([mixed, around], dim=1), self.share)
+        return node, (mixed_rest, around_rest)

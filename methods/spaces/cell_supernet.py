@@ -124,6 +124,8 @@ class CellSupernet(nn.Module):
         self.classifier = nn.Linear(c_last, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
+        if images.device.type == "cpu":  # where depthwise convolutions are fast; methods.parts.convolution
+            images = images.contiguous(memory_format=torch.channels_last)
         before_last = self.stem(images)
         last = self.stem1(before_last)
         cells = cast(list[SupernetCell], list(self.cells))

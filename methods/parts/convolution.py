@@ -1,0 +1,109 @@
+"""The convolutions of a supernet's candidates, for several edges at once.
+
+On a CPU, oneDNN has fast kernels for depthwise convolutions in channels-last memory only, and of their backward passes
+only for undilated kernels up to three columns wide; everything else falls to reference code that is 5 to 25 times
+slower. `depthwise` therefore writes the backward pass in terms of what is fast:
+
+    input gradient, stride 1      a forward convolution with the flipped kernel
+    weight gradient, 5 columns    a kernel of three columns beside one of two
+    weight gradient, dilation 2   an undilated one on the four sub-images of even and odd rows and columns
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.grad import conv2d_input, conv2d_weight
+
+FAST_COLUMNS = 3
+"""Widest kernel for which oneDNN's depthwise weight gradient is fast."""
+
+
+def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
+    """Depthwise convolution with zero padding that keeps the size at stride 1.
+
+    Args:
+        x: (batch, channels, h, w).
+        weight: (channels, 1, k, k), k odd.
+        dilation: 1 or 2; at 2 only with stride 1.
+    """
+    if x.device.type == "cpu":
+        return _Depthwise.apply(x, weight, stride, dilation)
+    return _convolve(x, weight, stride, dilation)
+
+
+def pointwise(x: Tensor, weight: Tensor) -> Tensor:
+    """1x1 convolution, one for each edge.
+
+    Args:
+        x: (batch, edges * channels, h, w).
+        weight: (edges, channels out, channels in).
+    """
+    edges, c_out, c_in = weight.shape
+    if x.device.type == "cpu":
+        return F.conv2d(x, weight.reshape(edges * c_out, c_in, 1, 1), groups=edges)
+    height, width = x.shape[2:]
+    return (weight @ x.reshape(len(x), edges, c_in, height * width)).view(len(x), edges * c_out, height, width)
+
+
+def _convolve(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+    padding = dilation * (weight.shape[-1] // 2)
+    return F.conv2d(x, weight, None, stride, padding, dilation, groups=x.shape[1])
+
+
+class _Depthwise(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.stride, ctx.dilation = stride, dilation
+        return _convolve(x, weight, stride, dilation)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        x, weight = ctx.saved_tensors
+        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        grad_x = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            grad_x = _input_gradient(x, weight, gradient, ctx.stride, ctx.dilation)
+        if ctx.needs_input_grad[1]:
+            if ctx.dilation == 2:
+                x, gradient = _sub_images(x), _sub_images(gradient)
+            grad_weight = _weight_gradient(x, gradient, weight.shape[-1], ctx.stride)
+        return grad_x, grad_weight, None, None
+
+
+def _input_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: int, dilation: int) -> Tensor:
+    if stride == 1:
+        return _convolve(gradient, weight.flip(2, 3), 1, dilation)
+    return conv2d_input(x.shape, weight, gradient, stride, weight.shape[-1] // 2, dilation, groups=x.shape[1])
+
+
+def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> Tensor:
+    """Of an undilated depthwise convolution, `FAST_COLUMNS` columns of the kernel at a time.
+
+    The columns from `first` on see `x[stride * j + first - kernel // 2]` at output column j. A narrower kernel with
+    `padding` sees that at output column j + left, so the gradient is moved there and filled up with zeros.
+    """
+    channels, width, columns_out = x.shape[1], x.shape[3], gradient.shape[3]
+    parts, step = [], FAST_COLUMNS if width >= kernel else kernel
+    for first in range(0, kernel, step):
+        columns, offset = min(step, kernel - first), first - kernel // 2
+        padding = -offset if offset < 0 else columns - 1
+        padding += (offset + padding) % stride
+        left = (offset + padding) // stride
+        right = (width + 2 * padding - columns) // stride + 1 - columns_out - left
+        moved = F.pad(gradient, (left, right)) if left or right else gradient
+        shape = (channels, 1, kernel, columns)
+        parts.append(conv2d_weight(x, shape, moved, stride, (kernel // 2, padding), groups=channels))
+    return torch.cat(parts, dim=3)
+
+
+def _sub_images(x: Tensor) -> Tensor:
+    """(batch, channels, h, w) -> (4 batch, channels, ceil(h / 2), ceil(w / 2)): even and odd rows and columns apart."""
+    x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
+    batch, channels, height, width = x.shape
+    x = x.view(batch, channels, height // 2, 2, width // 2, 2).permute(3, 5, 0, 2, 4, 1)
+    return x.reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
