@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reports.analysis import LEVEL, Entry, Table, analyse
 from reports.build import ReportError, gather, nothing_finished
 from reports.columns import counted, fixed, gib, hours
+from reports.rows import without_seeds
 from reports.statistics import Comparison, holm
 from reports.statistics import compare as test
 
@@ -53,8 +55,9 @@ class Change:
 def compare(a: Path, b: Path) -> str:
     """What changed from the runs in `a` to those in `b`, as text.
 
-    Rows are compared only under the same data set, profile, recipe and name; with common search seeds (retrain seeds
-    for a given architecture) they are paired. The p-values of all rows are corrected together (Holm).
+    `folder@commit` takes only the runs of that commit (a prefix of its hash). Rows are compared only under the same
+    data set, profile, recipe and name; with common search seeds (retrain seeds for a given architecture) they are
+    paired. The p-values of all rows are corrected together (Holm).
 
     Raises:
         ReportError: a folder is missing or holds no finished retraining.
@@ -75,7 +78,12 @@ def compare(a: Path, b: Path) -> str:
 
 
 def _tables(folder: Path) -> tuple[list[Table], list[str]]:
+    commit = ""
+    if not folder.is_dir() and "@" in folder.name:
+        name, commit = folder.name.rsplit("@", 1)
+        folder = folder.with_name(name)
     records, problems = gather([folder])
+    records = [run for run in records if str(run.info.environment.get("commit") or "").startswith(commit)]
     tables, more = analyse(records)
     if not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished([folder], records, problems))
@@ -120,9 +128,29 @@ def _lines(changes: Sequence[Change]) -> list[str]:
         found = [_digests(change.before), _digests(change.after)]
         if found[0] != found[1] and seeds[0] == seeds[1]:
             differing.append("architectures differ")
+        differing += _options(change)
         if differing:
             lines.append(f"  {change.name}: " + "; ".join(differing))
     return lines
+
+
+def _options(change: Change) -> list[str]:
+    """Options that differ, from the first run of each phase; at most eight."""
+    sides = []
+    for entry in (change.before, change.after):
+        flat: dict[str, str] = {}
+        for run in reversed([*entry.row.trains, *entry.row.searches]):
+            flat |= _flat(without_seeds(run.info.config), run.info.phase)
+        sides.append(flat)
+    keys = [key for key in sorted(sides[0].keys() | sides[1].keys()) if sides[0].get(key) != sides[1].get(key)]
+    told = [f"{key} {sides[0].get(key, 'unset')} -> {sides[1].get(key, 'unset')}" for key in keys[:8]]
+    return told + ([f"{len(keys) - 8} more options"] if len(keys) > 8 else [])
+
+
+def _flat(value: Any, name: str) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        return {name: str(value)}
+    return {key: text for part, item in value.items() for key, text in _flat(item, f"{name}.{part}").items()}
 
 
 def _digests(entry: Entry) -> set[tuple[int | None, str]]:

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.cell_network import INPUTS, NetworkSettings, layout
-from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save
+from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save, svg
 
 LANE = 0.27
 """Height of a lane, in inches."""
@@ -52,7 +52,7 @@ def draw(architecture: Architecture, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with figure_style():
         figure = draw_architecture(architecture)
-        save(figure, path.with_suffix(""), [suffix], f"architecture {architecture.digest}")
+        save(figure, path.with_suffix(""), [suffix], svg(figure, path.stem, f"architecture {architecture.digest}"))
         plt.close(figure)
     return path
 
@@ -67,8 +67,10 @@ def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
     lanes = [max(len(cell.edges) for cell in row) for row in rows]
     heights = [MARGIN + LANE * count for count in lanes]
     width = max(cell.states for cell in cells) * GAP + 0.3
-    figure = plt.figure(figsize=(columns * width, sum(heights) + (0.4 if title else 0)), layout="constrained")
-    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights)
+    total = sum(heights) + (0.4 if title else 0)
+    figure = plt.figure(figsize=(columns * width, total))
+    edges = {"left": 0.01, "right": 0.99, "bottom": 0.0, "top": 1 - (0.6 if title else 0.28) / total}
+    grid = figure.add_gridspec(len(rows), columns, height_ratios=heights, hspace=0.08, wspace=0.04, **edges)
     for i, row in enumerate(rows):
         for j, cell in enumerate(row):
             draw_cell(figure.add_subplot(grid[i, j]), cell, lanes[i])

@@ -18,7 +18,7 @@ from reports.curves import read_curves
 from reports.draw import draw_architecture
 from reports.page import Figure, Section
 from reports.plots import all_plots
-from reports.style import Palette, figure_style, freeze, save, themed_svg
+from reports.style import Palette, figure_style, save, svg, themed
 
 WIDE = ("search-curves", "operations", "skips", "mgas-ratios", "mgas-size")
 
@@ -46,12 +46,13 @@ def make_section(
     with figure_style():
         for plot in all_plots(table, curves, palette):
             stem = out / "plots" / f"{table.setting.slug}-{plot.name}"
-            files += _save(plot.figure, stem, formats, plot.caption)
+            text = svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
+            files += _save(plot.figure, stem, formats, text)
             if page:
-                svg = themed_svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
-                fits = room.take(svg)
+                text = themed(text, plot.figure)
+                fits = room.take(text)
                 told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
-                figures.append(Figure(plot.title, told, svg if fits else "", plot.name in WIDE))
+                figures.append(Figure(plot.title, told, text if fits else "", plot.name in WIDE))
             plt.close(plot.figure)
         drawings, spaces = _draw_cells(table, out, formats, page, room, files, problems)
     return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
@@ -106,19 +107,18 @@ def _draw_cells(
         except (ArchitectureError, KeyError, TypeError, ValueError) as error:
             problems.append(f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}")
             continue
-        freeze(figure)
         name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
         title = f"{found[1]} ({found[0].space}, {found[0].digest})"
-        files += _save(figure, out / "cells" / name, formats, title)
+        text = svg(figure, name, title)
+        files += _save(figure, out / "cells" / name, formats, text)
         if page:
-            svg = themed_svg(figure, name, title)
-            fits = room.take(svg)
-            drawings[entry.row.name] = (title, svg if fits else "") if fits else (f"{title}: see cells/{name}", " ")
+            text = themed(text, figure)
+            drawings[entry.row.name] = (title, text) if room.take(text) else (f"{title}: see cells/{name}", " ")
         plt.close(figure)
     return drawings, spaces
 
 
-def _save(figure: plt.Figure, stem: Path, formats: Sequence[str], description: str) -> list[Path]:
+def _save(figure: plt.Figure, stem: Path, formats: Sequence[str], svg_text: str) -> list[Path]:
     if formats:
         stem.parent.mkdir(parents=True, exist_ok=True)
-    return save(figure, stem, formats, description)
+    return save(figure, stem, formats, svg_text)

@@ -109,13 +109,13 @@ def freeze(figure: Figure) -> None:
     figure.set_layout_engine("none")
 
 
-def save(figure: Figure, stem: Path, formats: Iterable[str], description: str = "") -> list[Path]:
-    """Write a figure as PNG (200 dpi), SVG and PDF, as asked."""
+def save(figure: Figure, stem: Path, formats: Iterable[str], svg_text: str) -> list[Path]:
+    """Write a figure as PNG (200 dpi), SVG (its text is given: it is drawn once) and PDF, as asked."""
     files = []
     for suffix in formats:
         path = stem.with_name(f"{stem.name}.{suffix}")
         if suffix == "svg":
-            path.write_text(svg(figure, stem.name, description) + "\n")
+            path.write_text(svg_text + "\n")
         else:
             figure.savefig(path, dpi=200, metadata={"CreationDate": None} if suffix == "pdf" else None)
         files.append(path)
@@ -139,9 +139,8 @@ def svg(figure: Figure, name: str, description: str) -> str:
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
 
 
-def themed_svg(figure: Figure, name: str, description: str) -> str:
-    """The same for the page: of flexible width, text, grid and ground in the colours of the page's theme."""
-    text = svg(figure, name, description)
+def themed(text: str, figure: Figure) -> str:
+    """An SVG for the page: of flexible width, text, grid and ground in the colours of the page's theme."""
     for colour, variable in _THEMED.items():
         text = text.replace(colour, variable)
     width = float(figure.get_size_inches()[0]) * 72
