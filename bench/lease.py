@@ -91,16 +91,34 @@ def hold(path: Path, on_lost: Callable[[], None] = lambda: None, seconds: float 
         lease.release()
 
 
-def holder_of(path: Path, seconds: float = LEASE_SECONDS) -> Holder | None:
-    """Who holds the run directory now, as far as can be seen from here; None when nobody does. Writes nothing."""
+@dataclass(frozen=True)
+class Beat:
+    """The last sign of life of a run's holder: who, and how many seconds ago (0 for a live process of this machine)."""
+
+    holder: Holder | None
+    age: float
+
+
+def last_beat(path: Path) -> Beat | None:
+    """The last sign of life in a run directory; None when nobody holds it or its holder is known to be dead."""
     newest = _newest(path / ".lease")
     if newest is None:
         return None
     holder = _read(newest)
+    if holder is not None and holder.released:
+        return None
+    if holder is not None and _is_here(holder):
+        return Beat(holder, 0.0) if _is_alive(holder) else None
     try:
-        return None if _is_free(newest, holder, seconds, os.stat(newest).st_mtime, None) else holder
+        return Beat(holder, max(0.0, time.time() - newest.stat().st_mtime))
     except FileNotFoundError:
-        return holder  # taken over this moment
+        return Beat(holder, 0.0)  # taken over this moment
+
+
+def holder_of(path: Path, seconds: float = LEASE_SECONDS) -> Holder | None:
+    """Who holds the run directory now, as far as can be seen from here; None when nobody does. Writes nothing."""
+    beat = last_beat(path)
+    return beat.holder if beat is not None and beat.age <= seconds else None
 
 
 @dataclass
@@ -130,7 +148,7 @@ def _acquire(folder: Path, seconds: float) -> Lease:
     if newest is not None:
         holder = _read(newest)
         with contextlib.suppress(FileNotFoundError):
-            if not _is_free(newest, holder, seconds, newest.stat().st_mtime, folder):
+            if not _is_free(newest, holder, seconds):
                 raise LeaseHeldError(f"{holder or 'another process'} is running it")
     number = int(newest.stem) + 1 if newest else 1
     lease = Lease(folder / f"{number:06d}.json", this_process())
@@ -175,12 +193,17 @@ def _read(file: Path) -> Holder | None:
         return None
 
 
-def _is_free(file: Path, holder: Holder | None, seconds: float, beat: float, probe: Path | None) -> bool:
+def _is_free(file: Path, holder: Holder | None, seconds: float) -> bool:
     if holder is not None and holder.released:
         return True
-    if holder is not None and (holder.host, holder.system) == (_host(), _system()):
+    if holder is not None and _is_here(holder):
         return not _is_alive(holder)
-    return _file_system_time(probe) - beat > seconds
+    return _file_system_time(file.parent) - file.stat().st_mtime > seconds
+
+
+def _is_here(holder: Holder) -> bool:
+    """Whether the holder's pid means something to this process."""
+    return (holder.host, holder.system) == (_host(), _system())
 
 
 def _is_alive(holder: Holder) -> bool:
@@ -216,10 +239,8 @@ def _system() -> str:
         return platform.system()
 
 
-def _file_system_time(folder: Path | None) -> float:
-    """Now, by the clock of the file system that holds `folder`; by this machine's clock without a folder."""
-    if folder is None:
-        return time.time()
+def _file_system_time(folder: Path) -> float:
+    """Now, by the clock of the file system that holds `folder`."""
     probe = folder / f".probe-{uuid.uuid4().hex}"
     try:
         probe.touch()
