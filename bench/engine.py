@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,6 @@ def _commit() -> tuple[str | None, bool | None]:
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:
     """Where a run was made: what goes into run.json beside the configuration."""
-    import torchvision
-
     commit, dirty = _commit()
     gpu = device.type == "cuda"
     return {
@@ -148,7 +147,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "dirty": dirty,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),
         "cuda": torch.version.cuda if gpu else None,
         "cudnn": torch.backends.cudnn.version() if gpu else None,
         "device": device_name(device),

@@ -20,9 +20,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import Tensor
-from torchvision.datasets import CIFAR10, CIFAR100
 
 from bench.data.image_files import ImageFiles, list_image_folder
 
@@ -126,10 +124,14 @@ _CIFAR100_STATISTICS = ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761))
 
 
 def _cifar10(root: Path, download: bool) -> ImageData:
+    from torchvision.datasets import CIFAR10  # here, because a second of start-up is a fifth of a short run
+
     return _cifar("cifar10", CIFAR10, _CIFAR10_STATISTICS, root, download)
 
 
 def _cifar100(root: Path, download: bool) -> ImageData:
+    from torchvision.datasets import CIFAR100
+
     return _cifar("cifar100", CIFAR100, _CIFAR100_STATISTICS, root, download)
 
 
@@ -221,6 +223,8 @@ def _socket_timeout() -> Iterator[None]:
 
 def _digits(root: Path, download: bool) -> ImageData:
     """1,797 handwritten digits, 8x8, that ship inside scikit-learn; in every class each fifth image is a test image."""
+    from sklearn.datasets import load_digits
+
     content = load_digits()
     images = torch.from_numpy(np.rint(content.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
     labels = torch.from_numpy(content.target).long()

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
-from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
 
 SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm")
 CROP_TRIES = 10
@@ -62,6 +61,8 @@ class ImageFiles:
 
 
 def _decode(job: tuple[Path, Tensor | None, int]) -> Tensor:
+    from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
+
     path, draws, size = job
     try:
         with Image.open(path) as file:
