@@ -43,9 +43,10 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
 
 
 def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-    """Make `gradients` the parameters' `.grad`."""
+    """Make `gradients` the parameters' `.grad`, in the parameters' strides: fused optimisers rely on that."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
-        parameter.grad = gradient.to(parameter.dtype)
+        same = gradient.stride() == parameter.stride() and gradient.dtype == parameter.dtype
+        parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
 
 
 @dataclass

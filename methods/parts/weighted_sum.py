@@ -15,6 +15,7 @@ candidates are stored, and `sum G` is shared by all of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import torch
@@ -85,7 +86,7 @@ class _WeightedSum(torch.autograd.Function):
         for k, value in enumerate(shared, start=count):
             weight_gradients.append((gradient * _repeat(value, edges)).sum(_PIXELS, dtype=weights.dtype))
             weighted = gradient * _channels(by_channel[:, k], gradient)
-            gradients.append(weighted.unflatten(1, (edges, -1)).sum(dim=1))
+            gradients.append(reduce(torch.add, weighted.chunk(edges, dim=1)))
         per_edge = torch.stack(weight_gradients, dim=1).view(edges, -1, len(weight_gradients)).sum(dim=1)
         return per_edge, None, *gradients
 

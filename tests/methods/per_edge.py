@@ -1,12 +1,14 @@
-"""From the batched layout of `methods.parts.mixture` to the oracle's one tensor for every edge and candidate."""
+"""From the batched layout of `methods.parts` to the oracle's one tensor for every edge and candidate."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor
 
+from methods.parts.parameterisation import KINDS, Softmax
 from methods.spaces.cell import EDGES
 from methods.spaces.operations import OPERATIONS
 
@@ -49,4 +51,18 @@ def per_edge(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
                 part = part[0, :, :, None, None]
             place = f"cells.{cell}.edges.{row}.operations.{OPERATIONS.index(operation)}.{_PLACE[stage, leaf]}"
             result[place + (f".{statistic}" if statistic else "")] = part
+    return result
+
+
+def gates_of(parameterisation: Softmax) -> dict[str, tuple[Tensor, Tensor]]:
+    """The oracle's gates, written out edge by edge from alpha and, where there is one, beta."""
+    result = {}
+    for kind in KINDS:
+        operations = torch.stack([row.exp() / row.exp().sum() for row in parameterisation.alpha[kind]])
+        edges = torch.ones(len(EDGES), dtype=operations.dtype)
+        if hasattr(parameterisation, "beta"):
+            beta = parameterisation.beta[kind].exp()
+            entering = [sum(beta[row] for row, edge in enumerate(EDGES) if edge[1] == node) for _, node in EDGES]
+            edges = beta / torch.stack(entering)
+        result[kind] = (operations, edges)
     return result

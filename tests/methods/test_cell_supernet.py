@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from methods.parts.convolution import depthwise, pointwise
 from methods.parts.discretiser import top_two_edges
 from methods.parts.mixture import Mixture
-from methods.parts.parameterisation import KINDS, EdgeNormalisedSoftmax, Gates, Softmax
+from methods.parts.parameterisation import EdgeNormalisedSoftmax, Gates, Softmax
 from methods.parts.partial_channels import PartialChannels, channel_shuffle
 from methods.spaces.cell import EDGES
 from methods.spaces.cell_supernet import CellSupernet, SupernetSettings
 from methods.spaces.operations import OPERATIONS, make_operation
-from tests.methods.per_edge import per_edge
+from tests.methods.per_edge import gates_of, per_edge
 from tests.oracles.cell_supernet import Supernet
 
 
@@ -45,24 +45,10 @@ def pair(channels, cells, share=1, edge_normalisation=False):
     return fast, oracle
 
 
-def oracle_gates(parameterisation):
-    """Written out per edge, from the parameters."""
-    result = {}
-    for kind in KINDS:
-        operations = torch.stack([row.exp() / row.exp().sum() for row in parameterisation.alpha[kind]])
-        edges = torch.ones(len(EDGES))
-        if hasattr(parameterisation, "beta"):
-            beta = parameterisation.beta[kind].exp()
-            entering = [sum(beta[r] for r, e in enumerate(EDGES) if e[1] == node) for _, node in EDGES]
-            edges = beta / torch.stack(entering)
-        result[kind] = (operations, edges)
-    return result
-
-
 def compare(fast, oracle, images, labels):
     """Loss, all gradients and running statistics agree to 1e-9."""
     loss = F.cross_entropy(fast(images), labels)
-    expected = F.cross_entropy(oracle(images, oracle_gates(fast.parameterisation)), labels)
+    expected = F.cross_entropy(oracle(images, gates_of(fast.parameterisation)), labels)
     torch.testing.assert_close(loss, expected, rtol=1e-9, atol=1e-9)
     alphas = fast.architecture_parameters()
     weights = {n: p for n, p in fast.named_parameters() if not n.startswith("parameterisation.")}
