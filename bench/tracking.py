@@ -140,7 +140,7 @@ def sync(
     deadline = time.monotonic() + deadline_s if deadline_s is not None else float("inf")
     with _only_writer(store, wait_s), _tracker_errors(store):
         client = _connect(store)
-        mirror = MirroredExperiment.open(client, store.artifact_root, records[0])
+        mirror = MirroredExperiment.open(client, store.artifact_root, records)
         for position, record in enumerate(records):
             if time.monotonic() > deadline:
                 report.left = len(records) - position
@@ -169,7 +169,7 @@ def attach(folder: Path, store: Store, paths: list[Path]) -> None:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
     with _only_writer(store, wait_s=60.0), _tracker_errors(store):
         client = _connect(store)
-        parent = MirroredExperiment.open(client, store.artifact_root, records[0]).parent
+        parent = MirroredExperiment.open(client, store.artifact_root, records).parent
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(parent, str(path), "report")
 
@@ -244,6 +244,7 @@ def _connect(store: Store) -> Any:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
     from mlflow import MlflowClient

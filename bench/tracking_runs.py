@@ -26,6 +26,11 @@ _DESCRIPTION = (
     "this view."
 )
 
+_EXPERIMENT_TAGS = {
+    "mlflow.note.content": _DESCRIPTION,
+    "mlflow.experimentKind": "custom_model_development",  # the page opens on runs, not on language-model traces
+}
+
 
 class ArtifactError(RuntimeError):
     """A file that should be attached could not be made."""
@@ -36,7 +41,7 @@ def create_experiment(client: Any, artifact_root: Path | None, name: str) -> str
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         location = None if artifact_root is None else (artifact_root / name).as_uri()
-        return client.create_experiment(name, artifact_location=location, tags={"mlflow.note.content": _DESCRIPTION})
+        return client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
     return experiment.experiment_id
@@ -52,8 +57,8 @@ class MirroredExperiment:
     children: dict[str, Any]
 
     @classmethod
-    def open(cls, client: Any, artifact_root: Path | None, record: Record) -> MirroredExperiment:
-        info = record.info
+    def open(cls, client: Any, artifact_root: Path | None, records: list[Record]) -> MirroredExperiment:
+        info = records[0].info
         experiment_id = create_experiment(client, artifact_root, info.experiment)
         group = f"{info.experiment}-{info.profile}"
         found = _search(client, experiment_id, f"tags.`dasbench.group` = '{group}'")
@@ -62,7 +67,8 @@ class MirroredExperiment:
         if parents:
             return cls(client, experiment_id, parents[0], children)
         tags = {"dasbench.group": group, "experiment": info.experiment, "profile": info.profile, "phase": "all"}
-        run = client.create_run(experiment_id, tags=tags, run_name=f"{info.experiment} {info.profile}")
+        start = round(min(record.info.created for record in records) * 1000)
+        run = client.create_run(experiment_id, start, tags, run_name=f"{info.experiment} {info.profile}")
         return cls(client, experiment_id, run.info.run_id, children)
 
     def mirror(self, record: Record, artifacts: Artifacts | None, alive: Callable[[Record], bool]) -> str:
@@ -146,7 +152,8 @@ class MirroredExperiment:
         if status in ("RUNNING", "SCHEDULED"):
             self.client.update_run(self.parent, status=status)
         else:
-            self.client.set_terminated(self.parent, status=status)
+            end = max(record.info.finished or last_sign(record) for record in records)
+            self.client.set_terminated(self.parent, status=status, end_time=round(end * 1000))
 
 
 def _shown_status(record: Record, alive: Callable[[Record], bool]) -> str:

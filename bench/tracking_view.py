@@ -64,6 +64,9 @@ def tags(record: Record) -> dict[str, str]:
         "architecture": (record.result or {}).get("architecture"),
         "run_directory": str(record.path.absolute()),
         "error": info.error,
+        "mlflow.source.name": "dasbench",
+        "mlflow.source.git.commit": environment.get("commit"),
+        "mlflow.user": environment.get("started_by"),
     }
     return {name: str(value) for name, value in values.items() if value is not None}
 
