@@ -22,9 +22,10 @@ from methods.parts.mixture import Mixture
 from methods.parts.monitor import entropy, genotype_values
 from methods.parts.parameterisation import KINDS, EdgeNormalisedSoftmax, Softmax
 from methods.parts.partial_channels import PartialChannels
+from methods.parts.recompute import Recompute
 from methods.parts.schedule import cosine
 from methods.registry import register
-from methods.spaces.cell_supernet import CellSupernet, MakeExecutor, SupernetSettings
+from methods.spaces.cell_supernet import CellSupernet, MakeExecutor, Parameterisation, SupernetSettings
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class DARTSOptions:
         lr, lr_end: SGD's learning rate, by a cosine over the epochs.
         clip: largest gradient norm of the weights.
         arch_lr, arch_betas, arch_weight_decay: Adam's, for the architecture parameters.
+        memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
     """
 
     epochs: int = 50
@@ -59,6 +61,7 @@ class DARTSOptions:
     arch_lr: float = 3e-4
     arch_betas: tuple[float, float] = (0.5, 0.999)
     arch_weight_decay: float = 1e-3
+    memory: str = "full"
 
     def __post_init__(self) -> None:
         at_least = {"epochs": 1, "batch_size": 2, "channels": 2, "cells": 3, "partial_channels": 1}
@@ -74,6 +77,8 @@ class DARTSOptions:
             value = getattr(self, field.name)
             if field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
                 raise MethodError(f"{field.name} is {value!r}; it must be a number, at least 0")
+        if self.memory not in ("full", "low"):
+            raise MethodError(f"memory is {self.memory!r}; it must be 'full' or 'low'")
         if self.channels % self.partial_channels:
             raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
         if self.arch_start_epoch >= self.epochs:
@@ -100,7 +105,9 @@ class DARTS(GradientSearch):
         executor: MakeExecutor = Mixture
         if options.partial_channels > 1:
             executor = partial(PartialChannels, share=options.partial_channels)
-        self.parameterisation = EdgeNormalisedSoftmax() if options.edge_normalisation else Softmax()
+        if options.memory == "low":
+            executor = partial(Recompute, executor=executor)
+        self.parameterisation: Parameterisation = EdgeNormalisedSoftmax() if options.edge_normalisation else Softmax()
         settings = SupernetSettings(options.channels, options.cells, context.stem, context.in_channels)
         supernet = CellSupernet(context.num_classes, settings, self.parameterisation, executor)
         self.supernet = supernet
