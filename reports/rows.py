@@ -55,6 +55,7 @@ class Row:
         trains: finished retrainings.
         unfinished: retrainings asked for but not done.
         searches: searches and transforms the row rests on, and further ones of its label, finished or not.
+        complete: the records hold every run the row's retrainings rest on.
         notes: what a reader should know before trusting the line.
     """
 
@@ -65,6 +66,7 @@ class Row:
     trains: list[Record] = field(default_factory=list)
     unfinished: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
+    complete: bool = True
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -294,6 +296,8 @@ def _attach_searches(
             if run.info.phase != "train"
         }
         used |= set(found)
+        rested = [*row.trains, *(run for train in row.trains for run in ancestors(train, by_signature))]
+        row.complete = all(signature in by_signature for run in rested for signature in run.info.needs)
         row.searches = sorted(found.values(), key=lambda run: (run.info.phase, search_seed(run)))
     for record in records:
         info = record.info
@@ -374,10 +378,9 @@ def _search_hours(row: Row) -> float | None:
     """
     if not row.trains:
         return None
-    known = {run.info.signature: _costs(run, "device_s") for run in row.searches}
-    needed = {signature for record in row.trains for signature in record.info.needs}
-    if needed <= set(known) and all(known[signature] is not None for signature in needed):
-        return sum(seconds for seconds in known.values() if seconds is not None) / HOUR
+    own = [_costs(run, "device_s") for run in row.searches]
+    if own and row.complete and None not in own:
+        return sum(seconds or 0.0 for seconds in own) / HOUR
     by_seed: dict[int, float] = {}
     for record in row.trains:
         seconds = _costs(record, "search_device_s")

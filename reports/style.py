@@ -132,7 +132,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = out.getvalue()
     text = text[text.index("<svg") :].rstrip()
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
-    text = re.sub(r'<g id="tip:([^"]*)">', r'<g class="tip"><title>\1</title>', text)
+    text = re.sub(r"""<g id=(["'])tip:(.*?)\1>""", r'<g class="tip"><title>\2</title>', text)
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
     label = escape(description, quote=True)

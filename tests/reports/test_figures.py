@@ -1,0 +1,160 @@
+"""Figures: what is computed for them, and that nothing on them overlaps."""
+
+import xml.etree.ElementTree as ET
+from itertools import combinations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.genotypes import published, published_names
+from reports.analysis import analyse
+from reports.build import gather
+from reports.curves import read_curves
+from reports.draw import describe, draw, draw_architecture
+from reports.plots import accuracy_against_macs, accuracy_against_params, all_plots, pareto
+from reports.style import COLOURS, Palette, figure_style, svg, themed
+from tests.reports.synthetic import KINDS, Kind, experiment
+
+FIFTEEN = tuple(
+    Kind(f"a-method-{i}", f"m{i}", 2.6 + 0.03 * (i % 5), params=(3.2 + 0.04 * i) * 1e6, macs=(500 + 3 * (i % 7)) * 1e6)
+    for i in range(15)
+)
+
+
+@pytest.fixture(autouse=True)
+def _style():
+    with figure_style():
+        yield
+    plt.close("all")
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    folder = experiment(tmp_path_factory.mktemp("runs"), KINDS[:7], searches=2, epochs=6)
+    return analyse(gather([folder])[0])[0][0]
+
+
+def palette_of(table):
+    return Palette(entry.row.name for entry in table.entries)
+
+
+@pytest.mark.parametrize("make", [accuracy_against_params, accuracy_against_macs])
+def test_labels_do_not_overlap_at_fifteen_methods(tmp_path, make):
+    table = analyse(gather([experiment(tmp_path, FIFTEEN, searches=2, retrains=1, epochs=0)])[0])[0][0]
+    figure = make(table, palette_of(table)).figure
+    figure.canvas.draw()
+    texts = [text for text in figure.axes[0].texts if text.get_text()]
+    boxes = [plt.Text.get_window_extent(text) for text in texts]  # without the line to the point
+    assert len(boxes) == 15
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    frame = figure.bbox
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def test_pareto_front():
+    points = [(3.0, 97.0), (1.0, 96.0), (2.0, 95.0), (3.0, 96.5), (4.0, 97.0), (5.0, 98.0)]
+    assert pareto(points) == [1, 0, 5]
+
+
+def test_a_method_keeps_its_colour_and_fifteen_are_told_apart(table):
+    palette = palette_of(table)
+    assert palette.colour("l1-filters") == Palette(["l1-filters (fine-tuned)", "darts"]).colour(
+        "l1-filters (fine-tuned)"
+    )
+    assert palette.colour("darts") == Palette(["darts", "a", "b"]).colour("darts")
+    many = Palette([f"m{i}" for i in range(15)])
+    looks = {(many.colour(f"m{i}"), many.marker(f"m{i}")) for i in range(15)}
+    assert len(looks) == 15
+
+
+def test_colours_stand_out_from_both_grounds():
+    """WCAG 2.1 asks for a contrast of 3 in graphics; on white the light ones reach 2, and have markers and names."""
+
+    def luminance(colour):
+        parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+        linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+        return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+    def contrast(a, b):
+        high, low = sorted((luminance(a), luminance(b)), reverse=True)
+        return (high + 0.05) / (low + 0.05)
+
+    assert min(contrast(colour, "#ffffff") for colour in COLOURS) > 2
+    assert min(contrast(colour, "#14181d") for colour in COLOURS) > 3
+
+
+def test_every_plot_is_drawn_and_its_svg_is_sound(table):
+    curves, problems = read_curves(table)
+    assert problems == []
+    names = set()
+    for plot in all_plots(table, curves, palette_of(table)):
+        text = svg(plot.figure, plot.name, plot.caption)
+        assert ET.fromstring(text).attrib["aria-label"]
+        assert "<title>" in text
+        assert "var(--ink)" in themed(text, plot.figure)
+        names.add(plot.name)
+        plt.close(plot.figure)
+    assert names == {"accuracy-params", "accuracy-macs", "accuracy-cost", "memory", "search-curves", "operations",
+                     "skips", "mgas-ratios", "mgas-size"}  # fmt: skip
+
+
+def test_hover_values_are_escaped(tmp_path):
+    table = analyse(gather([experiment(tmp_path, (Kind('a<b>&"c', "m", 3.0),), searches=2, epochs=0)])[0])[0][0]
+    text = svg(accuracy_against_params(table, palette_of(table)).figure, "p", 'a "caption" <b>')
+    titles = [element.text for element in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
+    assert any(title.startswith('a<b>&"c: accuracy 9') for title in titles)
+
+
+def test_collapse_is_flagged(tmp_path):
+    kinds = (Kind("fine", "darts", 3.0), Kind("collapsing", "darts", 4.0, collapse=True))
+    table = analyse(gather([experiment(tmp_path, kinds, searches=2)])[0])[0][0]
+    curves, _ = read_curves(table)
+    assert {name: [curve.collapsed for curve in found] for name, found in curves.items()} == {
+        "fine": [False, False],
+        "collapsing": [True, True],
+    }
+    skips = next(plot for plot in all_plots(table, curves, palette_of(table)) if plot.name == "skips")
+    assert sorted(axes.get_title() for axes in skips.figure.axes) == ["collapsing\n⚠ 2 of 2 collapsed", "fine"]
+
+
+def test_damaged_metrics_are_a_problem_not_a_crash(tmp_path):
+    folder = experiment(tmp_path, KINDS[:1], searches=2)
+    metrics = sorted(folder.glob("search-*/metrics.jsonl"))
+    metrics[0].write_text("not json\n" + metrics[0].read_text())
+    metrics[1].write_text('{"epoch": 0, "values": 7}\n')
+    curves, problems = read_curves(analyse(gather([folder])[0])[0][0])
+    assert curves == {}
+    assert [str(path) in problem for path, problem in zip(metrics, sorted(problems), strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("name", published_names())
+def test_every_published_architecture_is_drawn(tmp_path, name):
+    assert draw(published(name), tmp_path / f"{name}.png").stat().st_size > 5000
+
+
+def test_a_drawing_shows_every_edge_and_width():
+    cell = {"edges": [["sep_conv_3x3", 0, 2], ["skip_connect", 1, 2], ["dil_conv_5x5", 2, 3]], "concat": [2, 3]}
+    architecture = Architecture(
+        "dense_cell", {"cells": [cell] * 4}, {"channels": 8, "cells": 4}, {"cells.0.s3": 6, "cells.0.op0.mid": 10}
+    )
+    first = describe(architecture)[0]
+    assert first.edges[0] == ("sep_conv_3x3", 0, 2, "mid 10")
+    assert first.widths == ("8 ch", "8 ch", "8 ch", "6 ch")
+    figure = draw_architecture(architecture)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    for expected in ("sep conv 3x3 · mid 10", "skip", "dil conv 5x5", "6 ch", "node 1"):
+        assert expected in texts
+
+
+def test_pruned_shared_cells_show_the_range_of_widths():
+    v2 = published("DARTS_V2")
+    pruned = Architecture(v2.space, v2.genotype, {"channels": 16, "cells": 8}, {"cells.0.op0.mid": 5})
+    normal = describe(pruned)[0]
+    assert normal.edges[0][3] == "mid 5-64"
+
+
+def test_an_unknown_suffix_is_an_error(tmp_path):
+    with pytest.raises(ArchitectureError, match=r"\.png, \.svg or \.pdf"):
+        draw(published("DARTS_V2"), tmp_path / "cell.bmp")
