@@ -129,7 +129,7 @@ class CellSupernet(nn.Module):
         before_last = self.stem(images)
         last = self.stem1(before_last)
         cells = cast(list[SupernetCell], list(self.cells))
-        gates = {kind: self.parameterisation.gates(kind) for kind in {cell.kind for cell in cells}}
+        gates = {kind: self.parameterisation.gates(kind) for kind in dict.fromkeys(cell.kind for cell in cells)}
         for cell in cells:
             before_last, last = last, cell(before_last, last, gates[cell.kind])
         return self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))

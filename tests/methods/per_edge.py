@@ -12,7 +12,9 @@ from methods.parts.parameterisation import KINDS, Softmax
 from methods.spaces.cell import EDGES
 from methods.spaces.operations import OPERATIONS
 
-_BATCHED = re.compile(r"cells\.(\d+)\.sources\.(\d)\.(?:mixture\.)?(first|second|dilated|pools|reduce)\.(.+)")
+_BATCHED = re.compile(
+    r"cells\.(\d+)\.sources\.(\d)\.(?:executor\.)?(?:mixture\.)?(first|second|dilated|pools|reduce)\.(.+)"
+)
 _PLACE = {
     ("first", "depthwise"): "1.weight",
     ("first", "pointwise"): "2.weight",

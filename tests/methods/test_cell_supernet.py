@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import partial
 
 import pytest
@@ -13,6 +14,7 @@ from methods.parts.discretiser import top_two_edges
 from methods.parts.mixture import Mixture
 from methods.parts.parameterisation import EdgeNormalisedSoftmax, Gates, Softmax
 from methods.parts.partial_channels import PartialChannels, channel_shuffle
+from methods.parts.recompute import Recompute
 from methods.spaces.cell import EDGES
 from methods.spaces.cell_supernet import CellSupernet, SupernetSettings
 from methods.spaces.operations import OPERATIONS, make_operation
@@ -192,6 +194,28 @@ def saved_bytes(executor, stride):
         executor(state, gates)
     known = {t.untyped_storage().data_ptr() for t in [*executor.parameters(), state]}
     return sum(storage.nbytes() for pointer, storage in storages.items() if pointer not in known)
+
+
+def test_recomputing_keeps_only_what_enters_a_state():
+    executor = Recompute(16, 4, 1, executor=Mixture)
+    assert saved_bytes(executor, 1) < 0.05 * saved_bytes(Mixture(16, 4, 1), 1)
+
+
+@pytest.mark.parametrize("share", [1, 4])
+def test_recomputing_changes_nothing(share):
+    plain, _ = pair(4, 3, share, edge_normalisation=True)
+    executor = Mixture if share == 1 else partial(PartialChannels, share=share)
+    parameterisation = copy.deepcopy(plain.parameterisation)
+    low = CellSupernet(10, SupernetSettings(4, 3), parameterisation, partial(Recompute, executor=executor))
+    for mine, theirs in zip(low.state_dict().values(), plain.state_dict().values(), strict=True):
+        mine.copy_(theirs)
+    images, labels = torch.randn(4, 3, 8, 8), torch.randint(10, (4,))
+    for network in (plain, low):
+        F.cross_entropy(network(images), labels).backward()
+    for mine, theirs in zip(low.parameters(), plain.parameters(), strict=True):
+        assert torch.equal(mine.grad, theirs.grad)
+    for (name, mine), theirs in zip(low.named_buffers(), plain.buffers(), strict=True):
+        assert torch.equal(mine, theirs), name
 
 
 @pytest.mark.parametrize("stride", [1, 2])

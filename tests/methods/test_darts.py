@@ -187,6 +187,17 @@ def test_resumed_search_has_the_same_bits(cls, options):
     assert resumed.provenance() == straight.provenance()
 
 
+@pytest.mark.parametrize("unrolled", [False, True])
+def test_low_memory_search_has_the_same_bits(unrolled):
+    searches = [search(PCDARTS, memory=memory, unrolled=unrolled, arch_start_epoch=0) for memory in ("full", "low")]
+    for method in searches:
+        method.on_epoch_start(0)
+        for pair in batches(2):
+            method.step(*pair)
+    for full, low in zip(*(method.supernet.state_dict().values() for method in searches), strict=True):
+        assert torch.equal(full, low)
+
+
 def test_state_of_another_supernet_is_refused():
     with pytest.raises(MethodError, match="does not belong to darts"):
         search(channels=8).load_state_dict(search().state_dict())
@@ -252,6 +263,7 @@ def test_published_defaults():
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"arch_betas": [0.5]}, "arch_betas"),
         ({"unrolled": "yes"}, "unrolled is 'yes'"),
+        ({"memory": "tiny"}, "memory is 'tiny'; it must be 'full' or 'low'"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, message):
