@@ -23,7 +23,7 @@ from methods.base import MethodError, SearchContext
 from methods.darts import DARTS, DARTSOptions
 from methods.parts.counts import module_macs
 from methods.parts.parameterisation import KINDS, Gates
-from methods.pruning.ratio import RatioOptions, depthwise_layers, image_shape, measure
+from methods.pruning.ratio import RatioOptions, depthwise_layers, image_shape
 from methods.registry import register
 from methods.spaces import NetworkSettings, build
 from methods.spaces.cell import EDGES, NODES
@@ -76,10 +76,7 @@ class OperationPruning(DARTS):
     options: OperationPruningOptions
 
     def __init__(self, options: OperationPruningOptions, context: SearchContext) -> None:
-        full = discrete(everything(), options, context)
-        self.dense = measure(full, image_shape(context))
-        self.costs = operation_costs(full, options, context)
-        self.total = float(self.costs.sum() if options.of == "operations" else getattr(self.dense, options.of))
+        self.total, self.costs = operation_costs(discrete(everything(), options, context), options, context)
         limit = largest_ratio(self.total, self.costs)
         if options.ratio > limit:
             raise MethodError(
@@ -95,18 +92,18 @@ class OperationPruning(DARTS):
         first, last = self.options.arch_start_epoch, self.options.epochs
         share = self.options.ratio * max(0, epoch + 1 - first) / (last - first)
         self.survivors.alive.copy_(self._after_removing(share))
-        removed = (self.costs * ~self.survivors.alive.cpu()).sum() / self.total
-        return super().on_epoch_end(epoch, evaluate) | {"pruning/removed": removed.item()}
+        removed = self._removed(self.survivors.alive.cpu())
+        return super().on_epoch_end(epoch, evaluate) | {"pruning/removed": removed}
 
     def architecture(self) -> Architecture:
         """What is left when the whole ratio is removed now, by the present gates."""
         alive = self._after_removing(self.options.ratio)
-        architecture = Architecture("dense_cell", genotype(alive))
-        achieved = {"operations": 1 - int(alive[..., CANDIDATES].sum()) / alive[..., CANDIDATES].numel()}
-        small = discrete(architecture, self.options, self.context)
-        achieved |= measure(small, image_shape(self.context)).removed(self.dense)
-        provenance = self.provenance() | {"asked": self.options.ratio, "of": self.options.of, "achieved": achieved}
-        return Architecture("dense_cell", architecture.genotype, provenance=provenance)
+        size = {"of": self.options.of, "asked": self.options.ratio, "achieved": self._removed(alive)}
+        return Architecture("dense_cell", genotype(alive), provenance=self.provenance() | size)
+
+    def _removed(self, alive: Tensor) -> float:
+        """Fraction that is gone; exact, since the costs of operations add up."""
+        return (self.costs * ~alive).sum().item() / self.total
 
     def _after_removing(self, share: float) -> Tensor:
         gates = [self.survivors.gates(kind) for kind in KINDS]
@@ -136,15 +133,17 @@ def discrete(architecture: Architecture, options: DARTSOptions, context: SearchC
         return build(architecture, context.num_classes, settings)
 
 
-def operation_costs(network: nn.Module, options: OperationPruningOptions, context: SearchContext) -> Tensor:
-    """What each operation (kinds, edges, operations) counts in the options' unit, in all cells of its kind together.
+def operation_costs(
+    network: nn.Module, options: OperationPruningOptions, context: SearchContext
+) -> tuple[float, Tensor]:
+    """The size of the network with all candidates, and what each operation (kinds, edges, operations) adds to it.
 
-    Widths are fixed, so that these costs add up. `network` is the one with all candidates.
+    In the options' unit, for all cells of a kind together. Widths are fixed, so that these costs add up.
     """
     costs = torch.zeros(SHAPE, dtype=torch.float64)
     if options.of == "operations":
         costs[..., CANDIDATES] = 1
-        return costs
+        return float(costs.sum()), costs
     by_layer = _layer_costs(network, options, context)
     places = (torch.ones(SHAPE[1:], dtype=torch.bool) & CANDIDATES).nonzero().tolist()
     for cell in range(options.cells):
@@ -153,7 +152,7 @@ def operation_costs(network: nn.Module, options: OperationPruningOptions, contex
             path = f"cells.{cell}.operations.{n}"
             inside = network.get_submodule(path).named_modules(prefix=path)
             costs[kind, row, column] += sum(by_layer.get(name, 0) for name, _ in inside)
-    return costs
+    return float(sum(by_layer.values())), costs
 
 
 def _layer_costs(network: nn.Module, options: OperationPruningOptions, context: SearchContext) -> Mapping[str, int]:
@@ -162,11 +161,11 @@ def _layer_costs(network: nn.Module, options: OperationPruningOptions, context: 
         return module_macs(network, image_shape(context))
     if options.of == "params":
         return {name: sum(p.numel() for p in m.parameters(recurse=False)) for name, m in network.named_modules()}
-    layers = {name: m for name, m in network.named_modules() if isinstance(m, nn.Conv2d)}
+    layers = {name: m.weight for name, m in network.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
     if options.of == "weights":
-        return {name: layer.weight.numel() for name, layer in layers.items()}
+        return {name: weight.numel() for name, weight in layers.items()}
     depthwise = depthwise_layers(network)
-    return {name: layer.out_channels for name, layer in layers.items() if name not in depthwise}
+    return {name: w.shape[0] for name, w in layers.items() if w.ndim == 4 and name not in depthwise}
 
 
 def largest_ratio(total: float, costs: Tensor) -> float:
