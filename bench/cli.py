@@ -17,6 +17,7 @@ from bench.data.datasets import DataError
 from bench.engine import DeviceError
 from bench.export import ExportError
 from bench.records import RecordError
+from bench.tracking import TrackingError
 from methods.architecture import ArchitectureError
 from methods.base import MethodError
 
@@ -26,6 +27,7 @@ EXPECTED = (
     DeviceError,
     ExportError,
     RecordError,
+    TrackingError,
     CheckpointError,
     ArchitectureError,
     MethodError,
