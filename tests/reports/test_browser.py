@@ -1,0 +1,178 @@
+"""The page in a browser: sorting, filtering, fold-outs, themes, phone and print; from disk, without a network."""
+
+import importlib.util
+import os
+import shutil
+
+import pytest
+
+import reports
+from tests.reports.synthetic import KINDS, experiment
+
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(importlib.util.find_spec("playwright") is None, reason="pip install playwright to run these"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: install it, or name its program in CHROMIUM"),
+]
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory):
+    root = tmp_path_factory.mktemp("browser")
+    folder = experiment(root / "runs", KINDS[:7], searches=2, retrains=1, epochs=4)
+    reports.build([folder], root / "out", ["html"])
+    return (root / "out" / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def open_page(browser, address):
+    """Opens the page offline; fails the test on any message on the console."""
+    contexts, messages = [], []
+
+    def opened(width=1440, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
+        page.goto(address)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert messages == []
+
+
+def column(page, name):
+    """Texts of a column of the first table, by heading."""
+    return page.evaluate(
+        """(name) => {
+          const table = document.querySelector("table.sortable");
+          const heads = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.replace(/\\s+/g, " ").trim());
+          return [...table.tBodies].map((body) => body.rows[0].cells[heads.indexOf(name)].dataset.value);
+        }""",
+        name,
+    )
+
+
+def heading(page, name):
+    return page.locator("table.sortable").first.locator("thead th button").filter(has_text=name).first
+
+
+def test_sorting_by_mouse_and_by_keyboard(open_page):
+    page = open_page()
+    button = heading(page, "params")
+    button.click()
+    values = [float(value) for value in column(page, "params M")]
+    assert values == sorted(values)
+    assert page.locator("th[aria-sort]").count() == 1
+    button.press("Enter")
+    values = [float(value) for value in column(page, "params M")]
+    assert values == sorted(values, reverse=True)
+    assert page.locator("th[aria-sort=descending]").text_content().startswith("params")
+
+
+def test_empty_cells_stay_last_in_both_directions(open_page):
+    page = open_page()
+    for _ in range(2):
+        heading(page, "RI").click()
+        values = column(page, "RI %")
+        assert "" not in values[: len(values) - values.count("")]
+        assert values[-1] == ""
+
+
+def test_filter_hides_rows_and_counts_them(open_page):
+    page = open_page()
+    page.get_by_label("Filter").first.fill("darts published")
+    shown = page.locator("table.sortable").first.locator("tbody:visible tr.row th")
+    assert [text.strip() for text in shown.all_text_contents()] == ["DARTS_V2"]
+    assert page.locator("output").first.text_content() == "1 of 7 rows"
+    page.get_by_label("Filter").first.fill("")
+    assert shown.count() == 7
+
+
+def test_fold_out_shows_where_a_row_comes_from(open_page):
+    page = open_page()
+    button = page.get_by_role("button", name="mgas-small")
+    assert not page.get_by_text("dasbench run synthetic --profile paper").first.is_visible()
+    button.press("Enter")
+    assert button.get_attribute("aria-expanded") == "true"
+    detail = page.locator("#" + button.get_attribute("aria-controls"))
+    for text in (
+        "dasbench run synthetic --profile paper",
+        "a" * 40,
+        "NVIDIA A100",
+        "torch 2.11.0",
+        "train-mgas-small-s0",
+    ):
+        assert detail.get_by_text(text).first.is_visible(), text
+    assert detail.locator("svg").is_visible()
+    heading(page, "params").click()
+    assert detail.is_visible()
+    button.click()
+    assert not detail.is_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_theme_follows_the_system_and_the_button(open_page, scheme):
+    page = open_page(scheme=scheme)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    axis = "getComputedStyle(document.querySelector('figure svg text')).fill"
+    before = page.evaluate(f"[{ground}, {axis}]")
+    assert (before[0] == "rgb(255, 255, 255)") == (scheme == "light")
+    page.locator(".theme").click()
+    after = page.evaluate(f"[{ground}, {axis}]")
+    assert before[0] != after[0]
+    assert before[1] != after[1]
+    page.reload()
+    assert page.evaluate(ground) == after[0]
+
+
+def test_values_under_the_pointer(open_page):
+    page = open_page()
+    point = page.locator("figure .tip").first
+    point.scroll_into_view_if_needed()
+    point.hover(force=True)
+    assert "accuracy 9" in page.locator("#hover").text_content()
+
+
+@pytest.mark.parametrize("width", [360, 390, 768])
+def test_phone_width_does_not_scroll_sideways(open_page, width):
+    page = open_page(width)
+    page.locator(".fold").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_print_is_light_and_without_controls(open_page):
+    page = open_page(scheme="dark")
+    page.emulate_media(media="print")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not page.locator(".theme").is_visible()
+    assert not page.get_by_label("Filter").first.is_visible()
+    assert page.pdf(prefer_css_page_size=True)[:4] == b"%PDF"
+
+
+def test_every_control_and_figure_has_a_name(open_page):
+    page = open_page()
+    unnamed = page.evaluate(
+        """() => [
+          ...[...document.querySelectorAll("button")].filter((b) => !b.textContent.trim()),
+          ...[...document.querySelectorAll("input")].filter((i) => !i.labels.length),
+          ...[...document.querySelectorAll("figure svg")].filter((s) => !s.getAttribute("aria-label")),
+        ].length"""
+    )
+    assert unnamed == 0
+    assert page.locator("figure svg").count() >= 8
