@@ -77,7 +77,7 @@ def read_genotype(text: str, channels: int, name: str | None = None) -> Architec
     found = {
         target.id: statement.value
         for statement in tree.body
-        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call)
+        if isinstance(statement, ast.Assign) and _calls_genotype(statement.value)
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
@@ -91,6 +91,10 @@ def read_genotype(text: str, channels: int, name: str | None = None) -> Architec
     except (IndexError, ValueError):
         raise ArchitectureError(f"genotype {name}: 'gene' is missing or not a literal list") from None
     return import_genotype(gene, channels, {"published": name, "source": "imported genotype text"})
+
+
+def _calls_genotype(value: ast.expr) -> bool:
+    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Genotype"
 
 
 def import_masks(architecture: Architecture, path: Path) -> Architecture:
