@@ -133,10 +133,10 @@ def judge(row: Row, reference: Reference | None, mean: float | None, bounds: Int
     spread = _published_half_width(reference)
     margin = math.hypot(half, spread)
     gap = ours - reference.value
-    reason = (
-        f"{what} {ours:.2f} ± {half:.2f}, published {reference.value:.2f} ± {spread:.2f} (95 %): "
-        f"gap {gap:+.2f}, margin {margin:.2f}"
+    theirs = (
+        f"{reference.value:.2f} ± {spread:.2f}" if reference.std is not None else f"{reference.value:.2f} (no spread)"
     )
+    reason = f"{what} {ours:.2f} ± {half:.2f}, published {theirs}, at 95 %: gap {gap:+.2f}, margin {margin:.2f}"
     if gap > margin:
         return Verdict(NOT_REPRODUCED, reason)
     if gap > -margin and margin > RESOLVABLE:
