@@ -210,8 +210,13 @@ def _submit(folder: Path, result: Launch, queued: Mapping[str, Place], cluster: 
             ) from None
         noted.job = ids[number] = jobs[0].job_id.partition("_")[0]
         result.jobs.append(noted.job)
-        result.texts.append(jobs[0].paths.submission_file.read_text())
+        result.texts.append(_submitted_text(folder, noted.job))
     note.write(folder)
+
+
+def _submitted_text(folder: Path, job: str) -> str:
+    """What sbatch was given."""
+    return (folder / FOLDER_NAME / "jobs" / job / f"{job}_submission.sh").read_text()
 
 
 def _payload(folder: Path, runs: Sequence[RunInfo], code: Path, cluster: Cluster) -> RunTask:

@@ -16,15 +16,17 @@ PACKAGES = ("bench", "methods", "reports", "slurm")
 def take_snapshot(folder: Path, root: Path = ROOT) -> tuple[Path, str]:
     """Copy the code to `folder/code-<version>`, unless it is there.
 
-    In a git checkout these are the tracked files as they lie in the working tree; elsewhere the packages.
+    In a git checkout these are the tracked files as they lie in the working tree, and what lies beside them in the
+    packages without being ignored; elsewhere the packages.
 
     Returns:
         the copy, and the commit ("...+dirty" when the files differ from it, "" outside a checkout).
     """
     if (root / ".git").exists():
         commit = _git(root, "rev-parse", "HEAD").decode().strip()
-        files = [Path(name) for name in _git(root, "ls-files", "-z").decode().split("\0") if (root / name).is_file()]
-        dirty = bool(_git(root, "diff", "HEAD", "--stat"))
+        new = _list(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *PACKAGES)
+        files = _list(root, "ls-files", "-z") + new
+        dirty = bool(new) or bool(_git(root, "diff", "HEAD", "--stat"))
     else:
         commit, dirty = "", False
         files = [path.relative_to(root) for name in PACKAGES for path in (root / name).rglob("*") if path.is_file()]
@@ -55,6 +57,10 @@ def _copy(root: Path, files: list[Path], copy: Path) -> None:
         shutil.rmtree(temporary)
         if not copy.exists():
             raise
+
+
+def _list(root: Path, *arguments: str) -> list[Path]:
+    return [Path(name) for name in _git(root, *arguments).decode().split("\0") if name and (root / name).is_file()]
 
 
 def _git(root: Path, *arguments: str) -> bytes:
