@@ -84,20 +84,19 @@ def _input_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: int, di
 def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> Tensor:
     """Of an undilated depthwise convolution, `FAST_COLUMNS` columns of the kernel at a time.
 
-    The columns from `first` on see `x[stride * j + first - kernel // 2]` at output column j. A narrower kernel with
-    `padding` sees that at output column j + left, so the gradient is moved there and filled up with zeros.
+    The columns from `first` on see the padded image without its first `first` columns. It is padded here because oneDNN
+    is slow, too, where the padding is more than half the width of a kernel or half of the image.
     """
-    channels, width, columns_out = x.shape[1], x.shape[3], gradient.shape[3]
-    parts, step = [], FAST_COLUMNS if width >= kernel else kernel
-    for first in range(0, kernel, step):
-        columns, offset = min(step, kernel - first), first - kernel // 2
-        padding = -offset if offset < 0 else columns - 1
-        padding += (offset + padding) % stride
-        left = (offset + padding) // stride
-        right = (width + 2 * padding - columns) // stride + 1 - columns_out - left
-        moved = F.pad(gradient, (left, right)) if left or right else gradient
+    channels, padding = x.shape[1], kernel // 2
+    if kernel <= FAST_COLUMNS:
+        return conv2d_weight(x, (channels, 1, kernel, kernel), gradient, stride, padding, groups=channels)
+    padded, span = F.pad(x, [padding] * 4), stride * (gradient.shape[3] - 1)
+    parts = []
+    for first in range(0, kernel, FAST_COLUMNS):
+        columns = min(FAST_COLUMNS, kernel - first)
+        seen = padded[..., first : first + span + columns]
         shape = (channels, 1, kernel, columns)
-        parts.append(conv2d_weight(x, shape, moved, stride, (kernel // 2, padding), groups=channels))
+        parts.append(conv2d_weight(seen, shape, gradient, stride, groups=channels))
     return torch.cat(parts, dim=3)
 
 
