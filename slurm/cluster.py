@@ -134,9 +134,11 @@ def minutes(time: str) -> int:
     if found:
         result = int(found[1]) * {"min": 1, "h": 60, "d": 1440}[found[2]]
     else:
-        clock = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?", time)
+        clock = re.fullmatch(r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)", time)
         if not clock:
-            raise ConfigError(f"'{time}' is not a time; write 90min, 12h, 2d or \"1-12:00:00\" (days-hours:min:s)")
+            raise ConfigError(
+                f"'{time}' is not a time; write 90min, 12h, 2d or \"1-12:00:00\" (days-hours:minutes:seconds)"
+            )
         days, hours, mins, seconds = (int(part or 0) for part in clock.groups())
         result = days * 1440 + hours * 60 + mins + (1 if seconds else 0)
     if result < 1:

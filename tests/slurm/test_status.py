@@ -1,0 +1,171 @@
+"""How a run is judged from its records, its heartbeat and what SLURM says; SLURM's words were recorded on 22.05."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records import Record, RunDirectory, RunInfo
+from slurm import queue
+from slurm.arrays import Place
+from slurm.queue import Job, parse_sacct, parse_squeue
+from slurm.status import judge, status, table
+from slurm.submissions import Submission, Submitted, SubmittedArray, read_submissions, submitted_runs
+
+SQUEUE = """\
+39973008_3|PENDING|Dependency||0:00|tiny-tiny-train-1b2c3d4e-1
+39973008_2|PENDING|JobArrayTaskLimit||0:00|tiny-tiny-train-1b2c3d4e-1
+39973007_3|RUNNING|None|n1|1-02:03:04|tiny-tiny-search-1b2c3d4e-0
+39973007_2|COMPLETED|None|n1|0:12|tiny-tiny-search-1b2c3d4e-0
+39973009|PENDING|BeginTime||0:00|a|b
+"""
+SACCT = """\
+39973007_2|COMPLETED|n1|tiny-tiny-search-1b2c3d4e-0
+39973007_3|NODE_FAIL|n1|tiny-tiny-search-1b2c3d4e-0
+39973010_[0-3]|PENDING|None assigned|other
+39973011|CANCELLED by 0|n2|one
+"""
+
+
+def test_squeue_is_read() -> None:
+    jobs = parse_squeue(SQUEUE)
+    assert jobs["39973007_3"] == Job(
+        "39973007_3", "tiny-tiny-search-1b2c3d4e-0", "RUNNING", "", "n1", 26 * 3600 + 3 * 60 + 4
+    )
+    assert jobs["39973008_3"].reason == "Dependency"
+    assert jobs["39973009"].name == "a|b"
+    assert [job.active for job in jobs.values()] == [True, True, True, False, True]
+
+
+def test_sacct_is_read() -> None:
+    jobs = parse_sacct(SACCT)
+    assert {name: job.state for name, job in jobs.items()} == {
+        "39973007_2": "COMPLETED",
+        "39973007_3": "NODE_FAIL",
+        "39973011": "CANCELLED",
+    }
+
+
+def make_run(
+    folder: Path, status: str = "pending", name: str = "a", needs: tuple[str, ...] = (), **more: Any
+) -> Record:
+    info = RunInfo(
+        "e", "p", name, "m", "train", "digits", None, 0, name * 16, {"threads": 1}, needs=list(needs), **more
+    )
+    info.status = status
+    directory = RunDirectory(folder / info.name)
+    directory.create(info)
+    return Record(directory.path, info, None)
+
+
+def beat(record: Record, age: float, host: str = "n1") -> None:
+    folder = record.path / ".lease"
+    folder.mkdir(exist_ok=True)
+    holder = {"token": "t", "host": host, "system": "elsewhere", "pid": 1, "started": "1", "job": "5"}
+    (folder / "000001.json").write_text(json.dumps(holder))
+    then = time.time() - age
+    os.utime(folder / "000001.json", (then, then))
+
+
+OWN = Submitted(Place("5", 0, 0), 100.0, 1)
+
+
+def says(state: str, **more: Any) -> dict[str, Job]:
+    return {"5_0": Job("5_0", "name", state, **more)}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "age", "jobs", "state", "queued"),
+    [
+        ("pending", None, says("PENDING", reason="Priority"), "pending", True),
+        ("pending", None, says("RUNNING", node="n1", seconds=20), "running", True),
+        ("pending", None, says("RUNNING", node="n1", seconds=6000), "lost", True),
+        ("running", 5, says("RUNNING", node="n1", seconds=6000), "running", True),
+        ("running", 5, says("PENDING"), "running", True),  # a split brain: requeued, and its heart beats on
+        ("running", 40, says("PENDING"), "pending", True),  # requeued after a crash, the last beat not yet expired
+        ("running", 500, says("PENDING", reason="BeginTime"), "pending", True),
+        ("running", 500, says("COMPLETING"), "pending", True),
+        ("running", 500, says("NODE_FAIL"), "lost", False),  # squeue does not list it as rerun
+        ("running", 500, says("TIMEOUT"), "lost", False),
+        ("running", 500, {}, "lost", False),  # no accounting, and the controller has forgotten it
+        ("pending", None, says("FAILED"), "lost", False),  # it ended before the run began
+        ("pending", None, says("CANCELLED"), "lost", False),
+        ("interrupted", None, says("PENDING"), "pending", True),
+        ("interrupted", None, says("CANCELLED"), "pending", False),
+        ("running", 500, None, "unknown", True),
+        ("running", 5, None, "running", True),
+    ],
+)
+def test_a_submitted_run(
+    tmp_path: Path, recorded: str, age: float | None, jobs: dict[str, Job] | None, state: str, queued: bool
+) -> None:
+    record = make_run(tmp_path, recorded)
+    if age is not None:
+        beat(record, age)
+    found = judge(record, OWN, jobs)
+    assert (found.state, found.queued) == (state, queued)
+
+
+def test_a_failure_counts_until_it_is_submitted_again(tmp_path: Path) -> None:
+    record = make_run(tmp_path, "failed", error="ValueError: bad", finished=200.0)
+    (record.path / "error.log").write_text("Traceback\n  a\n  b\n  c\nValueError: bad\n")
+    found = judge(record, OWN, says("COMPLETING"))
+    assert (found.state, found.queued, found.note) == ("failed", False, "b\nc\nValueError: bad")
+    again = Submitted(Place("5", 0, 0), 300.0, 1)
+    assert judge(record, again, says("PENDING")).state == "pending"
+    assert judge(record, again, says("FAILED")).state == "lost"
+
+
+def test_local_runs_need_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue.shutil, "which", lambda name: None)
+    folder = tmp_path / "e-p"
+    beat(make_run(folder, "running", "a"), 5)
+    beat(make_run(folder, "running", "b"), 500)
+    make_run(folder, "failed", "c", error="ValueError: bad")
+    make_run(folder, "pending", "d", needs=("c" * 16,))
+    make_run(folder, "interrupted", "e")
+    RunDirectory(make_run(folder, "done", "f").path).write_result({"phase": "train"})
+    now = status(folder)
+    assert now.problems == []
+    assert {run.record.info.label: run.state for run in now.runs} == {
+        "a": "running",
+        "b": "lost",
+        "c": "failed",
+        "d": "pending",
+        "e": "pending",
+        "f": "done",
+    }
+    notes = {run.record.info.label: run.note for run in now.runs}
+    assert notes["c"] == "ValueError: bad"
+    assert notes["d"] == "needs train-c-r0-cccccccccc, which is failed"
+    assert table([now]).row_count == 5
+
+
+def test_a_silent_slurm_is_said_and_nothing_is_called_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queue.shutil, "which", lambda name: None)
+    record = make_run(tmp_path, "running")
+    Submission("t", "c", "", 1.0, [SubmittedArray("n", "train", [record.info.signature], job="5")]).write(tmp_path)
+    now = status(tmp_path)
+    assert [run.state for run in now.runs] == ["unknown"]
+    assert "there is no SLURM on this machine" in now.problems[0]
+
+
+def test_a_damaged_record_does_not_hide_the_others(tmp_path: Path) -> None:
+    make_run(tmp_path, "pending", "a")
+    (make_run(tmp_path, "pending", "b").path / "run.json").write_text("{")
+    now = status(tmp_path)
+    assert len(now.runs) == 1
+    assert "is damaged" in now.problems[0]
+
+
+def test_a_job_whose_launch_was_killed_is_found_by_its_name(tmp_path: Path) -> None:
+    arrays = [SubmittedArray("e-p-search-77-0", "search", ["x", "y"]), SubmittedArray("e-p-train-77-1", "train", ["z"])]
+    Submission("77", "c", "", 5.0, arrays).write(tmp_path)
+    jobs = {"9_0": Job("9_0", "e-p-search-77-0", "RUNNING"), "9_1": Job("9_1", "e-p-search-77-0", "PENDING")}
+    found = submitted_runs(read_submissions(tmp_path), jobs)
+    assert {name: own.job for name, own in found.items()} == {"x": "9_0", "y": "9_1"}
