@@ -53,7 +53,7 @@ def test_an_unknown_cluster_lists_those_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("time", "expected"),
-    [("90min", 90), ("12h", 720), ("2d", 2880), ("1-12:00:00", 2160), ("0:00:30", 1), ("1:30", 90)],
+    [("90min", 90), ("12h", 720), ("2d", 2880), ("1-12:00:00", 2160), ("0:00:30", 1)],
 )
 def test_times(time: str, expected: int) -> None:
     assert minutes(time) == expected
