@@ -14,8 +14,8 @@ from reports.rows import without_seeds
 from reports.statistics import Comparison, holm
 from reports.statistics import compare as test
 
-Key = tuple[str, str, str, str]
-"""Data set, profile, recipe hash, row name: what a row must share with another to be compared."""
+Key = tuple[str, str, str, str, str]
+"""Data set, profile, recipe hash, row name, details: what a row must share with another to be compared."""
 
 COUNTS: tuple[tuple[str, Callable[[Entry], str]], ...] = (
     ("params M", lambda e: counted(e.summary.params)),
@@ -92,8 +92,9 @@ def _tables(folder: Path) -> tuple[list[Table], list[str]]:
 
 def _by_key(tables: Sequence[Table]) -> dict[Key, Entry]:
     return {
-        (table.setting.dataset, table.setting.profile, table.setting.recipe_hash, entry.row.name): entry
+        (s.dataset, s.profile, s.recipe_hash, entry.row.name, s.details): entry
         for table in tables
+        for s in [table.setting]
         for entry in table.entries
         if entry.summary.runs
     }

@@ -22,7 +22,8 @@ def runs_csv(tables: Sequence[Table]) -> str:
     out = io.StringIO()
     lines = [
         {"method": entry.row.label, "dataset": table.setting.dataset, "profile": table.setting.profile,
-         "recipe": table.setting.recipe, "recipe_hash": table.setting.recipe_hash} | _measured(run)
+         "recipe": table.setting.recipe, "recipe_hash": table.setting.recipe_hash,
+         "details": table.setting.details} | _measured(run)
         for table in tables
         for entry in table.entries
         for run in entry.row.trains

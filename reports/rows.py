@@ -28,21 +28,28 @@ HOUR = 3600.0
 
 @dataclass(frozen=True, order=True)
 class Setting:
-    """What rows must have in common to stand in one table."""
+    """What rows must have in common to stand in one table.
+
+    `details` says in words what else decides a comparison: reduced data, and the size of networks whose architecture
+    does not fix its own.
+    """
 
     dataset: str
     profile: str
     recipe: str
     recipe_hash: str
+    details: str = ""
 
     @property
     def title(self) -> str:
-        return f"{self.dataset}, profile {self.profile}, recipe {self.recipe} ({self.recipe_hash[:8]})"
+        title = f"{self.dataset}, profile {self.profile}, recipe {self.recipe} ({self.recipe_hash[:8]})"
+        return f"{title}, {self.details}" if self.details else title
 
     @property
     def slug(self) -> str:
         """For file names and anchors."""
-        text = f"{self.dataset}-{self.profile}-{self.recipe}-{self.recipe_hash[:8]}"
+        more = f"-{hashlib.sha256(self.details.encode()).hexdigest()[:4]}" if self.details else ""
+        text = f"{self.dataset}-{self.profile}-{self.recipe}-{self.recipe_hash[:8]}{more}"
         return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
 
 
@@ -279,8 +286,19 @@ def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]
 
 
 def _setting(record: Record) -> Setting:
-    recipe = record.info.recipe
-    return Setting(record.info.dataset, record.info.profile, recipe.get("name", ""), recipe.get("hash", ""))
+    info, recipe = record.info, record.info.recipe
+    return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), _details(info.config))
+
+
+def _details(config: Mapping[str, Any]) -> str:
+    data, network = config.get("data") or {}, config.get("network") or {}
+    words = {"train_images": "training images", "test_images": "test images", "image_size": "pixels"}
+    parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
+    if network:
+        parts.append(f"C={network.get('channels')}, {network.get('cells')} cells")
+    if config.get("precision", "fp32") != "fp32":
+        parts.append(str(config["precision"]))
+    return ", ".join(parts)
 
 
 def _attach_searches(

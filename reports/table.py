@@ -66,12 +66,14 @@ def to_csv(table: Table) -> str:
     setting = table.setting
     chosen = [column for column in COLUMNS if table.paper or not column.paper]
     writer.writerow(
-        ["dataset", "profile", "recipe", "recipe_hash"] + [c.key for c in chosen] + [key for key, _ in CSV_EXTRA]
+        ["dataset", "profile", "recipe", "recipe_hash", "details"]
+        + [c.key for c in chosen]
+        + [key for key, _ in CSV_EXTRA]
     )
     for entry in table.entries:
         values = [column.raw(entry) for column in chosen] + [get(entry) for _, get in CSV_EXTRA]
         writer.writerow(
-            [setting.dataset, setting.profile, setting.recipe, setting.recipe_hash]
+            [setting.dataset, setting.profile, setting.recipe, setting.recipe_hash, setting.details]
             + ["" if value is None else value for value in values]
         )
     return out.getvalue()
@@ -131,7 +133,12 @@ def to_latex(table: Table) -> str:
 def footnotes(table: Table) -> list[str]:
     """What must be read with the table: its own notes, those of its rows, and the sources of published values."""
     notes = list(table.notes)
-    notes += [f"{entry.row.name}: {note}" for entry in table.entries for note in entry.row.notes]
+    rows: dict[str, list[str]] = {}
+    for entry in table.entries:
+        for note in entry.row.notes:
+            rows.setdefault(note, []).append(entry.row.name)
+    whole = len(table.entries)
+    notes += [f"{note}: {', '.join(names) if len(names) < whole else 'all rows'}" for note, names in rows.items()]
     if table.paper:
         sources: dict[str, None] = {}
         for entry in table.entries:

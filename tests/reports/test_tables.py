@@ -51,8 +51,14 @@ def test_every_search_weighs_the_same(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"profile": "short"}, {"dataset": "cifar100"}, {"recipe": {"name": "darts-cifar", "hash": "ffff"}}],
-    ids=["profile", "dataset", "recipe"],
+    [
+        {"profile": "short"},
+        {"dataset": "cifar100"},
+        {"recipe": {"name": "darts-cifar", "hash": "ffff"}},
+        {"config": {"data": {"train_images": 5000}}},
+        {"config": {"network": {"channels": 8, "cells": 5}}},
+    ],
+    ids=["profile", "dataset", "recipe", "data", "network"],
 )
 def test_different_settings_never_share_a_table_or_a_rank(tmp_path, change):
     one_train(tmp_path, "darts", 3.0)
