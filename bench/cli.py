@@ -128,6 +128,24 @@ def build_parser() -> argparse.ArgumentParser:
     export.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
     export.add_argument("--formats", nargs="+", default=["onnx", "torch"], metavar="FORMAT", help="onnx torch")
 
+    speed = command(
+        "speed", do.speed, "time the steps of searches and of retraining, beside a textbook and the roofline"
+    )
+    speed.add_argument(
+        "cases",
+        nargs="*",
+        default=["darts", "pc_darts", "mgas", "retrain"],
+        metavar="CASE",
+        help="darts darts-2nd pc_darts mgas retrain",
+    )
+    speed.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
+    speed.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
+    speed.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    speed.add_argument("--threads", type=int, default=1)
+    speed.add_argument("--repeats", type=int, default=5)
+    speed.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
+    speed.add_argument("--out", type=Path, default=Path("reports/results/speed"), help="folder of the CSV")
+
     command("list", do.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
     doctor = command("doctor", do.doctor, "check this machine: versions, devices, data sets, folders, tracking")
     doctor.add_argument("--data-root", type=Path)

@@ -270,6 +270,37 @@ def export(options: argparse.Namespace) -> int:
     return 0
 
 
+def speed(options: argparse.Namespace) -> int:
+    """Measure, print, and write a CSV named by hardware and versions."""
+    import pandas as pd
+
+    from bench.engine import choose_device, make_engine
+    from bench.speed import cases, device_limits, file_name, measure
+
+    device = choose_device(options.device)
+    engine = make_engine(device, options.precision, deterministic=False, threads=options.threads)
+    limits = device_limits(engine)
+    console.print(
+        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
+    )
+    size = options.size or ("published" if device.type == "cuda" else "small")
+    rows = []
+    for case in cases(options.cases, size, engine, not options.no_oracle):
+        row = measure(case, engine, options.repeats, limits)
+        rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
+        beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
+        console.print(
+            f"{case.name:10} C={case.channels} cells={case.cells} batch={case.batch}: {row['step_ms']:.1f} ms "
+            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){beside}; "
+            f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
+        )
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / file_name(engine)
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
+    console.print(f"Table: {path.resolve()}")
+    return 0
+
+
 def list_all(options: argparse.Namespace) -> int:
     """Everything that can be named on the command line, and what has been run."""
     from bench.recipe import recipe_names
