@@ -79,7 +79,8 @@ def analyse(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
     by_setting: dict[Setting, list[Row]] = defaultdict(list)
     for row in rows:
         by_setting[row.setting].append(row)
-    return [_table(setting, group) for setting, group in sorted(by_setting.items())], problems
+    ordered = sorted(by_setting.items(), key=lambda item: (item[0].dataset, item[0].profile, -len(item[1]), item[0]))
+    return [_table(setting, group) for setting, group in ordered], problems
 
 
 def _table(setting: Setting, rows: list[Row]) -> Table:

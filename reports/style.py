@@ -134,7 +134,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
     text = re.sub(r"""<g id=(["'])tip:(.*?)\1>""", r'<g class="tip"><title>\2</title>', text)
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
-    text = re.sub(r"(\d+\.\d\d)\d+", r"\1", text)
+    text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)  # coordinates, never text
     label = escape(description, quote=True)
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
 

@@ -1,5 +1,6 @@
 """Figures: what is computed for them, and that nothing on them overlaps."""
 
+import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
 
@@ -105,6 +106,19 @@ def test_hover_values_are_escaped(tmp_path):
     text = svg(accuracy_against_params(table, palette_of(table)).figure, "p", 'a "caption" <b>')
     titles = [element.text for element in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     assert any(title.startswith('a<b>&"c: accuracy 9') for title in titles)
+
+
+def test_small_numbers_on_an_axis_keep_their_digits():
+    """Coordinates are shortened in the SVG; what is written on it is not."""
+    figure, axes = plt.subplots()
+    axes.plot([0.01351, 0.01362], [1.23456, 2], gid="tip:0.0135")
+    axes.set_xticks([0.01351, 0.01362])
+    text = svg(figure, "p", "loss 0.12345")
+    root = ET.fromstring(text)
+    words = {(element.text or "").strip() for element in root.iter()}
+    assert {"0.01351", "0.01362", "0.0135"} <= words
+    assert root.attrib["aria-label"] == "loss 0.12345"
+    assert not any(re.search(r"\d\.\d{3}", element.attrib.get("d", "")) for element in root.iter())
 
 
 def test_collapse_is_flagged(tmp_path):
