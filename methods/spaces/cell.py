@@ -66,7 +66,7 @@ class CellSpace:
                 sources = [source for _, source, to in cell["edges"] if to == node]
                 if len(sources) != self.max_inputs or len(set(sources)) != len(sources):
                     raise ArchitectureError(
-                        f"cell '{name}': node {node} has inputs {sources}; {self.name} wants {self.max_inputs} different"
+                        f"cell '{name}': node {node} has inputs {sources}; {self.name} wants {self.max_inputs} distinct"
                     )
         layout(architecture, NetworkSettings())
 
