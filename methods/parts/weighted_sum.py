@@ -75,14 +75,16 @@ class _WeightedSum(torch.autograd.Function):
         without_mean = gradient - _channels(gradient.mean(_PIXELS, dtype=weights.dtype), gradient)
         weight_gradients, gradients = [], []
         for k, (centred, inverse_std) in enumerate(zip(candidates, inverse, strict=True)):
-            dot = (gradient * centred).sum(_PIXELS, dtype=weights.dtype) * inverse_std
+            z = gradient * centred
+            dot = z.sum(_PIXELS, dtype=weights.dtype) * inverse_std
             weight_gradients.append(dot)
             scale = by_channel[:, k] * inverse_std
             if ctx.batch_statistics[k]:
-                z = without_mean * _channels(scale, centred)
-                gradients.append(z.addcmul_(centred, _channels(-scale * inverse_std * dot / pixels, centred)))
+                torch.mul(without_mean, _channels(scale, centred), out=z)
+                z.addcmul_(centred, _channels(-scale * inverse_std * dot / pixels, centred))
             else:
-                gradients.append(gradient * _channels(scale, centred))
+                torch.mul(gradient, _channels(scale, centred), out=z)
+            gradients.append(z)
         for k, value in enumerate(shared, start=count):
             weight_gradients.append((gradient * _repeat(value, edges)).sum(_PIXELS, dtype=weights.dtype))
             weighted = gradient * _channels(by_channel[:, k], gradient)
