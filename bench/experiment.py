@@ -58,7 +58,7 @@ class Match:
     """The size a transform should reach: the count `on` of the row called `row`, with the same seeds."""
 
     row: str
-    on: Literal["params", "params_nonzero", "macs"] = "params_nonzero"
+    on: Literal["params", "params_nonzero", "macs", "macs_sparse"] = "params_nonzero"
 
 
 @dataclass(frozen=True)

@@ -61,6 +61,16 @@ def test_mistakes_are_named(value: object, words: list[str]) -> None:
         assert word in str(error.value)
 
 
+def test_yaml_as_people_mean_it(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text("match: {on: params, yes: no}\nrate: 1e-3\nn: 3\nx: 0.5\nflag: true\nminus: -2\n")
+    expected = {"match": {"on": "params", "yes": "no"}, "rate": 1e-3, "n": 3, "x": 0.5, "flag": True, "minus": -2}
+    found = read_yaml(path)
+    assert found == expected
+    assert isinstance(found["n"], int)
+    assert isinstance(found["minus"], int)
+
+
 def test_broken_yaml_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("rows: [1, 2\n")
