@@ -134,9 +134,10 @@ def _notes(table: Table) -> list[str]:
     if len(finished) > 1:
         tested = len(table.adjusted)
         separated = sum(p < LEVEL for p in table.adjusted.values())
+        lettered = any(entry.letters for entry in finished)
+        told = "letters: rows that share one cannot be separated" if lettered else "too many groups for letters"
         notes.append(
-            f"letters: rows that share one cannot be separated ({separated} of {len(table.comparisons)} pairs are, "
-            f"{tested} could be tested; Holm, 5 %)"
+            f"{told} ({separated} of {len(table.comparisons)} pairs are separated, {tested} could be tested; Holm, 5 %)"
         )
     return notes
 

@@ -16,6 +16,7 @@ from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
 from reports.columns import COLUMNS, Column, columns
 from reports.references import Reference, Verdict
+from reports.rows import part
 from reports.style import Palette
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -166,7 +167,7 @@ def _shared(runs: Sequence[Record], of: Any) -> str:
 
 def _run(run: Record) -> list[str]:
     result, info = run.result or {}, run.info
-    error = result.get("metrics", {}).get("test_error")
+    error = part(run, "metrics").get("test_error")
     commit = str(info.environment.get("commit") or "")[:10] + ("+" if info.environment.get("dirty") else "")
     return [
         info.phase,

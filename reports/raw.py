@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.records import Record
 from reports.analysis import Table
+from reports.rows import part
 
 METRICS = ("test_error", "test_accuracy", "test_loss", "best_test_accuracy", "best_epoch", "train_accuracy")
 COSTS = (
@@ -36,7 +37,7 @@ def runs_csv(tables: Sequence[Table]) -> str:
 
 def _measured(run: Record) -> dict[str, Any]:
     result, info = run.result or {}, run.info
-    metrics, costs = result.get("metrics", {}), result.get("costs", {})
+    metrics, costs = part(run, "metrics"), part(run, "costs")
     return {
         "inheritance": info.inheritance,
         "search_seed": info.search_seed,

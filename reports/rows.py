@@ -102,7 +102,7 @@ class Row:
     def metric(self, name: str) -> dict[int, dict[int, float]]:
         nested: dict[int, dict[int, float]] = defaultdict(dict)
         for record in self.trains:
-            value = number((record.result or {}).get("metrics", {}).get(name))
+            value = number(part(record, "metrics").get(name))
             if value is not None:
                 nested[search_seed(record)][record.info.retrain_seed or 0] = value
         return {seed: dict(sorted(values.items())) for seed, values in sorted(nested.items())}
@@ -161,6 +161,11 @@ def search_seed(record: Record) -> int:
     return -1 if record.info.search_seed is None else record.info.search_seed
 
 
+def part(record: Record, name: str) -> Mapping[str, Any]:
+    """ "metrics" or "costs" of a result; empty while there is none."""
+    return (record.result or {}).get(name) or {}
+
+
 def number(value: Any) -> float | None:
     """A finite number, or None."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -173,7 +178,9 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
 
     A run that appears twice (two folders hold the same signature) is counted once.
     """
-    unique, problems = _without_copies(records)
+    sound, problems = _sound(records)
+    unique, contradictions = _without_copies(sound)
+    problems += contradictions
     by_signature = {record.info.signature: record for record in unique}
     variants = {record.info.signature: variant(record, by_signature) for record in unique}
     rows: dict[tuple[Any, ...], Row] = {}
@@ -184,7 +191,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
         key = (_setting(record), info.label, info.method, info.inheritance, variants[info.signature])
         row = rows.setdefault(key, Row(key[0], info.label, info.method, info.inheritance))
         usable = info.status == "done" and record.result is not None
-        if usable and number((record.result or {}).get("metrics", {}).get("test_error")) is None:
+        if usable and number(part(record, "metrics").get("test_error")) is None:
             problems.append(f"{record.path}: its result has no test_error; left out")
             usable = False
         (row.trains if usable else row.unfinished).append(record)
@@ -269,6 +276,30 @@ def pooled_std(groups: Iterable[list[float]]) -> float | None:
 def is_random(row: Row) -> bool:
     """Whether a row is random sampling, the baseline of relative improvement."""
     return row.method == RANDOM_METHOD
+
+
+def _sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Records whose parts are of the kinds they should be; one message for each other."""
+    kept, problems = [], []
+    for record in records:
+        info, result = record.info, record.result or {}
+        wrong = [
+            name
+            for name, value, kind in (
+                ("config", info.config, dict),
+                ("environment", info.environment, dict),
+                ("recipe", info.recipe, dict),
+                ("needs", info.needs, list),
+                ("metrics", result.get("metrics") or {}, dict),
+                ("costs", result.get("costs") or {}, dict),
+            )
+            if not isinstance(value, kind)
+        ]
+        if wrong:
+            problems.append(f"{record.path}: {', '.join(wrong)} not as expected; left out")
+        else:
+            kept.append(record)
+    return kept, problems
 
 
 def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
@@ -370,7 +401,7 @@ def _std(values: list[float]) -> float | None:
 
 
 def _costs(record: Record, name: str) -> float | None:
-    return number((record.result or {}).get("costs", {}).get(name))
+    return number(part(record, "costs").get(name))
 
 
 def _cost(row: Row, name: str) -> float | None:

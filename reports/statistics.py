@@ -19,6 +19,8 @@ RESAMPLES = 2000
 POWER_FACTOR = 2.80
 """z(0.975) + z(0.80): a two-sided test at 5 % that finds the difference in 80 % of the cases."""
 
+MOST_LETTERS = 26
+
 Nested = Mapping[int, Mapping[int, float]]
 """{search seed: {retrain seed: value}}"""
 
@@ -182,7 +184,8 @@ def letters(names: Sequence[str], separated: set[frozenset[str]]) -> dict[str, s
     """Compact letter display: names share a letter if and only if they are not separated.
 
     Insert and absorb (Piepho, Journal of Computational and Graphical Statistics 2004). Letters follow the order of
-    `names`, so the best row has an "a".
+    `names`, so the best row has an "a". Beyond `MOST_LETTERS` groups letters would not be read, and their number can
+    grow exponentially: then nobody has one.
     """
     columns: list[frozenset[str]] = [frozenset(names)]
     for pair in sorted(separated, key=sorted):
@@ -191,13 +194,15 @@ def letters(names: Sequence[str], separated: set[frozenset[str]]) -> dict[str, s
             split += [column - {name} for name in pair] if pair <= column else [column]
         unique = set(split)
         columns = [column for column in unique if not any(column < other for other in unique)]
+        if len(columns) > MOST_LETTERS:
+            return dict.fromkeys(names, "")
     position = {name: index for index, name in enumerate(names)}
     columns.sort(key=lambda column: sorted(position[name] for name in column))
     return {name: "".join(_letter(index) for index, column in enumerate(columns) if name in column) for name in names}
 
 
 def _letter(index: int) -> str:
-    return chr(ord("a") + index) if index < 26 else f"({index + 1})"
+    return chr(ord("a") + index)
 
 
 def seeds_needed(sigma: float, difference: float) -> int:

@@ -158,6 +158,15 @@ def test_letters_are_shared_exactly_by_rows_that_are_not_separated(seed):
     for pair in pairs:
         a, b = pair
         assert bool(set(marks[a]) & set(marks[b])) == (pair not in separated)
+    groups = [{name for name in names if letter in marks[name]} for letter in set("".join(marks.values()))]
+    assert not any(a < b for a in groups for b in groups), "a letter says what another says already"
+
+
+def test_letters_give_up_where_nobody_could_read_them():
+    generator = np.random.default_rng(0)
+    names = [str(index) for index in range(80)]
+    separated = {frozenset(pair) for pair in combinations(names, 2) if generator.random() < 0.5}
+    assert set(letters(names, separated).values()) == {""}
 
 
 @pytest.mark.parametrize(("sigma", "difference", "n"), [(0.12, 0.2, 6), (0.12, 0.3, 3), (0.2, 0.2, 16), (0.2, 0.3, 7)])

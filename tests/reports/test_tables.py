@@ -160,6 +160,27 @@ def test_a_corrupt_record_is_named_and_skipped(tmp_path):
     assert "darts" in result.table
 
 
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("result.json", {"metrics": None}),
+        ("result.json", {"metrics": [1]}),
+        ("result.json", {"costs": "many"}),
+        ("result.json", {"metrics": {"test_error": float("nan")}}),
+        ("run.json", {"config": "x"}),
+        ("run.json", {"schema": 99}),
+        ("run.json", {"unknown": 1}),
+    ],
+)
+def test_odd_records_are_named_and_the_others_stay(tmp_path, file, change):
+    folder = experiment(tmp_path / "runs", KINDS[:2])
+    bad = next(folder.glob("train-darts-s1-r0-*"))
+    (bad / file).write_text(json.dumps({**json.loads((bad / file).read_text()), **change}))
+    result = reports.build([folder], tmp_path / "out", TABLES)
+    assert [bad.name in problem for problem in result.problems] == [True]
+    assert "darts-2nd" in result.table
+
+
 def test_no_random_sampling_is_said(tmp_path):
     text = to_text(tables(experiment(tmp_path, KINDS[:2]))[0])
     assert "no random sampling" in text
