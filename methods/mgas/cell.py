@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.mgas.discretize import Discretisation
-from methods.mgas.operations import Affine, ConvolutionOperation, MaskableConv, Pointwise, Reduction
+from methods.mgas.operations import Affine, ConvolutionOperation, MaskableConv, Pointwise, Reduction, SharedInputs
 from methods.mgas.switches import Switches
 from methods.mgas.topology import (
     ALL_SLOTS,
@@ -27,7 +27,7 @@ from methods.mgas.topology import (
 from methods.mgas.units import NO_THRESHOLD, Filters, GateEntry, Weights
 from methods.spaces.cell import EDGES, NODES
 from methods.spaces.cell_network import INPUTS
-from methods.spaces.operations import AVG_POOL, POOLS, SEPARABLE, SKIP
+from methods.spaces.operations import POOLS, SEPARABLE, SKIP
 
 ALWAYS_ON = -2.0
 """Below every score by more than 1: a gate with this threshold is on, and the step has no derivative there."""
@@ -144,9 +144,9 @@ class SearchCell(nn.Module):
             if isinstance(module, ConvolutionOperation):
                 unit = edge * len(CONVOLUTIONS) + op - FIRST_CONVOLUTION
                 *inner, last = module.norms
-                gates += [GateEntry(norm, INPUTS + unit) for norm in inner]  # type: ignore[arg-type]
-                gates += [GateEntry(last, INPUTS + unit, flat)]  # type: ignore[arg-type]
-                convs += list(module.convs)  # type: ignore[arg-type]
+                gates += [GateEntry(norm, INPUTS + unit) for norm in inner]
+                gates += [GateEntry(last, INPUTS + unit, flat)]
+                convs += list(module.convs)
                 owners += [unit] * len(module.convs)
             elif isinstance(module, Reduction):
                 after = self.switches.reduction_gate == "after"
@@ -186,7 +186,7 @@ class SearchCell(nn.Module):
             edge, op = slot
             source, node = EDGES[edge]
             while len(states) <= source:
-                states.append(totals[len(states) - INPUTS])  # type: ignore[arg-type]
+                states.append(totals[len(states) - INPUTS])
             module, stride = self.operation(slot), self.stride(edge)
             if isinstance(module, ConvolutionOperation):
                 used, taken = weights[: len(module.convs)], affines[: len(module.norms)]
@@ -253,7 +253,7 @@ class SearchCell(nn.Module):
         silent = {module for module, on in zip((*filters, *weights), alive, strict=True) if not on}
         gone: set[Slot] = set(self.failing()) if silent else set()
         empty: set[Slot] = set()
-        spared: set[nn.Module] = {self.preprocess0.norm, self.preprocess1.norm} & silent
+        spared: set[nn.Module] = silent & {self.preprocess0.norm, self.preprocess1.norm}
         for slot in self.slots if silent else []:
             module = self.operation(slot)
             if module is not None and any(part in silent for part in module.modules()):
@@ -293,27 +293,3 @@ class SearchCell(nn.Module):
         module = self.operation(slot)
         if module is not None:
             module.to(self.alpha.device)
-
-
-class SharedInputs:
-    """ReLU and pools of a cell's states, computed once for all the edges that need them."""
-
-    def __init__(self, states: list[Tensor]) -> None:
-        self.states = states
-        self.known: dict[tuple[int, str], Tensor] = {}
-
-    def rectified(self, source: int) -> Tensor:
-        if (source, "relu") not in self.known:
-            self.known[source, "relu"] = F.relu(self.states[source])
-        return self.known[source, "relu"]
-
-    def pooled(self, source: int, operation: str, stride: int) -> Tensor:
-        """3x3 pooling, padding 1; all edges from one state have one stride."""
-        if (source, operation) not in self.known:
-            state = self.states[source]
-            self.known[source, operation] = (
-                F.avg_pool2d(state, 3, stride, padding=1, count_include_pad=False)
-                if operation == AVG_POOL
-                else F.max_pool2d(state, 3, stride, padding=1)
-            )
-        return self.known[source, operation]

@@ -78,7 +78,7 @@ def guarded(gates: Tensor, committed: Tensor, passed: Tensor, guard: str) -> Ten
     The released code finds it by a running sum over the node's operations; this is its closed form. A guarded
     operation is on whatever its threshold, and no gradient reaches that threshold.
     """
-    nodes = node_edges().to(gates.device)  # (14, 4)
+    nodes = node_edges(gates.device)  # (14, 4)
     if guard == "last":
         scores = torch.arange(math.prod(SHAPE), dtype=gates.dtype, device=gates.device).view(SHAPE).expand_as(gates)
     else:

@@ -41,8 +41,8 @@ def l_cost(
         costs: (K, 14, 7) in millions of weights, needed for mu > 0; see `operation_costs`.
         node_count: "own" or "published" (see `methods.mgas.switches`).
     """
-    nodes = node_edges().to(gates)
-    counted = published_count_edges().to(gates) if node_count == "published" else nodes
+    nodes = node_edges(gates.device)
+    counted = published_count_edges(gates.device) if node_count == "published" else nodes
     on = masks.detach()
     total = _of_node(_by_node(gates.sum(dim=2), nodes), nodes)  # S of the node that an edge enters
     number = _of_node(_by_node(on.sum(dim=2), counted), nodes)
@@ -107,7 +107,7 @@ def _cell_costs(cell: SearchCell) -> Tensor:
             costs[index] = COST_UNIT * cost
         elif CANDIDATES[slot[1]] == SKIP and cell.stride(slot[0]) == 2:
             shares.pop(0)
-            costs[index] = cell.alpha.new_tensor(COST_UNIT * cell.state_widths[0] ** 2)
+            costs[index] = cell.alpha.new_full((), COST_UNIT * cell.preprocess0.norm.channels**2)
     return torch.stack(costs).view(cell.alpha.shape)
 
 

@@ -215,14 +215,14 @@ def _separate(kept: Kept, before: list[CellChannels], free: bool, initial: int, 
     widths = (width,) * STATES if free else present
     plan = CellChannels(widths, output=torch.arange(sum(widths[INPUTS:])), narrowed=free)
     for n, preprocess in enumerate((cell.preprocess0, cell.preprocess1)):
-        reduces = isinstance(preprocess, Reduction)
-        filters = _best_filters(kept, ("input", n), widths[n], preprocess.halves[0] if reduces else 0)  # type: ignore[union-attr]
+        half = preprocess.halves[0] if isinstance(preprocess, Reduction) else 0
+        filters = _best_filters(kept, ("input", n), widths[n], half)
         number = len(_input_columns(cell, n, before))
         plan.inputs.append((strongest(_column_norms(preprocess), number), filters))
     for slot in kept.slots:
         module, (source, node) = cell.operation(slot), EDGES[slot[0]]
         if isinstance(module, ConvolutionOperation):
-            depthwise = module.convs[0].mask.flatten(1).sum(dim=1).float().cpu()  # type: ignore[union-attr, operator]
+            depthwise = module.convs[0].mask.flatten(1).sum(dim=1).float().cpu()
             middle = []
             if len(module.norms) > 1:
                 number = max(widths[source], even(int(kept.mask[slot, 0].sum()))) if free else module.widths[1]

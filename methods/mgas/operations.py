@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.spaces.operations import KERNEL, SEPARABLE
+from methods.spaces.operations import AVG_POOL, KERNEL, SEPARABLE
 
 Affine = tuple[Tensor, Tensor]
 """Scale and shift of a normalisation, (channels,) each, gate included."""
@@ -71,6 +72,9 @@ class ConvolutionOperation(nn.Module):
         norms: one after every pointwise convolution, with its filter gate.
     """
 
+    convs: Sequence[MaskableConv]
+    norms: Sequence[GatedNorm]
+
     def __init__(
         self,
         operation: str,
@@ -82,18 +86,17 @@ class ConvolutionOperation(nn.Module):
         kernel = KERNEL[operation]
         self.stride, self.dilation = stride, 1 if operation in SEPARABLE else 2
         self.padding = self.dilation * (kernel // 2)
-        self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
+        convs, norms = nn.ModuleList(), nn.ModuleList()
         for c_in, c_out in itertools.pairwise(widths):
-            self.convs.append(MaskableConv((c_in, 1, kernel, kernel), generator))
-            self.convs.append(MaskableConv((c_out, c_in, 1, 1), generator))
-            self.norms.append(GatedNorm(c_out))
+            convs.append(MaskableConv((c_in, 1, kernel, kernel), generator))
+            convs.append(MaskableConv((c_out, c_in, 1, 1), generator))
+            norms.append(GatedNorm(c_out))
+        self.convs, self.norms = convs, norms  # type: ignore[assignment]
 
     @property
     def widths(self) -> tuple[int, ...]:
         """Channels in [, in the middle], out."""
-        first = self.convs[0]
-        assert isinstance(first, MaskableConv)
-        return len(first.weight), *(norm.channels for norm in self.norms)  # type: ignore[union-attr, misc]
+        return len(self.convs[0].weight), *(norm.channels for norm in self.norms)
 
     def forward(self, rectified: Tensor, weights: list[Tensor], affines: list[Affine]) -> Tensor:
         """From relu(state) to the operation's output, with the weights and gates of this step."""
@@ -153,3 +156,27 @@ class Pointwise(nn.Module):
 
     def forward(self, rectified: Tensor, affine: Affine) -> Tensor:
         return self.norm(F.conv2d(rectified, self.conv["weight"]), affine)
+
+
+class SharedInputs:
+    """ReLU and pools of a cell's states, computed once for all the edges that need them."""
+
+    def __init__(self, states: list[Tensor]) -> None:
+        self.states = states
+        self.known: dict[tuple[int, str], Tensor] = {}
+
+    def rectified(self, source: int) -> Tensor:
+        if (source, "relu") not in self.known:
+            self.known[source, "relu"] = F.relu(self.states[source])
+        return self.known[source, "relu"]
+
+    def pooled(self, source: int, operation: str, stride: int) -> Tensor:
+        """3x3 pooling, padding 1; all edges from one state have one stride."""
+        if (source, operation) not in self.known:
+            state = self.states[source]
+            self.known[source, operation] = (
+                F.avg_pool2d(state, 3, stride, padding=1, count_include_pad=False)
+                if operation == AVG_POOL
+                else F.max_pool2d(state, 3, stride, padding=1)
+            )
+        return self.known[source, operation]

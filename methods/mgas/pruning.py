@@ -28,7 +28,7 @@ def removable(cells: Sequence[SearchCell]) -> list[Candidate]:
     result: list[Candidate] = []
     for cell in cells:
         alpha = torch.where(cell.operation_mask, cell.alpha.detach(), -torch.inf).cpu()
-        keep = {}
+        keep: dict[int, Slot] = {}
         for slot in cell.slots:
             node = EDGES[slot[0]][1]
             if node not in keep or alpha[slot] > alpha[keep[node]]:

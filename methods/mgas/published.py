@@ -35,7 +35,8 @@ def import_genotype(gene: Gene, channels: int, provenance: dict[str, Any] | None
     Raises:
         ArchitectureError: an entry is malformed, or two entries give one state different widths.
     """
-    cells, widths = [], {}
+    cells: list[dict[str, Any]] = []
+    widths: dict[str, int] = {}
     for index, entries in enumerate(gene):
         edges: list[list[Any]] = []
         for entry in entries:
@@ -75,9 +76,9 @@ def read_genotype(text: str, channels: int, name: str | None = None) -> Architec
     except SyntaxError as error:
         raise ArchitectureError(f"the genotype is not Python text: {error}") from None
     found = {
-        target.id: statement.value
+        target.id: call
         for statement in tree.body
-        if isinstance(statement, ast.Assign) and _calls_genotype(statement.value)
+        if isinstance(statement, ast.Assign) and (call := _genotype_call(statement.value)) is not None
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
@@ -93,8 +94,9 @@ def read_genotype(text: str, channels: int, name: str | None = None) -> Architec
     return import_genotype(gene, channels, {"published": name, "source": "imported genotype text"})
 
 
-def _calls_genotype(value: ast.expr) -> bool:
-    return isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Genotype"
+def _genotype_call(value: ast.expr) -> ast.Call | None:
+    is_call = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Genotype"
+    return value if is_call and isinstance(value, ast.Call) else None
 
 
 def import_masks(architecture: Architecture, path: Path) -> Architecture:

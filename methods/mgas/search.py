@@ -7,7 +7,7 @@ phases (`methods.mgas.schedule`); at commits, units below their learned threshol
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
@@ -23,12 +23,13 @@ from methods.mgas.monitor import operation_histogram, remaining_ratios
 from methods.mgas.narrow import CellChannels, plan_narrowing
 from methods.mgas.optimizers import Optimizers
 from methods.mgas.options import MGASOptions
+from methods.mgas.progress import Progress
 from methods.mgas.pruning import Candidate, Dropped, by_gate, fewest, grouped, removable, spare_last
 from methods.mgas.regrow import regrow
 from methods.mgas.schedule import Phase, phases
 from methods.mgas.sizes import counts, search_size
 from methods.mgas.slicing import narrow
-from methods.mgas.snapshots import Snapshot, choose
+from methods.mgas.snapshots import Snapshot, choose, take
 from methods.mgas.supernet import LAST_STAGE, Supernet
 from methods.mgas.topology import Plan
 from methods.parts.bilevel import loss_and_sums
@@ -36,33 +37,8 @@ from methods.registry import register
 
 THRESHOLDS = ("t_operation", "t_filter", "t_weight", "t_input")
 
-
-@dataclass
-class Progress:
-    """Where the search stands (plain values).
-
-    Attributes:
-        phase: number of the present phase. epoch: finished epochs in it.
-        settling: the stage has met its target and trains one more epoch before regrowing.
-        target: size at which the stage ends, in millions.
-        removed: operations, in this phase. removed_now, regrown_now: in the last epoch.
-        unmet: targets still to be met in the final phase, falling.
-        lost: the optimiser has lost the cells (released code, see the switch `rebuild_final`).
-        done: no further epoch is wanted.
-    """
-
-    phase: int = 0
-    epoch: int = 0
-    settling: bool = False
-    target: float = 0.0
-    removed: int = 0
-    removed_now: int = 0
-    regrown_now: int = 0
-    lambda_value: float = 0.0
-    lambda_delta: float = 1e-5
-    unmet: list[float] = field(default_factory=list)
-    lost: bool = False
-    done: bool = False
+Evaluate = Callable[[], dict[str, float]]
+"""Loss and accuracy of the present supernet on the validation part."""
 
 
 @register("mgas")
@@ -74,6 +50,7 @@ class MGAS(GradientSearch):
     """
 
     Options = MGASOptions
+    supernet: Supernet
 
     def __init__(self, options: MGASOptions, context: SearchContext) -> None:
         self.options, self.context = options, context
@@ -85,6 +62,8 @@ class MGAS(GradientSearch):
         plan = Plan(options.channels, options.cells)
         discretisation = Discretisation(tuple(options.granularities), options.fixed_ratios, self.switches.guard)
         self.supernet = Supernet(plan, context, self.switches, discretisation, heads=options.stages > 1)
+        for cell in self.supernet.executed(LAST_STAGE):
+            cell.keep_units = options.mu > 0
         self.phases = phases(options, plan)
         self.generator = torch.Generator().manual_seed(context.seed)
         self.snapshots: list[Snapshot] = []
@@ -134,7 +113,7 @@ class MGAS(GradientSearch):
         changed, self.changed = self.changed, False
         return changed
 
-    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
+    def on_epoch_end(self, epoch: int, evaluate: Evaluate | None = None) -> dict[str, Any]:
         """Commit, end the phase, regrow, narrow, or take a snapshot, as the schedule has it.
 
         Raises:
@@ -229,7 +208,7 @@ class MGAS(GradientSearch):
         """Commit all granularities; returns whether the stage has met its target."""
         candidates = self._commit_units()
         number = len(candidates)
-        if self.switches.stop == "target":
+        if self.switches.stop == "target" and not self.options.fixed_ratios:
             number = fewest(candidates, self._stage_reached)
         self._remove(candidates[:number])
         self._control(number)
@@ -286,7 +265,7 @@ class MGAS(GradientSearch):
 
     # -- the final phase
 
-    def _final_commit(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None) -> None:
+    def _final_commit(self, epoch: int, evaluate: Evaluate | None) -> None:
         """Commit down to the next target, narrow, and take a snapshot."""
         candidates = self._commit_units()
         if self.options.fixed_ratios:  # filters and weights keep their share, operations go until the target is met
@@ -299,7 +278,7 @@ class MGAS(GradientSearch):
         self._narrow()
         self._take_snapshot(epoch, evaluate, forced=False)
 
-    def _cut_to_targets(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None) -> None:
+    def _cut_to_targets(self, epoch: int, evaluate: Evaluate | None) -> None:
         """At the epoch limit: remove operations in ascending gate for every target that is still unmet."""
         while not self.progress.done:
             candidates = removable(self.supernet.executed())
@@ -313,31 +292,19 @@ class MGAS(GradientSearch):
         return self._size(dropped) <= self.progress.unmet[0]
 
     def _size(self, dropped: Dropped) -> float:
-        """What `target_on` counts, if some more operations were removed."""
-        on = self.options.target_on
+        """What `target_on` counts after a narrowing, if some more operations were removed."""
+        on, net = self.options.target_on, self.supernet
         if on == "size":
-            return search_size(self.supernet.executed(LAST_STAGE), self.switches.size, dropped)
-        with_masks = on == "params_nonzero"
-        architecture = export(self.supernet, self._channel_plan(dropped), dropped, with_masks=with_masks)
+            return search_size(net.executed(LAST_STAGE), self.switches.size, dropped)
+        architecture = export(net, self._channel_plan(dropped), dropped, with_masks=on == "params_nonzero")
         return counts(architecture, self.context)[on]
 
-    def _take_snapshot(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None, forced: bool) -> None:
-        net, state = self.supernet, self.progress
+    def _take_snapshot(self, epoch: int, evaluate: Evaluate | None, forced: bool) -> None:
+        state = self.progress
         accuracy = evaluate()["accuracy"] if evaluate is not None else None
-        architecture = export(net, whole(net))
-        sizes = {**counts(architecture, self.context), "size": search_size(net.executed(), self.switches.size)}
-        cells = net.executed()
-        ratios = {level: [round(x, 4) for x in values] for level, values in remaining_ratios(cells).items()}
-        found = {
-            **self.provenance(),
-            "epoch": epoch,
-            "sizes": sizes,
-            "valid_accuracy": accuracy,
-            "remaining_ratios": ratios,
-            "cut_at_epoch_limit": forced,
-        }
-        self.snapshots.append(Snapshot(replace(architecture, provenance=found), sizes, accuracy, epoch, forced))
-        state.unmet = [target for target in state.unmet if sizes[self.options.target_on] > target]
+        snapshot = take(self.supernet, self.context, self.switches.size, accuracy, epoch, forced, self.provenance())
+        self.snapshots.append(snapshot)
+        state.unmet = [target for target in state.unmet if snapshot.sizes[self.options.target_on] > target]
         state.done = not state.unmet
 
     # -- the answer

@@ -49,8 +49,8 @@ def _operation_size(cell: SearchCell, slot: Slot, measure: str) -> int:
         return 0
     if measure == "nonzero":
         return sum(int(mask.sum()) for mask in effective_masks(module))
-    kernel, widths = module.convs[0].weight[0].numel(), module.widths  # type: ignore[index, union-attr]
-    kept = [int(norm.mask.sum()) for norm in module.norms]  # type: ignore[union-attr, operator]
+    kernel, widths = module.convs[0].weight[0].numel(), module.widths
+    kept = [int(norm.mask.sum()) for norm in module.norms]
     size = kernel * widths[0] + widths[0] * kept[0]
     if len(kept) > 1:
         size += kernel * kept[0] + (kept[0] if measure == "kept" else widths[1]) * kept[1]
@@ -72,13 +72,13 @@ def effective_masks(module: ConvolutionOperation) -> list[Tensor]:
     masks = []
     before: Tensor | None = None
     for n, norm in enumerate(module.norms):
-        depthwise, pointwise = module.convs[2 * n].mask, module.convs[2 * n + 1].mask  # type: ignore[union-attr]
-        on: Tensor = norm.mask  # type: ignore[assignment, union-attr]
+        depthwise, pointwise = module.convs[2 * n].mask, module.convs[2 * n + 1].mask
+        on: Tensor = norm.mask
         if before is not None:
-            depthwise, pointwise = depthwise & before[:, None, None, None], pointwise & before[:, None, None]  # type: ignore[operator]
-        masks += [depthwise, pointwise & on[:, None, None, None]]  # type: ignore[operator]
+            depthwise, pointwise = depthwise & before[:, None, None, None], pointwise & before[:, None, None]
+        masks += [depthwise, pointwise & on[:, None, None, None]]
         before = on
-    return masks  # type: ignore[return-value]
+    return masks
 
 
 # -- discrete networks, in closed form (tests compare with the counts of the built network)

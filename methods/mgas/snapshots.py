@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from methods.architecture import Architecture
-from methods.base import MethodError
+from methods.base import MethodError, SearchContext
+from methods.mgas.export import export, whole
+from methods.mgas.monitor import remaining_ratios
+from methods.mgas.sizes import counts, search_size
+from methods.mgas.supernet import Supernet
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,35 @@ class Snapshot:
         return cls(architecture, **{name: state[name] for name in rest})
 
 
+def take(
+    net: Supernet,
+    context: SearchContext,
+    measure: str,
+    accuracy: float | None,
+    epoch: int,
+    forced: bool,
+    provenance: Mapping[str, Any],
+) -> Snapshot:
+    """The supernet as it is now, after its narrowing.
+
+    Args:
+        measure: of `methods.mgas.sizes.search_size`.
+        provenance: what the architecture should remember besides its sizes and remaining ratios.
+    """
+    architecture, cells = export(net, whole(net)), net.executed()
+    sizes = {**counts(architecture, context), "size": search_size(cells, measure)}
+    ratios = {level: [round(x, 4) for x in values] for level, values in remaining_ratios(cells).items()}
+    found = {
+        **provenance,
+        "epoch": epoch,
+        "sizes": sizes,
+        "valid_accuracy": accuracy,
+        "remaining_ratios": ratios,
+        "cut_at_epoch_limit": forced,
+    }
+    return Snapshot(replace(architecture, provenance=found), sizes, accuracy, epoch, forced)
+
+
 def choose(snapshots: Sequence[Snapshot], target: float, on: str, tolerance: float) -> Snapshot:
     """The answer to a target: the most accurate snapshot just below it, or else the largest one below it.
 
@@ -65,5 +98,5 @@ def choose(snapshots: Sequence[Snapshot], target: float, on: str, tolerance: flo
         )
     near = [snapshot for snapshot in below if snapshot.sizes[on] >= (1.0 - tolerance) * target]
     if near and all(snapshot.accuracy is not None for snapshot in near):
-        return max(near, key=lambda snapshot: (snapshot.accuracy, -snapshot.sizes[on]))
+        return max(near, key=lambda snapshot: (snapshot.accuracy or 0.0, -snapshot.sizes[on]))
     return max(near or below, key=lambda snapshot: snapshot.sizes[on])

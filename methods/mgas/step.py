@@ -27,7 +27,7 @@ class _LongTailedStep(torch.autograd.Function):
 
 def long_tailed_step(u: Tensor) -> Tensor:
     """1 where u > 0, else 0; differentiable by `step_derivative`."""
-    return _LongTailedStep.apply(u)  # type: ignore[no-untyped-call]
+    return _LongTailedStep.apply(u)
 
 
 def step_derivative(u: Tensor) -> Tensor:
@@ -62,7 +62,8 @@ class Segments:
     """
 
     def __init__(self, counts: list[int], owners: list[int], total: int, device: torch.device) -> None:
-        owner = torch.repeat_interleave(torch.tensor(owners, dtype=torch.int64), torch.tensor(counts))
+        runs, lengths = (torch.tensor(values, dtype=torch.int64) for values in (owners, counts))
+        owner = torch.repeat_interleave(runs, lengths)
         size = torch.bincount(owner, minlength=total)
         longest = int(size.max()) if len(owner) else 0
         members = torch.full((total, longest), len(owner), dtype=torch.int64)
@@ -75,7 +76,7 @@ class Segments:
 
     def spread(self, values: Tensor) -> Tensor:
         """(n,) values of the owners -> (N,) values of their elements."""
-        return _Spread.apply(values, self.owner, self.members)  # type: ignore[no-untyped-call]
+        return _Spread.apply(values, self.owner, self.members)
 
     def quantile(self, elements: Tensor, kept: Tensor) -> Tensor:
         """(n,) thresholds: `kept[i]` of owner i's elements lie above the i-th (more where values are equal).

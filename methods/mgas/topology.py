@@ -7,6 +7,7 @@ any subset may survive. Arrays over the candidates have the shape (14, 7): edge,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -34,17 +35,19 @@ ALL_SLOTS: tuple[Slot, ...] = tuple((edge, op) for edge in range(SHAPE[0]) for o
 _EDGE_NODE = torch.tensor([node - INPUTS for _, node in EDGES])
 
 
-def node_edges() -> Tensor:
-    """(14, 4) float: 1 where the edge enters the node."""
-    return (_EDGE_NODE[:, None] == torch.arange(NODES)).float()
+@cache
+def node_edges(device: torch.device) -> Tensor:
+    """(14, 4) float: 1 where the edge enters the node. Kept per device: a step must not copy from the host."""
+    return (_EDGE_NODE[:, None] == torch.arange(NODES)).float().to(device)
 
 
-def published_count_edges() -> Tensor:
+@cache
+def published_count_edges(device: torch.device) -> Tensor:
     """(14, 4) float: the edges on which the released code counts a node's operations.
 
     For the third and fourth node it looks at the second node's edges (2 to 4) again.
     """
-    edges = node_edges()
+    edges = node_edges(device).clone()
     edges[:, 2:] = edges[:, 1:2]
     return edges
 

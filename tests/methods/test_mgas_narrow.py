@@ -71,7 +71,7 @@ def test_full_masks_change_nothing_to_the_bit(switches: Switches):
     net.train()
     x, _ = images()
     before = net(x)
-    tensors = {name: p for name, p in net.named_parameters()}
+    tensors = dict(net.named_parameters())
     narrow(net, plan_narrowing(net, switches, range(3), {2}), fresh=switches.narrow == "separate")
     assert torch.equal(net(x), before)
     assert all(p is tensors[name] for name, p in net.named_parameters())

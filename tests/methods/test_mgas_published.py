@@ -39,7 +39,9 @@ def test_published_networks_have_the_published_counts(name: str, classes: int):
     assert (closed_form["params"], closed_form["macs"]) == (params, macs)
 
 
-@pytest.mark.parametrize(("name", "size", "operations"), [("MG_DARTS_small", 0.536664, 184), ("MG_DARTS", 1.629854, 285)])
+@pytest.mark.parametrize(
+    ("name", "size", "operations"), [("MG_DARTS_small", 0.536664, 184), ("MG_DARTS", 1.629854, 285)]
+)
 def test_published_size_measure(name: str, size: float, operations: int):
     architecture = published(name)
     assert published_size(architecture) == pytest.approx(size, abs=1e-9)

@@ -39,7 +39,9 @@ def test_draws_follow_the_importance():
     assert counts[1, 4] == 0
     positive = weights.flatten() > 0
     expected = 1000 * (weights / weights.sum()).flatten()[positive]
-    assert chisquare(counts.flatten()[positive], expected.double() * (1000 / float(expected.double().sum()))).pvalue > 1e-3
+    assert (
+        chisquare(counts.flatten()[positive], expected.double() * (1000 / float(expected.double().sum()))).pvalue > 1e-3
+    )
     assert chisquare(edges).pvalue > 1e-3
 
 

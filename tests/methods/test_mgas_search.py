@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.base import MethodError, SearchContext
 from methods.mgas import MGAS, MGASOptions
@@ -17,20 +18,25 @@ from methods.mgas.supernet import role, trainable
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
-from tests.methods.mgas_nets import TINY, images, quick_options, run_epochs
+from tests.methods.mgas_nets import TINY, images, quick_options, remove_at_random, run_epochs, scatter_parameters
 
 CONTEXT = SearchContext(num_classes=4, in_channels=1, image_size=8, seed=1)
 
 
-def new_search(**changes: Any) -> MGAS:
+def new_search(thin: float = 0.0, **changes: Any) -> MGAS:
+    """A search; `thin` removes a share of the operations before it starts, to save time."""
     torch.manual_seed(1)
-    return MGAS(quick_options(**changes), CONTEXT)
+    search = MGAS(quick_options(**changes), CONTEXT)
+    if thin:
+        remove_at_random(search.supernet, thin)
+        search._enter(0)
+    return search
 
 
 @pytest.fixture(scope="module")
 def finished() -> tuple[MGAS, list[dict[str, Any]], list[dict[str, Any]]]:
     """One complete search, with the state after every epoch as a checkpoint would hold it."""
-    search, values, states = new_search(), [], []
+    search, values, states = new_search(thin=0.4), [], []
     for epoch in range(search.epochs):
         if search.finished:
             break
@@ -136,7 +142,7 @@ def test_a_restart_gives_the_same_bits(finished, where: str):
 
 
 def test_a_restart_between_two_steps_gives_the_same_bits():
-    straight, batch = new_search(), images(8)
+    straight, batch = new_search(thin=0.8), images(8)
     straight.on_epoch_start(0)
     straight.step(batch)
     state = saved(straight)
@@ -177,8 +183,31 @@ def test_warmup_trains_weights_only():
     assert moved >= {"weight", "alpha", "kappa", "t_operation", "t_filter", "t_input"}
 
 
+@pytest.mark.parametrize("changes", [{}, {"mu": 1.0}, {"compat": "official"}], ids=str)
+def test_a_step_never_asks_the_host(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]):
+    """Reading a value, or an operation whose output size depends on values, makes the host wait for a device."""
+
+    class NoWaiting(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            forbidden = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "repeat_interleave")
+            assert not any(word in str(func) for word in forbidden), func
+            return func(*args, **(kwargs or {}))
+
+    search, batch = new_search(thin=0.7, **changes), images(8)
+    run_epochs(search, 0, 1)
+    scatter_parameters(search.supernet)
+
+    def waits(*_: Any, **__: Any) -> None:
+        raise AssertionError("the host asked for a value")
+
+    with monkeypatch.context() as patch, NoWaiting():
+        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
+            patch.setattr(torch.Tensor, name, waits)
+        search.step(batch)
+
+
 def test_same_seed_same_search():
-    first, second = (new_search(max_epochs=24) for _ in range(2))
+    first, second = (new_search(thin=0.7) for _ in range(2))
     run_epochs(first, 0, 4)
     run_epochs(second, 0, 4)
     assert differences(saved(first), saved(second)) == []
@@ -208,7 +237,7 @@ def test_snapshots_are_chosen_on_the_validation_part(finished):
 
 
 def test_the_epoch_limit_is_kept_and_cuts_to_the_targets():
-    search = new_search(phase_epochs=(2,), max_epochs=8, threshold_pace=0.0)
+    search = new_search(thin=0.6, phase_epochs=(2,), max_epochs=8, threshold_pace=0.0)
     values = run_epochs(search, 0, 8)
     assert len(values) == 8
     assert search.finished
@@ -226,7 +255,7 @@ def test_too_few_epochs_end_with_a_clear_error():
 
 @pytest.mark.parametrize("value", [50.0, -50.0, float("inf")])
 def test_extreme_thresholds_do_no_harm(value: float):
-    search = new_search()
+    search = new_search(thin=0.8)
     run_epochs(search, 0, 2)
     with torch.no_grad():
         for cell in search.supernet.executed(2):
@@ -255,14 +284,14 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "fixed_ratio_epochs": 2,
     },
     "costs": {"mu": 1.0, "target_on": "params_nonzero"},
-    "macs": {"target_on": "macs", "targets": (250_000.0, 180_000.0)},
+    "macs": {"target_on": "macs", "targets": (150_000.0, 120_000.0)},
     "clamped": {"switches": {"threshold_bounds": [0.0, 1.0], "pool_norm": True, "size": "nonzero"}},
 }
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_variants_run_to_their_end(variant: str):
-    search = new_search(**{"phase_epochs": (3,), **VARIANTS[variant]})
+    search = new_search(thin=0.75, **{"phase_epochs": (3,), "targets": (13_000.0,), **VARIANTS[variant]})
     values = run_epochs(search, 0, search.epochs, steps=1)
     assert search.finished
     assert values[-1]["mgas/phase"] == len(search.phases)
@@ -270,12 +299,11 @@ def test_variants_run_to_their_end(variant: str):
     assert architecture.provenance["achieved"] <= search.options.targets[0]
     network = build(architecture, 4, NetworkSettings(in_channels=1))
     assert network(images()[0]).isfinite().all()
-    regrown = sum(v["mgas/regrown"] for v in values)
-    assert (regrown == 0) == (variant == "no re-evaluation") or variant in ("fixed ratios", "macs", "costs", "official")
     if variant == "operations only":
         assert not architecture.masks
         assert all(set(v["mgas/ratio_filter"]) == {1.0} for v in values)
     if variant == "no re-evaluation":
+        assert not any(v["mgas/regrown"] for v in values)
         second = [v for v in values if v["mgas/phase"] == 2]
         assert len({v["mgas/ratio_operation"][0] for v in second}) == 1
     if variant == "official":
