@@ -60,6 +60,7 @@ def draw(architecture: Architecture, path: Path) -> Path:
 def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
     """All cells of a cell genotype; for another network its channel widths."""
     cells = describe(architecture)
+    title = title or _density(architecture)
     if not cells:
         return _draw_widths(architecture, title)
     columns = 2 if len(cells) > 1 else 1
@@ -136,6 +137,13 @@ def _draw_edge(axes: Axes, operation: str, source: int, node: int, remark: str, 
     axes.text(
         node - 0.5, y + 0.06, label, ha="center", va="bottom", fontsize=6.3, color=INK, zorder=4,
     )  # fmt: skip
+
+
+def _density(architecture: Architecture) -> str:
+    """How many weights the masks keep, of those they cover; empty without masks."""
+    kept = sum(int(mask.sum()) for mask in architecture.masks.values())
+    total = sum(mask.numel() for mask in architecture.masks.values())
+    return f"masks keep {kept:,} of {total:,} weights" if total else ""
 
 
 def _shared(architecture: Architecture, kind: str) -> CellDrawing:

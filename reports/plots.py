@@ -133,7 +133,7 @@ def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
         axes.set_title(name)
         axes.margins(x=0)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-    _share(figure, panels, "epoch", "edges")
+    _share(figure, panels, "epoch", "operations")
     handles = [plt.Rectangle((0, 0), 1, 1, color=OPERATION_COLOURS[op]) for op in present]
     figure.legend(handles, list(present), loc="outside upper center", ncols=4, fontsize=8)
     caption = "Operations of the cells the search would end with at each epoch; mean over the searches."

@@ -7,6 +7,7 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import torch
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published, published_names
@@ -175,6 +176,13 @@ def test_pruned_shared_cells_show_the_range_of_widths():
     pruned = Architecture(v2.space, v2.genotype, {"channels": 16, "cells": 8}, {"cells.0.op0.mid": 5})
     normal = describe(pruned)[0]
     assert normal.edges[0][3] == "mid 5-64"
+
+
+def test_masks_are_counted():
+    v2 = published("DARTS_V2")
+    masks = {"a": torch.tensor([True, False, True]), "b": torch.tensor([[False]])}
+    figure = draw_architecture(Architecture(v2.space, v2.genotype, masks=masks))
+    assert figure.get_suptitle() == "masks keep 2 of 4 weights"
 
 
 def test_an_unknown_suffix_is_an_error(tmp_path):
