@@ -17,6 +17,8 @@ from typing import Any
 
 import torch
 
+from bench.distributed import ALONE, Group
+
 
 class DeviceError(RuntimeError):
     """A device or precision that was asked for and is not there."""
@@ -31,11 +33,13 @@ class Engine:
         precision: "fp32", or "bf16" for autocast in the forward pass (weights and updates stay fp32).
         deterministic: same machine type and versions give the same bits; cuDNN autotuning and TF32 are off, and
             torch warns of an operation that has no deterministic implementation on the device.
+        group: the processes that share the run.
     """
 
     device: torch.device
     precision: str = "fp32"
     deterministic: bool = True
+    group: Group = ALONE
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
@@ -84,7 +88,9 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda", device.index or 0) if device.type == "cuda" else device
 
 
-def make_engine(device: torch.device, precision: str, deterministic: bool, threads: int) -> Engine:
+def make_engine(
+    device: torch.device, precision: str, deterministic: bool, threads: int, group: Group = ALONE
+) -> Engine:
     """Set torch's global switches for one run and return its engine.
 
     Raises:
@@ -99,7 +105,7 @@ def make_engine(device: torch.device, precision: str, deterministic: bool, threa
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cudnn.allow_tf32 = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = not deterministic
-    return Engine(device, precision, deterministic)
+    return Engine(device, precision, deterministic, group)
 
 
 def device_name(device: torch.device) -> str:

@@ -68,7 +68,6 @@ class Loop:
         signature: of the run; a checkpoint of another one is refused.
         seed: seeds the global generators at the start of every epoch, together with the epoch's number.
         parts: everything whose state a continued run needs, by name.
-        devices: processes that share this run, for device seconds.
     """
 
     def __init__(
@@ -79,10 +78,9 @@ class Loop:
         engine: Engine,
         parts: Mapping[str, Stateful],
         stop: StopFlag | None = None,
-        devices: int = 1,
     ) -> None:
         self.directory, self.signature, self.seed, self.engine = directory, signature, seed, engine
-        self.parts, self.stop, self.devices = parts, stop or StopFlag(), devices
+        self.parts, self.stop, self.group = parts, stop or StopFlag(), engine.group
         self.epoch = self.step = self.images = 0
         self.total_epochs = self.total_steps = 0
         self.sums: dict[str, Tensor] = {}
@@ -100,7 +98,7 @@ class Loop:
 
     @property
     def device_seconds(self) -> float:
-        return self.wall_seconds * self.devices
+        return self.wall_seconds * self.group.size
 
     @property
     def peak_memory(self) -> int:
@@ -129,18 +127,31 @@ class Loop:
             self._between_steps()
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
-        """Add a step's sums (0-d device tensors, `loss_sum`, `correct` and `count` among them); no synchronisation."""
+        """Add this process's part of a step's sums: 0-d device tensors, `loss_sum`, `correct` and `count` among them;
+        no synchronisation."""
         for name, value in sums.items():
             value = value.detach().to(torch.float64)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def averages(self, prefix: str = "train/") -> dict[str, float]:
-        """Loss and accuracy (percent) of the epoch so far, from the sums; the host waits for the device here.
+        """Loss and accuracy (percent) of the epoch so far over all processes; the host waits for the device here.
 
         Raises:
             DivergenceError: the loss is NaN or infinite.
         """
-        host = {name: float(value) for name, value in self.sums.items()}
+        self._gather_sums()
+        return self._averages(self.group.from_first(self._host_sums()), prefix)
+
+    def _host_sums(self) -> dict[str, float]:
+        return {name: float(value) for name, value in self.sums.items()}
+
+    def _gather_sums(self) -> None:
+        """Bring the sums of all processes to the first; adding them all up still gives the same."""
+        if not self.group.alone:
+            totals = self.group.totals(self.sums)
+            self.sums = totals if self.group.rank == 0 else {n: torch.zeros_like(v) for n, v in totals.items()}
+
+    def _averages(self, host: Mapping[str, float], prefix: str = "train/") -> dict[str, float]:
         result: dict[str, float] = {}
         for part, stem in ((prefix, ""), ("valid/", "valid_")):
             count = host.get(f"{stem}count", 0.0)
@@ -164,14 +175,23 @@ class Loop:
         self.directory.append_metrics(self.epoch, self.step, values, self.wall_seconds, self.device_seconds)
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         last = self.epoch >= self.total_epochs
-        if self.stop.reason or last or time.monotonic() - self.last_checkpoint >= CHECKPOINT_SECONDS:
+        stop, due = self._agree()
+        if stop or last or due:
             self.checkpoint()
         self._write_progress(values)
-        if self.stop.reason and not last:
-            raise InterruptedRunError(self.stop.reason)
+        if stop and not last:
+            raise InterruptedRunError(self.stop.reason or "another process of this run")
+
+    def _agree(self) -> tuple[bool, ...]:
+        """Whether any process was asked to stop, and whether a checkpoint is due; the same answer in all."""
+        return self.group.agree(bool(self.stop.reason), time.monotonic() - self.last_checkpoint >= CHECKPOINT_SECONDS)
 
     def checkpoint(self) -> None:
-        """Write the complete state of this moment."""
+        """Write the complete state of this moment; all processes call it, the first writes."""
+        self._gather_sums()
+        self.last_checkpoint = time.monotonic()
+        if self.group.rank:
+            return
         self.directory.may_write()
         state = {
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
@@ -193,18 +213,19 @@ class Loop:
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.epoch, self.step = checkpoint["epoch"], checkpoint["step"]
-        self.sums = {name: value.to(self.engine.device) for name, value in state["sums"].items()}
+        first = float(self.group.rank == 0)
+        self.sums = {name: value.to(self.engine.device) * first for name, value in state["sums"].items()}
         self.images, self.earlier_seconds, self.earlier_peak = state["images"], state["seconds"], state["peak"]
         restore_random_state(state["random"])
 
     def _between_steps(self) -> None:
-        now = time.monotonic()
-        if self.stop.reason:
+        stop, due = self._agree()
+        if stop:
             self.checkpoint()
-            raise InterruptedRunError(self.stop.reason)
-        if now - self.last_progress >= PROGRESS_SECONDS:
-            self._write_progress(self.averages())
-        if now - self.last_checkpoint >= CHECKPOINT_SECONDS:
+            raise InterruptedRunError(self.stop.reason or "another process of this run")
+        if time.monotonic() - self.last_progress >= PROGRESS_SECONDS:
+            self._write_progress(self._averages(self._host_sums()))
+        if due:
             self.checkpoint()
 
     def _images_per_second(self) -> float:
@@ -216,6 +237,8 @@ class Loop:
     def _write_progress(self, values: Mapping[str, Any]) -> None:
         """A heartbeat for people and for `dasbench status`; best effort, never part of the record."""
         self.last_progress = time.monotonic()
+        if self.group.rank:
+            return
         within = self.step / self.total_steps if self.total_steps else 0.0
         done = (self.epoch + within) / max(self.total_epochs, 1)
         content = {

@@ -73,13 +73,33 @@ class Task:
     ) -> Batches:
         """Shuffled, augmented batches on the device."""
         chosen = get_augmentation(augmentation, self.data.info)
-        device = self.engine.device
-        return Batches(images.images, images.labels, batch_size, chosen, seed, device, stream=stream)
+        device, group = self.engine.device, self.engine.group
+        if not group.alone:
+            group.check_shares(batch_size, len(images.labels))
+        return Batches(
+            images.images,
+            images.labels,
+            batch_size,
+            chosen,
+            seed,
+            device,
+            stream=stream,
+            rank=group.rank,
+            world_size=group.size,
+        )
 
     def evaluation(self, images: LabelledImages) -> Batches:
         """Batches in stored order, not augmented."""
         plain = get_augmentation("none", self.data.info)
-        return evaluation_batches(images.images, images.labels, EVALUATION_BATCH, plain, self.engine.device)
+        return evaluation_batches(
+            images.images,
+            images.labels,
+            EVALUATION_BATCH,
+            plain,
+            self.engine.device,
+            rank=self.engine.group.rank,
+            world_size=self.engine.group.size,
+        )
 
     def needed(self, signature: str) -> Record:
         """A finished run this one reads.
@@ -110,6 +130,8 @@ def run_search(task: Task) -> dict[str, Any]:
         architecture, loop = gradient_search(
             method, *search_batches(task, method, seed), task.engine, partial(task.make_loop, seed)
         )
+        if task.engine.group.rank:
+            return {}  # the first process writes
         last = loop.directory.read_metrics()[-1]["values"] if loop.epoch else {}
         metrics = {
             f"{part}_{name}": last.get(f"{part}/{name}") for part in ("train", "valid") for name in ("loss", "accuracy")
@@ -264,7 +286,8 @@ def run_train(task: Task) -> dict[str, Any]:
     config = task.config
     recipe = parse(Recipe, config["recipe"], "recipe")
     architecture, report = chosen_architecture(task)
-    architecture.save(task.directory.path)
+    if task.engine.group.rank == 0:
+        architecture.save(task.directory.path)
     seed = task.seed("retrain", task.info.retrain_seed)
     seed_everything(derive(seed=seed, use="weights"))
     network = build(architecture, task.data.info.num_classes, settings_for(task, recipe))
@@ -285,6 +308,8 @@ def run_train(task: Task) -> dict[str, Any]:
         penalty=make_penalty(task),
         evaluate_every=config["evaluate_every"],
     )
+    if task.engine.group.rank:
+        return {}  # the first process writes
     save_weights(network.state_dict(), task.directory.path / WEIGHTS_NAME)
     costs = cost.network_costs(network, architecture.masks, task.image_shape, task.engine)
     costs |= {

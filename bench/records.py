@@ -195,6 +195,20 @@ class RunDirectory:
         return document
 
 
+class SilentDirectory(RunDirectory):
+    """For the processes of a run that do not write: they read like the others, and their writes do nothing."""
+
+    def write_info(self, info: RunInfo) -> None: ...
+
+    def append_metrics(
+        self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float
+    ) -> None: ...
+
+    def truncate_metrics(self, epochs: int) -> None: ...
+
+    def write_result(self, result: Mapping[str, Any]) -> None: ...
+
+
 def _complete(lines: list[str], path: Path) -> Iterator[dict[str, Any]]:
     for number, line in enumerate(lines):
         try:

@@ -3,7 +3,7 @@
     python -m bench.run RUN_DIR [--device cuda:0]
 
 exits with 0 when the run is done, 1 when it failed, 75 when it was interrupted (run the same command again), and 73
-when another process is running it.
+when another process is running it. Under torchrun, or with its environment variables, several processes do it together.
 """
 
 from __future__ import annotations
@@ -14,22 +14,53 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from bench.data.datasets import load
+from bench.distributed import ALONE, Group, join
 from bench.engine import choose_device, environment, make_engine
 from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
-from bench.records import RecordError, RunDirectory, RunInfo
+from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory
+from methods.base import GradientSearch
+from methods.registry import get_method
 
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
 
 
-def execute(path: Path, device: str = "auto", stop: StopFlag | None = None) -> int:
-    """Do what the run directory's run.json asks for and record how it went; returns the exit code."""
-    directory, stop = RunDirectory(path), stop or StopFlag()
+def execute(path: Path, device: str = "auto", stop: StopFlag | None = None, group: Group = ALONE) -> int:
+    """Do what the run directory's run.json asks for and record how it went; returns the exit code.
+
+    Args:
+        group: the processes that do this run together; all of them call this. The first one holds the lease and writes.
+    """
+    stop = stop or StopFlag()
+    if group.rank:
+        return _assist(path, device, stop, group)
+    answered = False
+
+    def answer(code: int | None) -> None:
+        """Tell the others once: a code when there is nothing to do, None to begin."""
+        nonlocal answered
+        if not answered:
+            answered = True
+            group.from_first(code)
+
+    code = FAILED
+    try:
+        code = _hold_and_execute(path, device, stop, group, lambda: answer(None))
+    finally:
+        answer(code)
+    return code
+
+
+def _hold_and_execute(path: Path, device: str, stop: StopFlag, group: Group, begin: Callable[[], None]) -> int:
+    directory = RunDirectory(path)
     info = directory.read_info()
     if directory.read_result() is not None and info.status == "done":
         return DONE
@@ -40,21 +71,43 @@ def execute(path: Path, device: str = "auto", stop: StopFlag | None = None) -> i
     try:
         with hold(path, lost) as lease:
             directory.may_write = lease.check
-            return _execute(directory, device, stop)
+            return _execute(directory, device, stop, group, begin)
     except LeaseHeldError as error:
         print(f"{info.name}: {error}", file=sys.stderr)
     except LeaseLostError as error:
         print(f"{info.name}: {error}", file=sys.stderr)
+    except RecordError as error:
+        print(f"{info.name}: {error}", file=sys.stderr)
+        return FAILED
     return BUSY
 
 
-def _execute(directory: RunDirectory, device: str, stop: StopFlag) -> int:
+def _assist(path: Path, device: str, stop: StopFlag, group: Group) -> int:
+    """What a process that does not write does of a run."""
+    code = group.from_first(None)
+    if code is not None:
+        return int(code)
+    directory = SilentDirectory(path)
+    try:
+        _perform(directory, directory.read_info(), device, stop, group)
+    except InterruptedRunError:
+        return INTERRUPTED
+    except Exception as error:
+        print(f"process {group.rank}: {type(error).__name__}: {error}", file=sys.stderr)
+        return FAILED
+    return DONE
+
+
+def _execute(
+    directory: RunDirectory, device: str, stop: StopFlag, group: Group = ALONE, begin: Callable[[], None] = lambda: None
+) -> int:
     info = directory.read_info()
     if directory.read_result() is not None:  # another copy finished it, or was killed just before it could say so
         _finish(directory, info, "done", None)
         return DONE
     try:
-        result = _perform(directory, info, device, stop)
+        begin()
+        result = _perform(directory, info, device, stop, group)
         directory.write_result({"phase": info.phase, "signature": info.signature, **result})
     except InterruptedRunError as reason:
         _finish(directory, info, "interrupted", None)
@@ -72,7 +125,15 @@ def _execute(directory: RunDirectory, device: str, stop: StopFlag) -> int:
     return DONE
 
 
-def _perform(directory: RunDirectory, info: RunInfo, device_name: str, stop: StopFlag) -> dict[str, Any]:
+def _perform(
+    directory: RunDirectory, info: RunInfo, device_name: str, stop: StopFlag, group: Group = ALONE
+) -> dict[str, Any]:
+    if not _can_be_shared(info):
+        if group.rank:
+            return {}
+        group = ALONE
+    elif not group.alone and torch.cuda.is_available() and device_name == "auto":
+        device_name = f"cuda:{group.local_rank}"
     device = choose_device(device_name)
     started_on = info.environment.get("device_type")
     if started_on and started_on != device.type and directory.checkpoints.exists():
@@ -81,14 +142,19 @@ def _perform(directory: RunDirectory, info: RunInfo, device_name: str, stop: Sto
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
         )
     config = info.config
-    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
-    info.environment = environment(device, config["threads"])
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], group)
+    info.environment = {**environment(device, config["threads"]), "processes": group.size}
     info.status, info.started, info.error = "running", info.started or time.time(), None
     directory.write_info(info)
     options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
     data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
     task = Task(directory, info, engine, data, stop)
     return {"search": run_search, "transform": run_transform, "train": run_train}[info.phase](task)
+
+
+def _can_be_shared(info: RunInfo) -> bool:
+    """Whether several processes can do this run together: trainings and gradient searches."""
+    return info.phase == "train" or (info.phase == "search" and issubclass(get_method(info.method), GradientSearch))
 
 
 def _finish(directory: RunDirectory, info: RunInfo, status: str, error: str | None) -> None:
@@ -104,7 +170,8 @@ def main(arguments: list[str] | None = None) -> int:
     stop = StopFlag()
     stop.install()
     try:
-        return execute(options.run_directory, options.device, stop)
+        wants_gpu = options.device != "cpu" and torch.cuda.is_available()
+        return execute(options.run_directory, options.device, stop, join("cuda" if wants_gpu else "cpu"))
     except RecordError as error:
         print(error, file=sys.stderr)
         return FAILED

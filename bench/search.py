@@ -7,6 +7,7 @@ from itertools import repeat
 from typing import Any
 
 from bench.data.batches import Batches
+from bench.distributed import share_statistics
 from bench.engine import Engine
 from bench.loop import Loop
 from bench.train import evaluate
@@ -34,6 +35,9 @@ def gradient_search(
         DivergenceError: a loss is no longer finite.
     """
     method.to(engine.device)
+    if not engine.group.alone:
+        share_statistics(method.supernet, engine.group)
+        method.reduce_gradients = engine.group.average_gradients
     loop = make_loop({"method": method})
 
     def score() -> dict[str, float]:
@@ -51,6 +55,7 @@ def gradient_search(
                 sums = method.step(train_batch, valid_batch)
             loop.add(sums)
         values = loop.averages()
+        engine.group.check_same(method.supernet)
         loop.end_epoch({**values, **method.on_epoch_end(epoch, score if validation is not None else None)})
     return method.architecture(), loop
 

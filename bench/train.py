@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.batches import Batches
+from bench.distributed import share_statistics
 from bench.engine import Engine
 from bench.loop import Loop
 from bench.recipe import Recipe
@@ -74,6 +75,7 @@ def train(
         DivergenceError: the loss is no longer finite.
     """
     network.to(engine.device)
+    share_statistics(network, engine.group)
     weight_masks = WeightMasks(network, masks or {})
     weight_masks.apply_to_weights()
     optimizer = make_optimizer(network, recipe)
@@ -98,6 +100,7 @@ def train(
                 extra = penalty(network) if penalty else None
             optimizer.zero_grad(set_to_none=False)
             (loss if extra is None else loss + extra).backward()
+            engine.group.average_gradients(network.parameters())
             weight_masks.apply_to_gradients()
             if recipe.grad_clip:
                 nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
@@ -109,6 +112,7 @@ def train(
             count = torch.tensor(len(labels), device=engine.device)
             loop.add({"loss_sum": loss.detach() * len(labels), "correct": correct, "count": count})
         values = loop.averages()
+        engine.group.check_same(network)
         if (epoch + 1) % evaluate_every == 0 or epoch + 1 == recipe.epochs:
             values |= evaluate(network if average is None else average.module, evaluation, engine, "test/")
         loop.end_epoch({**values, "lr": recipe.lr_at(epoch)})
@@ -131,12 +135,12 @@ def training_loss(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor, reci
 
 @torch.no_grad()
 def evaluate(network: nn.Module, batches: Batches, engine: Engine, prefix: str) -> dict[str, float]:
-    """Loss and accuracy (percent) in evaluation mode; the network's mode is restored."""
+    """Loss and accuracy (percent) in evaluation mode, over the batches of all processes; restores the mode."""
     was_training = network.training
     network.eval()
     loss = torch.zeros((), device=engine.device, dtype=torch.float64)
     correct = torch.zeros((), device=engine.device, dtype=torch.int64)
-    count = 0
+    count = torch.zeros((), device=engine.device, dtype=torch.int64)
     for images, labels in batches.epoch(0):
         with engine.autocast():
             logits = network(images)
@@ -144,7 +148,9 @@ def evaluate(network: nn.Module, batches: Batches, engine: Engine, prefix: str) 
         correct += (logits.argmax(1) == labels).sum()
         count += len(labels)
     network.train(was_training)
-    return {f"{prefix}loss": float(loss) / count, f"{prefix}accuracy": 100.0 * float(correct) / count}
+    sums = engine.group.totals({"loss": loss, "correct": correct, "count": count})
+    total = float(sums["count"])
+    return {f"{prefix}loss": float(sums["loss"]) / total, f"{prefix}accuracy": 100.0 * float(sums["correct"]) / total}
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

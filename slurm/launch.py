@@ -258,6 +258,8 @@ def make_executor(
         time=minutes(own.time),
         signal_delay_s=own.signal_seconds,
         array_parallelism=own.array_parallelism,
+        # a process that dies must not leave the others waiting for it
+        srun_args=["--kill-on-bad-exit=1"] if own.nodes * own.processes > 1 else None,
         wckey=own.wckey,
         dependency=dependency,
         setup=setup_lines(own, array, code, commit),

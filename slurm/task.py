@@ -15,7 +15,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import submitit
+import torch
+
 import bench
+from bench.distributed import Group, join
 from bench.loop import StopFlag
 from bench.records import RunDirectory
 from bench.run import BUSY, DONE, FAILED, INTERRUPTED, execute
@@ -51,21 +55,26 @@ class RunTask:
         check_code(self.code)
         job = SlurmJob.from_environment()
         stop = listen(job, self.signal_seconds)
-        codes = [self._do(Path(path), signature, stop) for path, signature in self.runs if not stop.reason]
+        group = join_processes()
+        codes = []
+        for path, signature in self.runs:
+            if not any(group.agree(bool(stop.reason))):
+                codes.append(self._do(Path(path), signature, stop, group))
         if INTERRUPTED in codes or BUSY in codes or len(codes) < len(self.runs):
-            job.requeue()
+            if group.rank == 0:
+                job.requeue()
             sys.exit(INTERRUPTED)
-        if self.sync:
+        if self.sync and group.rank == 0:
             mirror(Path(self.runs[0][0]).parent)
         sys.exit(FAILED if FAILED in codes else DONE)
 
-    def _do(self, path: Path, signature: str, stop: StopFlag) -> int:
+    def _do(self, path: Path, signature: str, stop: StopFlag, group: Group) -> int:
         info = RunDirectory(path).read_info()
         if info.signature != signature:
             raise TaskError(f"{path} holds run {info.signature}, not {signature} as submitted; launch again")
         while True:
-            code = execute(path, stop=stop)
-            if code != BUSY or stop.reason:
+            code = execute(path, stop=stop, group=group)
+            if code != BUSY or any(group.agree(bool(stop.reason))):
                 return code
             time.sleep(WAIT_SECONDS)  # an earlier copy, perhaps on a node that is cut off: it ends, or its lease does
 
@@ -128,6 +137,13 @@ def listen(job: SlurmJob, signal_seconds: int) -> StopFlag:
 
     threading.Thread(target=wait, daemon=True).start()
     return stop
+
+
+def join_processes() -> Group:
+    """The group of this job step's processes, through submitit's description of them."""
+    if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
+        submitit.helpers.TorchDistributedEnvironment().export()
+    return join("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def check_code(code: str) -> None:

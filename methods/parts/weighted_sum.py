@@ -14,9 +14,9 @@ candidates are stored, and `sum G` is shared by all of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,7 @@ class _WeightedSum(torch.autograd.Function):
             y.addcmul_(value, _channels(scale, value))
         ctx.save_for_backward(weights, *inverse, *saved, values[-1])
         ctx.batch_statistics = [norm.training for norm in norms]
+        ctx.average = _average_of(norms)
         return y
 
     @staticmethod
@@ -72,7 +73,7 @@ class _WeightedSum(torch.autograd.Function):
         if gradient.device.type == "cpu":  # the format of `methods.parts.convolution`
             gradient = gradient.contiguous(memory_format=torch.channels_last)
         pixels = gradient.numel() // gradient.shape[1]
-        without_mean = gradient - _channels(gradient.mean(_PIXELS, dtype=weights.dtype), gradient)
+        without_mean = gradient - _channels(ctx.average(gradient.mean(_PIXELS, dtype=weights.dtype)), gradient)
         weight_gradients, gradients = [], []
         for k, (centred, inverse_std) in enumerate(zip(candidates, inverse, strict=True)):
             z = gradient * centred
@@ -81,7 +82,7 @@ class _WeightedSum(torch.autograd.Function):
             scale = by_channel[:, k] * inverse_std
             if ctx.batch_statistics[k]:
                 torch.mul(without_mean, _channels(scale, centred), out=z)
-                z.addcmul_(centred, _channels(-scale * inverse_std * dot / pixels, centred))
+                z.addcmul_(centred, _channels(-scale * inverse_std * ctx.average(dot / pixels), centred))
             else:
                 torch.mul(gradient, _channels(scale, centred), out=z)
             gradients.append(z)
@@ -101,14 +102,23 @@ def _normalise(norm: nn.BatchNorm2d, z: Tensor) -> tuple[Tensor, Tensor]:
     if not norm.training:
         return z - _channels(norm.running_mean, z), (norm.running_var + norm.eps).rsqrt()
     dtype = norm.running_mean.dtype
-    mean = z.mean(_PIXELS, dtype=dtype)
+    average = _average_of([norm])
+    mean = average(z.mean(_PIXELS, dtype=dtype))
     centred = z - _channels(mean, z)
-    variance = (centred * centred).mean(_PIXELS, dtype=dtype)
+    variance = average((centred * centred).mean(_PIXELS, dtype=dtype))
     if norm.track_running_stats:
-        pixels = z.numel() // z.shape[1]
+        pixels = z.numel() // z.shape[1] * getattr(norm, "processes", 1)
         norm.running_mean.lerp_(mean, norm.momentum)
         norm.running_var.lerp_(variance * (pixels / (pixels - 1)), norm.momentum)
     return centred, (variance + norm.eps).rsqrt()
+
+
+def _average_of(norms: Sequence[nn.BatchNorm2d]) -> Callable[[Tensor], Tensor]:
+    """How statistics of a batch that several processes share become the whole batch's: such norms bring `average`."""
+    for norm in norms:
+        if hasattr(norm, "average"):
+            return cast(Callable[[Tensor], Tensor], norm.average)
+    return lambda value: value
 
 
 def _repeat(x: Tensor, edges: int) -> Tensor:
