@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from bench.records import Record
+from reports.collect import collect
 from reports.references import PAPER, Reference, Verdict, find, judge
-from reports.rows import Row, Setting, Summary, collect, is_random, summarise
+from reports.rows import Row, Setting, is_random
 from reports.statistics import (
     Comparison,
     Improvement,
@@ -21,6 +22,7 @@ from reports.statistics import (
     relative_improvement,
     seeds_needed,
 )
+from reports.summary import Summary, summarise
 
 DIFFERENCES = (0.2, 0.3)
 """Percentage points for which a table says how many seeds would be needed."""

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 from bench.records import Record
 from reports.analysis import Table
+from reports.collect import without_seeds
 from reports.curves import Curve
-from reports.rows import is_random, without_seeds
+from reports.rows import is_random
 
 MET, PARTLY, NOT_MET, NOT_APPLICABLE = "met", "partly met", "not met", "does not apply"
 VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")

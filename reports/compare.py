@@ -9,8 +9,8 @@ from typing import Any
 
 from reports.analysis import LEVEL, Entry, Table, analyse
 from reports.build import ReportError, gather, nothing_finished
+from reports.collect import without_seeds
 from reports.columns import counted, fixed, gib, hours
-from reports.rows import without_seeds
 from reports.statistics import Comparison, holm
 from reports.statistics import compare as test
 

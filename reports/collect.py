@@ -1,0 +1,194 @@
+"""From run records to rows: which runs belong together.
+
+Two rows share a table only if data set, profile, recipe (by hash) and sizes agree; runs share a row only if, seeds
+aside, they were configured alike.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bench.records import Record
+from methods.architecture import canonical_json
+from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
+
+SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source"})
+"""Keys of a configuration, at any depth, in which runs of one row may differ: seeds, and runs named by signature."""
+
+
+def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
+    """Rows of all retrainings, best first within a setting, and what was wrong with the records.
+
+    A run that appears twice (two folders hold the same signature) is counted once.
+    """
+    sound, problems = _sound(records)
+    unique, contradictions = _without_copies(sound)
+    problems += contradictions
+    by_signature = {record.info.signature: record for record in unique}
+    variants = {record.info.signature: variant(record, by_signature) for record in unique}
+    rows: dict[tuple[Any, ...], Row] = {}
+    for record in unique:
+        if record.info.phase != "train":
+            continue
+        info = record.info
+        key = (_setting(record), info.label, info.method, info.inheritance, variants[info.signature])
+        row = rows.setdefault(key, Row(key[0], info.label, info.method, info.inheritance))
+        usable = info.status == "done" and record.result is not None
+        if usable and number(part(record, "metrics").get("test_error")) is None:
+            problems.append(f"{record.path}: its result has no test_error; left out")
+            usable = False
+        (row.trains if usable else row.unfinished).append(record)
+    _attach_searches(rows, unique, by_signature)
+    _separate_labels(rows, problems)
+    for row in rows.values():
+        row.notes.extend(_shortcomings(row))
+    return sorted(rows.values(), key=_order), problems
+
+
+def ancestors(record: Record, by_signature: Mapping[str, Record]) -> list[Record]:
+    """Every run a run rests on, nearest first, each once."""
+    found: dict[str, Record] = {}
+    frontier = list(record.info.needs)
+    while frontier:
+        signature = frontier.pop(0)
+        if signature in found or signature not in by_signature:
+            continue
+        found[signature] = by_signature[signature]
+        frontier.extend(found[signature].info.needs)
+    return list(found.values())
+
+
+def variant(record: Record, by_signature: Mapping[str, Record]) -> str:
+    """A digest of a run's configuration and of what it rests on, seeds aside."""
+    parts = [without_seeds(run.info.config) for run in [record, *ancestors(record, by_signature)]]
+    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:8]
+
+
+def without_seeds(value: Any) -> Any:
+    """A configuration without the keys in which repetitions differ."""
+    if isinstance(value, Mapping):
+        return {key: without_seeds(item) for key, item in value.items() if key not in SEED_KEYS}
+    if isinstance(value, list | tuple):
+        return [without_seeds(item) for item in value]
+    return value
+
+
+def _sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Records whose parts are of the kinds they should be; one message for each other."""
+    kept, problems = [], []
+    for record in records:
+        info, result = record.info, record.result or {}
+        wrong = [
+            name
+            for name, value, kind in (
+                ("config", info.config, dict),
+                ("environment", info.environment, dict),
+                ("recipe", info.recipe, dict),
+                ("needs", info.needs, list),
+                ("metrics", result.get("metrics") or {}, dict),
+                ("costs", result.get("costs") or {}, dict),
+            )
+            if not isinstance(value, kind)
+        ]
+        if wrong:
+            problems.append(f"{record.path}: {', '.join(wrong)} not as expected; left out")
+        else:
+            kept.append(record)
+    return kept, problems
+
+
+def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    kept: dict[str, Record] = {}
+    problems: list[str] = []
+    for record in records:
+        first = kept.setdefault(record.info.signature, record)
+        if first is record:
+            continue
+        if first.result is None and record.result is not None:
+            kept[record.info.signature] = record
+        elif first.result and record.result and first.result.get("metrics") != record.result.get("metrics"):
+            problems.append(f"{record.path} and {first.path} are the same run with different results; kept the latter")
+    return list(kept.values()), problems
+
+
+def _setting(record: Record) -> Setting:
+    info, recipe = record.info, record.info.recipe
+    return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), _details(info.config))
+
+
+def _details(config: Mapping[str, Any]) -> str:
+    data, network = config.get("data") or {}, config.get("network") or {}
+    words = {"train_images": "training images", "test_images": "test images", "image_size": "pixels"}
+    parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
+    if network:
+        parts.append(f"C={network.get('channels')}, {network.get('cells')} cells")
+    if config.get("precision", "fp32") != "fp32":
+        parts.append(str(config["precision"]))
+    return ", ".join(parts)
+
+
+def _attach_searches(
+    rows: Mapping[tuple[Any, ...], Row], records: list[Record], by_signature: Mapping[str, Record]
+) -> None:
+    """Searches a row rests on; and those of its label that nothing was retrained from, for the cost counts them too."""
+    used: set[str] = set()
+    for row in rows.values():
+        found = {
+            run.info.signature: run
+            for train in [*row.trains, *row.unfinished]
+            for run in ancestors(train, by_signature)
+            if run.info.phase != "train"
+        }
+        used |= set(found)
+        rested = [*row.trains, *(run for train in row.trains for run in ancestors(train, by_signature))]
+        row.complete = all(signature in by_signature for run in rested for signature in run.info.needs)
+        row.searches = sorted(found.values(), key=lambda run: (run.info.phase, search_seed(run)))
+    for record in records:
+        info = record.info
+        if info.phase == "train" or info.signature in used:
+            continue
+        for row in rows.values():
+            same = (row.label, row.method, row.setting.dataset, row.setting.profile)
+            if same == (info.label, info.method, info.dataset, info.profile):
+                row.searches.append(record)
+
+
+def _separate_labels(rows: Mapping[tuple[Any, ...], Row], problems: list[str]) -> None:
+    """Rows of one table that would carry the same name get the digest of their configuration behind it."""
+    names: dict[tuple[Setting, str], list[tuple[Any, ...]]] = defaultdict(list)
+    for key, row in rows.items():
+        names[row.setting, row.name].append(key)
+    for (setting, name), keys in names.items():
+        if len(keys) < 2:
+            continue
+        problems.append(
+            f"{setting.title}: runs called '{name}' have {len(keys)} different configurations; "
+            "they stand in separate rows, named by a digest of the configuration"
+        )
+        for key in keys:
+            rows[key].label = f"{rows[key].label} [{key[-1][:6]}]"
+
+
+def _shortcomings(row: Row) -> list[str]:
+    notes = []
+    if row.unfinished:
+        failed = sum(record.info.status == "failed" for record in row.unfinished)
+        total = len(row.trains) + len(row.unfinished)
+        notes.append(f"{len(row.trains)} of {total} retrainings finished" + (f", {failed} failed" if failed else ""))
+    counts = {len(values) for values in row.errors.values()}
+    if len(counts) > 1:
+        notes.append(f"unequal retrainings by search ({min(counts)} to {max(counts)}); every search weighs the same")
+    commits = {str(record.info.environment.get("commit")) for record in row.trains}
+    if len(commits) > 1:
+        notes.append(f"runs of {len(commits)} commits")
+    if any(record.info.environment.get("dirty") for record in row.trains):
+        notes.append("made from a working tree with uncommitted changes")
+    return notes
+
+
+def _order(row: Row) -> tuple[Setting, bool, float, str]:
+    error = mean_of_means(row.errors)
+    return row.setting, error is None, error or 0.0, row.name
