@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv
+.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv slurm-up slurm-down test-slurm test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -25,11 +25,24 @@ install: $(VENV)/installed ## make .venv with the tested versions (every target 
 demo: $(VENV)/installed ## the whole pipeline on data that ships with a dependency; minutes on two CPU cores
 	$(BIN)/dasbench run demo --profile quick --device cpu
 
-reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short|paper, DATA_ROOT=<folder>
-	$(BIN)/dasbench run cifar10 --profile $(PROFILE)
+reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short|paper, DATA_ROOT=<folder>; EXECUTOR=slurm CLUSTER=<profile>
+	$(BIN)/dasbench $(if $(filter slurm,$(EXECUTOR)),launch,run) cifar10 --profile $(PROFILE) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 test: $(VENV)/installed ## all tests that need no cluster and no GPU
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slurm"
+
+slurm-up: ## bring up a real SLURM cluster on this machine, for tests (Debian, root)
+	slurm/testing/up.sh
+
+slurm-down: ## stop it; PURGE=1 forgets its state and configuration
+	slurm/testing/down.sh $(if $(PURGE),--purge)
+
+test-slurm: $(VENV)/installed ## the fault suite on the machine's own SLURM, else on a test cluster it brings up
+	@scontrol ping >/dev/null 2>&1 || $(MAKE) slurm-up
+	$(BIN)/python -m pytest -v -m slurm tests/slurm
+
+test-kills: $(VENV)/installed ## 20 SIGKILLs at seeded random moments of searches and trainings
+	DASBENCH_KILLS=20 $(BIN)/python -m pytest -v -s tests/slurm/test_local_faults.py
 
 lint: $(VENV)/installed ## ruff and mypy
 	$(BIN)/ruff check .

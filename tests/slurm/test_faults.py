@@ -100,7 +100,7 @@ def test_node_crash(our_cluster: None, scenario: Make, references: References) -
 def test_split_brain(our_cluster: None, scenario: Make, references: References) -> None:
     """SLURM gives up a node whose job lives on, and starts a second copy: it waits, and nothing is done twice."""
     own = scenario("long", "DARTS_V2")
-    (job,) = own.launch().jobs
+    own.launch()
     now = own.until_checkpoint()
     path = now.runs[0].record.path
     first = holder_of(path)

@@ -1,6 +1,6 @@
 """Faults that need no cluster: kills at random moments, a full disk, bad checkpoints, two processes on one run.
 
-`DASBENCH_KILLS=20` (`make test-slurm` sets it) is the published number of random kills; by default there are fewer.
+`DASBENCH_KILLS=20` (`make test-kills` sets it) is the published number of random kills; by default there are fewer.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from bench.run import BUSY, DONE, FAILED, execute
 from tests.bench.test_resume import outcome
 from tests.slurm.scenario import runs_of
 
-KILLS = int(os.environ.get("DASBENCH_KILLS", "2"))
+KILLS = int(os.environ.get("DASBENCH_KILLS", "1"))
 
 
 @pytest.fixture(autouse=True)
