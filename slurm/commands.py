@@ -1,0 +1,112 @@
+"""What `dasbench launch`, `status` and `cancel` do with their arguments."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.live import Live
+from rich.prompt import Confirm
+
+from bench.records import RecordError, RunInfo
+from slurm.cluster import load_cluster
+from slurm.launch import LaunchError
+from slurm.launch import cancel as cancel_jobs
+from slurm.launch import launch as launch_runs
+from slurm.status import Status, status, table
+
+WATCH_SECONDS = 5.0
+
+
+def launch(
+    console: Console,
+    folder: Path,
+    planned: Sequence[RunInfo],
+    cluster: str,
+    *,
+    seconds: Mapping[str, float] | None = None,
+    dry_run: bool = False,
+    yes: bool = False,
+) -> int:
+    """Submit what is missing; in a dry run print the sbatch texts.
+
+    Args:
+        cluster: name or path of a profile.
+        seconds: estimated seconds of each run by signature.
+        yes: do not ask, whatever it costs.
+
+    Raises:
+        ConfigError: the profile cannot be used.
+        RecordError: SLURM did not take a job, or the folder cannot be written.
+    """
+    profile = load_cluster(cluster)
+
+    def confirm(text: str) -> bool:
+        if yes:
+            return True
+        if not sys.stdin.isatty():
+            console.print(f"{text} Give --yes to submit it.", markup=False)
+            return False
+        return Confirm.ask(f"{text} Go on?", console=console, default=False)
+
+    try:
+        result = launch_runs(folder, planned, profile, seconds=seconds, dry_run=dry_run, confirm=confirm)
+    except LaunchError as error:
+        raise RecordError(str(error)) from None
+    for text in result.texts if dry_run else []:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        console.rule()
+    left_alone = ", ".join(f"{number} {state}" for state, number in result.skipped.items())
+    console.print(f"left alone: {left_alone}" if left_alone else "nothing was there before", markup=False)
+    if not result.arrays:
+        console.print("Nothing to submit.")
+        return 0
+    console.print(result.describe(profile), markup=False)
+    if result.refused:
+        console.print("Nothing was submitted.")
+        return 1
+    if not dry_run:
+        console.print(
+            f"Submitted {result.runs} runs as jobs {', '.join(result.jobs)}. Follow them: dasbench status --watch"
+        )
+    return 0
+
+
+def show_status(console: Console, folders: Sequence[Path], watch: bool = False) -> int:
+    """Print how the runs stand; exit code 1 when one has failed or is lost."""
+    now = [status(folder) for folder in folders]
+    if watch and console.is_terminal:
+        with Live(table(now), console=console, auto_refresh=False) as live:
+            while any(run.state in ("pending", "running", "unknown") for one in now for run in one.runs):
+                time.sleep(WATCH_SECONDS)
+                now = [status(folder) for folder in folders]
+                live.update(table(now), refresh=True)
+    else:
+        console.print(table(now))
+    for one in now:
+        for problem in one.problems:
+            console.print(problem, style="yellow", markup=False)
+    return int(any(_is_bad(one) for one in now))
+
+
+def cancel(console: Console, folders: Sequence[Path], only: Sequence[str] = ()) -> int:
+    """Cancel what is queued or running; checkpoints stay.
+
+    Raises:
+        RecordError: SLURM does not answer.
+    """
+    try:
+        jobs = [job for folder in folders for job in cancel_jobs(folder, only)]
+    except LaunchError as error:
+        raise RecordError(str(error)) from None
+    console.print(
+        f"Cancelled {len(jobs)} jobs; launching again continues from their checkpoints." if jobs else "No jobs."
+    )
+    return 0
+
+
+def _is_bad(one: Status) -> bool:
+    return bool(one.count("failed") or one.count("lost"))
