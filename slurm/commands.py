@@ -69,9 +69,8 @@ def launch(
         console.print("Nothing was submitted.")
         return 1
     if not dry_run:
-        console.print(
-            f"Submitted {result.runs} runs as jobs {', '.join(result.jobs)}. Follow them: dasbench status --watch"
-        )
+        console.print(f"Submitted {result.runs} runs as jobs {', '.join(result.jobs)}.")
+        console.print("Follow them: dasbench status --watch")
     return 0
 
 
@@ -102,9 +101,8 @@ def cancel(console: Console, folders: Sequence[Path], only: Sequence[str] = ()) 
         jobs = [job for folder in folders for job in cancel_jobs(folder, only)]
     except LaunchError as error:
         raise RecordError(str(error)) from None
-    console.print(
-        f"Cancelled {len(jobs)} jobs; launching again continues from their checkpoints." if jobs else "No jobs."
-    )
+    text = f"Cancelled {len(jobs)} jobs; launching again continues from their checkpoints."
+    console.print(text if jobs else "Nothing is queued or running.")
     return 0
 
 

@@ -183,7 +183,11 @@ def table(statuses: Iterable[Status]) -> Table:
     statuses = list(statuses)
     counts = {state: sum(one.count(state) for one in statuses) for state in STATES}
     title = ", ".join(f"{number} {state}" for state, number in counts.items() if number) or "no runs"
-    shown = Table(title=f"{title}   ({time.strftime('%H:%M:%S')})", title_justify="left")
+    shown = Table(
+        title=f"{title}   ({time.strftime('%H:%M:%S')})", title_justify="left", box=None, padding=(0, 2, 0, 0)
+    )
+    if counts["done"] == sum(counts.values()):
+        return shown
     for name in ("run", "state", "job", "epoch", "images/s", "left", ""):
         shown.add_column(name, justify="right" if name in ("epoch", "images/s", "left") else "left", overflow="fold")
     for one in statuses:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from typing import Any
 import pytest
 
 from bench import tracking
+from bench.checkpoint import save_checkpoint
 from bench.lease import holder_of
+from bench.records import RunDirectory
 from slurm.launch import launch
 from slurm.submissions import read_submissions
 from tests.slurm import scenario as faults
@@ -139,6 +142,27 @@ def test_the_submitting_process_is_killed(scenario: Make, references: References
     own.check_equal(references)
 
 
+def test_a_failed_search_holds_back_its_own_training_only(scenario: Make, references: References) -> None:
+    own = scenario("arrays", "darts")
+    first, training = own.planned[:2]
+    directory = RunDirectory(own.folder / first.name)
+    directory.create(first)
+    save_checkpoint(directory.checkpoints, 0, 1, "another", {})
+    own.may_be |= {"failed"}
+    own.launch()
+    now = own.watch(
+        lambda now: now.count("done") == 2 and not any(run.queued for run in now.runs if run.state != "done")
+    )
+    notes = {run.record.info.name: (run.state, run.note) for run in now.runs if run.state != "done"}
+    assert notes[first.name][0] == "failed"
+    assert "belongs to configuration another" in notes[first.name][1]
+    assert notes[training.name] == ("pending", f"needs {first.name}, which is failed")
+    shutil.rmtree(directory.checkpoints)
+    assert own.launch().runs == 2
+    own.until_done()
+    own.check_equal(references)
+
+
 def test_cancel_and_launch_again(scenario: Make, references: References) -> None:
     from slurm.launch import cancel
 
@@ -165,7 +189,7 @@ def test_the_text_of_a_dry_run_is_what_sbatch_gets(scenario: Make, tmp_path: Pat
     for number, (printed, given) in enumerate(zip(text, launched.texts, strict=True)):
         printed = printed.replace("TOKEN", submission.token).replace("=COMMIT", f"={submission.commit}")
         if not submission.commit:  # the code is not in a git checkout
-            printed = printed.replace("export DASBENCH_COMMIT=COMMIT\n", "")
+            printed = printed.replace("export DASBENCH_COMMIT=\n", "")
         printed = printed.replace("code-at-submission", code).replace("ID_OF_ARRAY_0", launched.jobs[0])
         assert printed == given, f"array {number}"
 
