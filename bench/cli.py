@@ -88,6 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         return added
 
     from bench import commands as do
+    from bench import inspection as look
 
     run = command("run", do.run, "run an experiment on this machine; again: only what is missing or failed")
     add_what(run)
@@ -98,6 +99,20 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--no-tracking", action="store_true", help="write records only; `dasbench sync` can follow later")
     run.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
     run.add_argument("--dry-run", action="store_true", help="print the plan and the estimate of time, run nothing")
+
+    launch = command("launch", do.launch, "submit an experiment to SLURM; again: only what is missing, failed or lost")
+    add_what(launch)
+    launch.add_argument("--cluster", required=True, help="a cluster profile's name or the path of its YAML file")
+    launch.add_argument("--dry-run", action="store_true", help="print the exact sbatch text, submit nothing")
+    launch.add_argument("--yes", action="store_true", help="do not ask, whatever it costs")
+
+    status = command("status", do.status, "how runs stand: pending, running, lost, failed, done; here and on SLURM")
+    status.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    status.add_argument("--watch", action="store_true", help="keep looking until everything has ended")
+
+    cancel = command("cancel", do.cancel, "cancel an experiment's SLURM jobs; checkpoints stay")
+    cancel.add_argument("experiments", nargs="+", metavar="EXPERIMENT")
+    cancel.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows")
 
     report = command("report", do.report, "make tables, plots and one page of what is finished")
     report.add_argument(
@@ -114,7 +129,7 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
     sync.add_argument("--follow", action="store_true", help="keep going until interrupted")
 
-    show = command("show", do.show, "count an architecture and draw it")
+    show = command("show", look.show, "count an architecture and draw it")
     show.add_argument("architecture", help="a file, a run directory, or a published name (`dasbench list`)")
     show.add_argument("--channels", type=int, default=36, help="where the architecture does not fix its scale (36)")
     show.add_argument("--cells", type=int, default=20, help="likewise (20)")
@@ -123,13 +138,13 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("--size", type=int, help="side of the image in pixels (32, or 224 with the imagenet stem)")
     show.add_argument("--out", type=Path, help="picture to write, e.g. cell.png or cell.svg")
 
-    export = command("export", do.export, "write a trained network as ONNX and torch.export, checked against PyTorch")
+    export = command("export", look.export, "write a trained network as ONNX and torch.export, checked against PyTorch")
     export.add_argument("run_directory", type=Path, help="the directory of a finished training")
     export.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
     export.add_argument("--formats", nargs="+", default=["onnx", "torch"], metavar="FORMAT", help="onnx torch")
 
     speed = command(
-        "speed", do.speed, "time the steps of searches and of retraining, beside a textbook and the roofline"
+        "speed", look.speed, "time the steps of searches and of retraining, beside a textbook and the roofline"
     )
     speed.add_argument(
         "cases",
@@ -146,8 +161,8 @@ def build_parser() -> argparse.ArgumentParser:
     speed.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
     speed.add_argument("--out", type=Path, default=Path("reports/results/speed"), help="folder of the CSV")
 
-    command("list", do.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
-    doctor = command("doctor", do.doctor, "check this machine: versions, devices, data sets, folders, tracking")
+    command("list", look.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
+    doctor = command("doctor", look.doctor, "check this machine: versions, devices, data sets, folders, tracking")
     doctor.add_argument("--data-root", type=Path)
     return parser
 

@@ -1,4 +1,4 @@
-"""What each `dasbench` command does."""
+"""The commands that run, follow and report experiments."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.config import ConfigError, nearest
-from bench.experiment import Experiment, experiment_names, load_experiment, plan
-from bench.records import Record, RecordError, RunInfo, read_records
+from bench.experiment import Experiment, load_experiment, plan
+from bench.records import Record, RecordError, RunInfo
 from methods.architecture import Architecture
 
 MIRROR_SECONDS = 20.0
@@ -225,115 +225,26 @@ def sync(options: argparse.Namespace) -> int:
     return int(problems > 0)
 
 
-def show(options: argparse.Namespace) -> int:
-    """Counts of an architecture at a scale, and a drawing of it."""
-    from bench.cost import count_macs, count_nonzero, count_params, fvcore_macs
-    from methods.genotypes import published, published_names
-    from methods.spaces import NetworkSettings, build
+def launch(options: argparse.Namespace) -> int:
+    """Submit an experiment to SLURM, or print what would be submitted."""
+    from slurm import commands
 
-    name = options.architecture
-    known = name in published_names()
-    architecture = published(name) if known else Architecture.load(Path(name))
-    imagenet = options.stem == "imagenet"
-    size = options.size or (224 if imagenet else 32)
-    settings = NetworkSettings(options.channels, options.cells, size == 32 or imagenet, options.stem)
-    network = build(architecture, options.classes, settings)
-    scale = architecture.scale or {"channels": options.channels, "cells": options.cells}
-    console.print(f"[bold]{name}[/]  {architecture.space}, digest {architecture.digest}, {scale}")
-    for key, value in architecture.provenance.items():
-        console.print(f"    {key}: {value}", markup=False)
-    shape = (3, size, size)
-    counts = {
-        "params (inference)": count_params(network),
-        "params (training, with auxiliary head)": count_params(network, auxiliary=True),
-        "params, non-zero": count_nonzero(network, architecture.masks),
-        f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
-        "MACs, without masked weights": count_macs(network, shape, architecture.masks),
-        "fvcore total": fvcore_macs(network, shape),
-    }
-    for text, count in counts.items():
-        console.print(f"    {text:40} {count:>15,}")
-    if options.out:
-        from reports.draw import draw
-
-        draw(architecture, options.out)
-        console.print(f"Drawing: {options.out.resolve()}")
-    return 0
+    experiment = load_experiment(options.experiment)
+    profile = choose_profile(experiment, options.profile)
+    planned = plan(experiment, profile, options.methods, options.search_seeds, options.retrain_seeds)
+    folder = options.runs_dir / f"{experiment.name}-{profile}"
+    return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 
 
-def export(options: argparse.Namespace) -> int:
-    """Write a trained network for other programs."""
-    from bench.export import export as write
+def status(options: argparse.Namespace) -> int:
+    """How the runs stand, on this machine and on the cluster."""
+    from slurm import commands
 
-    for made in write(options.run_directory, options.out, options.formats):
-        console.print(f"{made.path}  (largest difference from PyTorch's logits: {made.difference:.2g})")
-    return 0
+    return commands.show_status(Console(), folders_of(options), options.watch)
 
 
-def speed(options: argparse.Namespace) -> int:
-    """Measure, print, and write a CSV named by hardware and versions."""
-    import pandas as pd
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel an experiment's jobs on the cluster."""
+    from slurm import commands
 
-    from bench.engine import choose_device, make_engine
-    from bench.speed import cases, device_limits, file_name, measure
-
-    device = choose_device(options.device)
-    engine = make_engine(device, options.precision, deterministic=False, threads=options.threads)
-    limits = device_limits(engine)
-    console.print(
-        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
-    )
-    size = options.size or ("published" if device.type == "cuda" else "small")
-    rows = []
-    for case in cases(options.cases, size, engine, not options.no_oracle):
-        row = measure(case, engine, options.repeats, limits)
-        rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
-        beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
-        console.print(
-            f"{case.name:10} C={case.channels} cells={case.cells} batch={case.batch}: {row['step_ms']:.1f} ms "
-            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){beside}; "
-            f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
-        )
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / file_name(engine)
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
-    console.print(f"Table: {path.resolve()}")
-    return 0
-
-
-def list_all(options: argparse.Namespace) -> int:
-    """Everything that can be named on the command line, and what has been run."""
-    from bench.recipe import recipe_names
-    from methods.genotypes import published_names
-    from methods.registry import all_methods
-
-    for name in experiment_names():
-        experiment = load_experiment(name)
-        console.print(f"[bold]{name}[/]  {experiment.dataset}; profiles {', '.join(experiment.profiles)}")
-        console.print(f"    rows: {', '.join(experiment.rows)}")
-    console.print("[bold]methods[/]")
-    for name, method in all_methods().items():
-        console.print(f"    {name:24} {(method.__doc__ or '').strip().splitlines()[0]}", markup=False)
-    console.print(f"[bold]recipes[/]  {', '.join(recipe_names())}")
-    console.print(f"[bold]published architectures[/]  {', '.join(published_names())}")
-    console.print(f"[bold]runs[/]  in {options.runs_dir}")
-    for folder in sorted(options.runs_dir.glob("*")):
-        records, problems = read_records(folder)
-        if records or problems:
-            done = sum(record.result is not None for record in records)
-            damaged = f", {len(problems)} damaged" if problems else ""
-            console.print(f"    {folder.name}: {done} of {len(records)} done{damaged}")
-    return 0
-
-
-def doctor(options: argparse.Namespace) -> int:
-    """Say what works here and what does not; exit 1 when something needed is missing."""
-    from bench.doctor import checks
-
-    problems = 0
-    for check in checks(options.runs_dir):
-        console.print(
-            f"[{'green' if check.good else 'yellow'}]{'ok ' if check.good else 'no '}[/] {check.name}: {check.text}"
-        )
-        problems += check.needed and not check.good
-    return int(problems > 0)
+    return commands.cancel(console, folders_of(options), options.methods or [])
