@@ -187,6 +187,10 @@ def table(statuses: Iterable[Status]) -> Table:
         title=f"{title}   ({time.strftime('%H:%M:%S')})", title_justify="left", box=None, padding=(0, 2, 0, 0)
     )
     if counts["done"] == sum(counts.values()):
+        shown.add_column("experiment")
+        shown.add_column("done", justify="right")
+        for one in statuses:
+            shown.add_row(one.folder.name, str(one.count("done")))
         return shown
     for name in ("run", "state", "job", "epoch", "images/s", "left", ""):
         shown.add_column(name, justify="right" if name in ("epoch", "images/s", "left") else "left", overflow="fold")
