@@ -243,8 +243,8 @@ class SearchCell(nn.Module):
     def commit_units(self) -> set[Slot]:
         """Make the filter and weight masks of the last step permanent.
 
-        Returns the operations that this leaves without a filter or weight: they put out nothing. Masks that would
-        silence an input of the cell, or the only operation of a node, are not committed.
+        Returns the operations that this would leave without a filter or weight, as candidates for removal. Their
+        masks are not committed, nor those that would silence an input of the cell or the only operation of a node.
         """
         keep_empty = self.switches.empty_operation == "keep"
         filters = dict(zip(self.filters.norms, self.filter_now.split(self.filters.channels), strict=True))
@@ -259,9 +259,8 @@ class SearchCell(nn.Module):
             if module is not None and any(part in silent for part in module.modules()):
                 node = EDGES[slot[0]][1]
                 others = [other for other in self.slots if other not in gone and EDGES[other[0]][1] == node]
-                if others == [slot]:
-                    spared |= set(module.modules())
-                else:
+                spared |= set(module.modules())
+                if others != [slot]:
                     empty.add(slot)
                     gone.add(slot)
         if keep_empty:

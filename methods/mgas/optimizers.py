@@ -28,7 +28,9 @@ def learning_rates(options: MGASOptions) -> dict[str, float]:
 class Optimizers:
     """SGD with momentum and constant learning rates by role; removed and unexecuted parts are in no group.
 
-    Momentum is known by parameter name, so that it survives narrowing, removal of operations and a restart.
+    Momentum is known by parameter name, so that it survives narrowing, removal of operations and a restart. Parameters
+    stand in the order of their names: the order in which modules came to the net (a regrown one comes last) must not
+    decide the rounding of the gradient norm.
 
     Args:
         momentum: buffers to start from, by name; missing ones are zero.
@@ -45,7 +47,7 @@ class Optimizers:
         skipped = set(without)
         self.names = {
             parameter: name
-            for name, parameter in trainable(net).items()
+            for name, parameter in sorted(trainable(net).items())
             if not (name.startswith("cells.") and role(name) in skipped)
         }
         rates = learning_rates(options)

@@ -236,12 +236,11 @@ class MGAS(GradientSearch):
         self._enter(phase.number + 1)
 
     def _commit_units(self) -> list[Candidate]:
-        """Commit filters and weights; returns the operations to remove, those without effect first, then by gate."""
+        """Commit filters and weights; returns the operations to remove, in ascending gate."""
         cells = self.supernet.cells_in(self.phase.pruned)
         failing = [(cell.index, slot) for cell in cells for slot in cell.failing()]
         empty = [(cell.index, slot) for cell in cells for slot in cell.commit_units()]
-        weakest = by_gate(cells, set(failing) - set(empty))
-        return spare_last(cells, [*by_gate(cells, empty), *weakest])
+        return spare_last(cells, by_gate(cells, {*failing, *empty}))
 
     def _remove(self, candidates: Sequence[Candidate]) -> None:
         dropped = grouped(candidates)

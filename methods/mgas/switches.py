@@ -32,8 +32,8 @@ class Switches:
             narrowed too), or loses them: cells' weights and filter gates then stand still.
         stop: a commit removes operations in ascending gate until the phase's target is met, or all that are below
             their thresholds.
-        empty_operation: an operation whose filters or weights are all removed is removed with them, or stays as a
-            constant.
+        empty_operation: an operation that would lose its last filter or weight is a candidate for removal instead,
+            or stays as a constant.
         reduction_gate: the filter gate of a stride-2 skip stands after the normalisation and is thresholded, or before
             it and is not.
         regrow_saturated: a draw whose operation has no removed edge left is drawn again, or dropped.

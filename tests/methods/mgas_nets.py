@@ -74,6 +74,24 @@ def images(count: int = 4, context: SearchContext = TINY, seed: int = 3) -> tupl
     return x, torch.randint(0, context.num_classes, (count,), generator=generator)
 
 
+def saved_bytes(net: Supernet, stage: int) -> int:
+    """Bytes that the forward pass keeps for the backward pass."""
+    net.stage, total, seen = stage, 0, set()
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        nonlocal total
+        key = tensor.untyped_storage().data_ptr()
+        if key not in seen:
+            seen.add(key)
+            total += tensor.untyped_storage().nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        kept = net(images(16)[0])
+    del kept
+    return total
+
+
 def quick_options(**changes: Any) -> MGASOptions:
     """A search of four phases in a few dozen steps: thresholds hurry so that every mechanism is reached."""
     settings: dict[str, Any] = {
@@ -83,11 +101,11 @@ def quick_options(**changes: Any) -> MGASOptions:
         "targets": (18_000.0, 12_000.0),
         "warmup_epochs": (1,),
         "commit_interval": 1,
-        "phase_epochs": (5,),
+        "phase_epochs": (5, 5, 5, 9),
         "max_epochs": 24,
         "stage_ratios": (0.6,),
         "threshold_pace": 40.0,
-        "lambda_delta": 1e-3,
+        "lambda_delta": 5e-3,
         "weight_lr": 0.05,
     }
     return MGASOptions(**{**settings, **changes})

@@ -11,16 +11,16 @@ from tests.methods.mgas_nets import images, remove_at_random, scatter_parameters
 
 
 def test_importance_by_hand():
-    """Two cells; cell 0 lives on two operations of type 0, cell 1 on one of type 0 and one of type 1."""
+    """Two cells; cell 0 lives on two operations of type 0, cell 1 on one of type 0 and two of type 1."""
     committed = torch.zeros(2, 14, 7, dtype=torch.bool)
-    committed[0, 0, 0] = committed[0, 2, 0] = committed[1, 0, 0] = committed[1, 0, 1] = True
+    committed[0, 0, 0] = committed[0, 2, 0] = committed[1, 0, 0] = committed[1, 0, 1] = committed[1, 3, 1] = True
     gates, momentum = torch.zeros(2, 14, 7), torch.zeros(2, 14, 7)
-    gates[0, 0, 0], gates[0, 2, 0], gates[1, 0, 0], gates[1, 0, 1] = 0.2, 0.4, 0.6, 0.2
-    momentum[0, 0, 0], momentum[0, 2, 0], momentum[1, 0, 0], momentum[1, 0, 1] = -1.0, 3.0, 1.0, -1.0
+    gates[0, 0, 0], gates[0, 2, 0], gates[1, 0, 0], gates[1, 0, 1], gates[1, 3, 1] = 0.2, 0.4, 0.6, 0.1, 0.3
+    momentum[0, 0, 0], momentum[0, 2, 0], momentum[1, 0, 0], momentum[1, 0, 1] = -1.0, 3.0, 1.0, -2.0
     # cell 0: means .3 and 2 for type 0, half of them for the six others; cell 1: .6, .2, .1 x 5 and 1, 1, .5 x 5
     types0 = torch.tensor([0.25] + [0.125] * 6, dtype=torch.float64)
     types1 = 0.5 * torch.tensor([0.6, 0.2] + [0.1] * 5) / 1.3 + 0.5 * torch.tensor([1.0, 1.0] + [0.5] * 5) / 4.5
-    growth, magnitude = torch.tensor([8.0 / 2, 4.5 / 2]), torch.tensor([1.2 / 2, 1.3 / 2])
+    growth, magnitude = torch.tensor([8.0 / 2, 4.5 / 3]), torch.tensor([1.2 / 2, 1.3 / 3])
     cells = 0.5 * growth / growth.sum() + 0.5 * magnitude / magnitude.sum()
     expected = torch.stack([cells[0] * types0, cells[1] * types1])
     torch.testing.assert_close(importance(gates, momentum, committed), expected.double(), rtol=1e-5, atol=0)

@@ -18,7 +18,15 @@ from methods.mgas.supernet import role, trainable
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
-from tests.methods.mgas_nets import TINY, images, quick_options, remove_at_random, run_epochs, scatter_parameters
+from tests.methods.mgas_nets import (
+    TINY,
+    images,
+    quick_options,
+    remove_at_random,
+    run_epochs,
+    saved_bytes,
+    scatter_parameters,
+)
 
 CONTEXT = SearchContext(num_classes=4, in_channels=1, image_size=8, seed=1)
 
@@ -171,6 +179,19 @@ def test_every_live_parameter_is_in_one_group_with_its_rate(finished):
         assert executed <= set(expected)
 
 
+def test_three_stages_need_less_memory_than_one(finished):
+    """Largest memory held for a backward pass, over the whole search: the stages before have shrunk by then."""
+    _, values, states = finished
+    single = new_search(thin=0.4, stages=1, phase_epochs=(5,))
+    starts = [next(n for n, v in enumerate(values) if v["mgas/phase"] == phase) for phase in (1, 2, 3, 4)]
+    held = []
+    for epoch in starts:
+        search = new_search()
+        search.load_state_dict(states[epoch])
+        held.append(saved_bytes(search.supernet.train(), search.supernet.stage))
+    assert max(held) < 0.9 * saved_bytes(single.supernet.train(), 2)
+
+
 def test_warmup_trains_weights_only():
     search = new_search()
     before = {name: p.detach().clone() for name, p in search.supernet.named_parameters()}
@@ -204,6 +225,20 @@ def test_a_step_never_asks_the_host(monkeypatch: pytest.MonkeyPatch, changes: di
         for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
             patch.setattr(torch.Tensor, name, waits)
         search.step(batch)
+
+
+def test_the_controller_sees_one_epochs_means():
+    search = new_search(thin=0.8)
+    search.supernet.strength.fill_(0.5)
+    for _ in range(3):
+        search.step(images(8))
+    cross_entropy, weighted, steps = search.supernet.epoch_sums.tolist()
+    assert steps == 3
+    living = sum(len(cell.slots) for cell in search.supernet.executed())
+    assert 0 < weighted / 3 < 0.5 * living
+    assert 0.5 < cross_entropy / 3 < 10
+    search.on_epoch_end(0)
+    assert not search.supernet.epoch_sums.any()
 
 
 def test_same_seed_same_search():

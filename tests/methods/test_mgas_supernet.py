@@ -14,7 +14,7 @@ from methods.mgas.sizes import search_size
 from methods.mgas.supernet import Supernet, role
 from methods.mgas.switches import FIXED, OFFICIAL
 from methods.mgas.topology import Plan
-from tests.methods.mgas_nets import TINY, images, remove_at_random, scatter_parameters, tiny_net
+from tests.methods.mgas_nets import TINY, images, remove_at_random, saved_bytes, scatter_parameters, tiny_net
 from tests.oracles import mgas_supernet as oracle
 
 CIFAR = SearchContext(num_classes=10)
@@ -70,7 +70,9 @@ PUBLISHED_SIZES = {
 def test_sizes_in_the_beginning(scale):
     net = Supernet(Plan(*scale), CIFAR, OFFICIAL, Discretisation())
     for stage, millions in enumerate(PUBLISHED_SIZES[scale]):
-        assert search_size(net.executed(stage), "published") == pytest.approx(millions, abs=3e-6)  # printed from float32
+        assert search_size(net.executed(stage), "published") == pytest.approx(
+            millions, abs=3e-6
+        )  # printed from float32
     maskable = COUNTS[scale][-1]
     reductions = 8 * sum((scale[0] * 2**k) ** 2 for k in (1, 2))
     for measure in ("kept", "nonzero"):
@@ -157,24 +159,6 @@ def test_l_cost_reaches_the_stages_own_cells_and_l_thre_all_executed_ones():
         mine = own.start <= cell.index < own.stop
         assert (cell.alpha.grad is not None and bool(cell.alpha.grad.abs().max() > 1e-3)) == mine
         assert bool((cell.t_operation.grad != 0).all())
-
-
-def saved_bytes(net: Supernet, stage: int) -> int:
-    """Bytes that the forward pass keeps for the backward pass."""
-    net.stage, total, seen = stage, 0, set()
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        nonlocal total
-        key = tensor.untyped_storage().data_ptr()
-        if key not in seen:
-            seen.add(key)
-            total += tensor.untyped_storage().nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        kept = net(images(16)[0])
-    del kept
-    return total
 
 
 def test_memory_of_a_stage_grows_with_its_cells():
