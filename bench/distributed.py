@@ -122,9 +122,11 @@ def join(device_type: str) -> Group:
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return ALONE
+    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
+    if device_type == "cuda":
+        torch.cuda.set_device(local_rank % torch.cuda.device_count())
     if not dist.is_initialized():
         dist.init_process_group("nccl" if device_type == "cuda" else "gloo", timeout=TIMEOUT)
-    local_rank = int(os.environ.get("LOCAL_RANK", "0"))
     return Group(dist.get_rank(), size, local_rank, dist.new_group(backend="gloo", timeout=TIMEOUT))
 
 

@@ -133,7 +133,7 @@ def _perform(
             return {}
         group = ALONE
     elif not group.alone and torch.cuda.is_available() and device_name == "auto":
-        device_name = f"cuda:{group.local_rank}"
+        device_name = f"cuda:{group.local_rank % torch.cuda.device_count()}"
     device = choose_device(device_name)
     started_on = info.environment.get("device_type")
     if started_on and started_on != device.type and directory.checkpoints.exists():

@@ -142,7 +142,9 @@ def listen(job: SlurmJob, signal_seconds: int) -> StopFlag:
 def join_processes() -> Group:
     """The group of this job step's processes, through submitit's description of them."""
     if int(os.environ.get("SLURM_NTASKS", "1")) > 1:
-        submitit.helpers.TorchDistributedEnvironment().export()
+        submitit.helpers.TorchDistributedEnvironment().export(set_cuda_visible_devices=False)
+        if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
+            os.environ["MASTER_ADDR"] = "127.0.0.1"  # a node's name need not resolve
     return join("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -17,6 +17,7 @@ from bench.lease import holder_of
 from bench.records import RunDirectory
 from slurm.launch import launch
 from slurm.submissions import read_submissions
+from tests.bench.test_resume import outcome
 from tests.slurm import scenario as faults
 from tests.slurm.conftest import References
 from tests.slurm.scenario import Scenario, profile, runs_of
@@ -192,6 +193,21 @@ def test_the_text_of_a_dry_run_is_what_sbatch_gets(scenario: Make, tmp_path: Pat
             printed = printed.replace("export DASBENCH_COMMIT=\n", "")
         printed = printed.replace("code-at-submission", code).replace("ID_OF_ARRAY_0", launched.jobs[0])
         assert printed == given, f"array {number}"
+
+
+def test_a_run_of_two_processes_is_preempted(cluster: None, scenario: Make) -> None:
+    """Both stop after the same step, one requeues the job; the bits are those of two processes left alone."""
+    whole, cut = scenario("long", "DARTS_V2", processes=2), scenario("long", "DARTS_V2", processes=2)
+    cut.folder = cut.folder.parent / "cut" / cut.folder.name
+    whole.launch()
+    (job,) = cut.launch().jobs
+    cut.until_checkpoint()
+    subprocess.run(["scancel", "--signal=USR2", job], check=True)
+    cut.until_done()
+    whole.until_done()
+    assert faults.restarts(job) == 1
+    cut.check_equal(lambda info: outcome(RunDirectory(whole.folder / info.name)))
+    assert RunDirectory(cut.folder / cut.planned[0].name).read_info().environment["processes"] == 2
 
 
 def test_a_time_limit(limited: Scenario, references: References) -> None:
