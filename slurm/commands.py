@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
 from rich.console import Console
 from rich.live import Live
 from rich.prompt import Confirm
 
+from bench.data.datasets import DataError, load
+from bench.engine import choose_device, make_engine
+from bench.estimate import estimate_seconds
 from bench.records import RecordError, RunInfo
-from slurm.cluster import load_cluster
+from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
 from slurm.launch import cancel as cancel_jobs
 from slurm.launch import launch as launch_runs
@@ -35,7 +40,7 @@ def launch(
 
     Args:
         cluster: name or path of a profile.
-        seconds: estimated seconds of each run by signature.
+        seconds: estimated seconds of each run by signature; timed here if not given.
         yes: do not ask, whatever it costs.
 
     Raises:
@@ -43,6 +48,8 @@ def launch(
         RecordError: SLURM did not take a job, or the folder cannot be written.
     """
     profile = load_cluster(cluster)
+    if seconds is None:
+        seconds = estimate(console, folder.parent, planned, profile)
 
     def confirm(text: str) -> bool:
         if yes:
@@ -72,6 +79,28 @@ def launch(
         console.print(f"Submitted {result.runs} runs as jobs {', '.join(result.jobs)}.")
         console.print("Follow them: dasbench status --watch")
     return 0
+
+
+def estimate(
+    console: Console, runs_dir: Path, planned: Sequence[RunInfo], cluster: Cluster
+) -> Mapping[str, float] | None:
+    """Seconds of each run, from a few steps timed on this machine; None, with the reason, where that says nothing."""
+    if cluster.gpus and not torch.cuda.is_available():
+        console.print("No GPU here to time a few steps on: only an upper limit of the cost is known.")
+        return None
+    if not planned or not runs_dir.exists():
+        return None
+    config = planned[0].config
+    options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
+    try:
+        data = load(planned[0].dataset, os.environ.get("DATA_ROOT"), **options)
+    except DataError as error:
+        console.print(f"{error}\nSo the cost cannot be estimated here; the nodes need the data too.", markup=False)
+        return None
+    device = choose_device("auto" if cluster.gpus else "cpu")
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
+    console.print("Timing a few steps of each kind of run ...")
+    return estimate_seconds(planned, data, engine, runs_dir)
 
 
 def show_status(console: Console, folders: Sequence[Path], watch: bool = False) -> int:
