@@ -47,10 +47,14 @@ class NetworkSize:
 
 @dataclass(frozen=True)
 class Selection:
-    """Which member of a family of architectures a row takes: the largest whose count is at most `at_most`."""
+    """Which member of a family of architectures a row takes: the largest whose count `on` is at most `at_most`.
 
-    on: Literal["params", "params_nonzero", "macs"]
-    at_most: float
+    Without `at_most` the largest of all, or with `smallest` the smallest.
+    """
+
+    on: Literal["params", "params_nonzero", "macs"] = "params"
+    at_most: float | None = None
+    smallest: bool = False
 
 
 @dataclass(frozen=True)

@@ -348,24 +348,36 @@ def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
     select = wanted["select"]
     if select is None:
         return Architecture.load(source.path), report
-    members = [Architecture.load(path) for path in sorted((source.path / "family").glob("*"))]
+    return chosen_member(task, source, select, report)
+
+
+def chosen_member(
+    task: Task, source: Record, select: dict[str, Any], report: dict[str, Any]
+) -> tuple[Architecture, dict[str, Any]]:
+    """The member of a search's family that a row asks for; see `bench.experiment.Selection`.
+
+    Raises:
+        RunError: the search gave no family, or none of it is small enough.
+    """
+    on, at_most = select["on"], select["at_most"]
     settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
     counted = []
-    for member in members:
+    for path in sorted((source.path / "family").glob("*")):
+        member = Architecture.load(path)
         network = build(member, task.data.info.num_classes, settings)
         counts = {
             "params": cost.count_params(network),
             "params_nonzero": cost.count_nonzero(network, member.masks),
             "macs": cost.count_macs(network, task.image_shape),
         }
-        counted.append((counts[select["on"]], member))
-    fitting = [(size, member) for size, member in counted if size <= select["at_most"]]
+        counted.append((counts[on], member))
+    if not counted:
+        raise RunError(f"{source.info.name} gives one architecture and no family to select from; remove 'select'")
+    fitting = [pair for pair in counted if at_most is None or pair[0] <= at_most]
     if not fitting:
         sizes = sorted(size for size, _ in counted)
-        raise RunError(
-            f"no architecture of {source.info.name} has {select['on']} <= {select['at_most']}; it has {sizes}"
-        )
-    size, member = max(fitting, key=lambda pair: pair[0])
+        raise RunError(f"no architecture of {source.info.name} has {on} <= {at_most}; it has {sizes}")
+    size, member = (min if select["smallest"] else max)(fitting, key=lambda pair: pair[0])
     return member, {**report, "selected": {**select, "value": size, "of": len(counted)}}
 
 
