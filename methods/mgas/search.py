@@ -336,9 +336,9 @@ class MGAS(GradientSearch):
         asked = {"target": wanted, "target_on": options.target_on, "achieved": chosen.sizes[options.target_on]}
         return replace(chosen.architecture, provenance={**chosen.architecture.provenance, **asked})
 
-    def architectures(self) -> dict[float, Architecture]:
-        """One architecture for each target: the family for a sweep over sizes."""
-        return {target: self.architecture(target) for target in self.options.targets}
+    def family(self) -> list[Architecture]:
+        """One architecture for each target, in the order of `targets`: a sweep over sizes from one search."""
+        return [self.architecture(target) for target in self.options.targets]
 
     # -- state
 
