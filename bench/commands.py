@@ -90,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
     if queue.stopping:
         console.print(f"Stopped; {states.count('done')} of {len(states)} runs are done. The same command continues.")
     if any(job.state == "done" and job.info.phase == "train" for job in jobs):
-        print_table([folder], Path("report") / folder.name)
+        print_table([folder], Path("report") / folder.name, ["csv", "md", "tex", "svg", "html"])
     if any(state != "done" for state in states):
         return STOPPED if queue.stopping and "failed" not in states else 1
     return TRACKER_DOWN if tracking is not None and not tracking.good else 0

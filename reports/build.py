@@ -147,9 +147,12 @@ def _write(
         return
     from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
     from reports.page import render
+    from reports.style import Palette
 
+    palette = Palette(entry.row.name for table in tables for entry in table.entries)  # a method keeps its colour
     budget = Budget(PAGE_BYTES)
-    sections = [make_section(table, out, images, "html" in formats, budget, files, problems) for table in tables]
+    page = "html" in formats
+    sections = [make_section(table, palette, out, images, page, budget, files, problems) for table in tables]
     if "html" in formats:
         experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
         finished = sum(record.result is not None for record in records)

@@ -31,6 +31,7 @@ class Room(Protocol):
 
 def make_section(
     table: Table,
+    palette: Palette,
     out: Path,
     formats: Sequence[str],
     page: bool,
@@ -38,10 +39,12 @@ def make_section(
     files: list[Path],
     problems: list[str],
 ) -> Section:
-    """Draw everything there is to a table. Files go to `out`/plots and `out`/cells and into `files`."""
+    """Draw everything there is to a table, in the colours of the whole report.
+
+    Files go to `out`/plots and `out`/cells and into `files`.
+    """
     curves, unreadable = read_curves(table)
     problems += unreadable
-    palette = Palette(entry.row.name for entry in table.entries)
     figures: list[Figure] = []
     with figure_style():
         for plot in all_plots(table, curves, palette):

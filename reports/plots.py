@@ -189,7 +189,7 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
             axes.set_title(f"{name}: {title}")
             if data is None or data[1].ndim != 3:
                 continue
-            means = np.nanmean(data[1], axis=0)
+            means = np.ma.masked_invalid(data[1]).mean(axis=0).filled(np.nan)  # not every search has every epoch
             for cell in range(means.shape[1]):
                 shade = plt.get_cmap("viridis")(0.08 + 0.8 * cell / max(1, means.shape[1] - 1))
                 curve = axes.plot(data[0], means[:, cell], color=shade, lw=1.2)
@@ -281,7 +281,7 @@ def _panels(count: int, legend: bool = False) -> tuple[Figure, list[Axes]]:
     """Small panels with common axes; unused places are removed."""
     columns = min(PANELS, count)
     rows = -(-count // columns)
-    size = (max(3.4, 2.1 * columns), 0.5 + 1.9 * rows + (0.5 if legend else 0))
+    size = (max(8.4 if legend else 3.4, 2.1 * columns), 0.5 + 1.9 * rows + (0.5 if legend else 0))
     figure, grid = plt.subplots(
         rows, columns, figsize=size, layout="constrained", sharex=False, sharey=True, squeeze=False
     )
