@@ -163,8 +163,9 @@ def _plan(
             skipped[run.state] = skipped.get(run.state, 0) + 1
         else:
             missing.append(info)
-    jobs = queue.read_jobs() if queue.has_slurm() else {}
-    submitted = submitted_runs(read_submissions(folder), jobs)
+    submissions = read_submissions(folder)
+    jobs = queue.read_jobs() if submissions and queue.has_slurm() else {}
+    submitted = submitted_runs(submissions, jobs)
     places = {name: own.place for name, own in submitted.items() if name in there and there[name].queued}
     per_task = {phase: cluster.for_phase(phase).runs_per_task for phase in ("search", "transform", "train")}
     largest = queue.largest_array() if queue.has_slurm() else 1000

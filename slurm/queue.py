@@ -101,8 +101,11 @@ def parse_sacct(text: str) -> dict[str, Job]:
 
 
 def largest_array() -> int:
-    """Most tasks of one array on this cluster."""
-    found = re.search(r"MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"))
+    """Most tasks of one array on this cluster; SLURM's own default while it does not answer."""
+    try:
+        found = re.search(r"MaxArraySize\s*=\s*(\d+)", _run("scontrol", "show", "config"))
+    except SlurmSilentError:
+        return 1000
     return int(found[1]) - 1 if found else 1000
 
 
