@@ -127,6 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
     sync = command("sync", do.sync, "bring MLflow up to date with the records (safe to repeat)")
     sync.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     sync.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
+    sync.add_argument("--models", action="store_true", help="log every trained network as an MLflow model too")
     sync.add_argument("--follow", action="store_true", help="keep going until interrupted")
 
     show = command("show", look.show, "count an architecture and draw it")

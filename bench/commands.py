@@ -90,7 +90,10 @@ def run(options: argparse.Namespace) -> int:
     if queue.stopping:
         console.print(f"Stopped; {states.count('done')} of {len(states)} runs are done. The same command continues.")
     if any(job.state == "done" and job.info.phase == "train" for job in jobs):
-        print_table([folder], Path("report") / folder.name, ["csv", "md", "tex", "svg", "html"])
+        out = Path("report") / folder.name
+        print_table([folder], out, ["csv", "md", "tex", "svg", "html"])
+        if tracking is not None:
+            tracking.attach(out)
     if any(state != "done" for state in states):
         return STOPPED if queue.stopping and "failed" not in states else 1
     return TRACKER_DOWN if tracking is not None and not tracking.good else 0
@@ -138,6 +141,14 @@ class Tracking:
             self.thread.join()
         if self.good:
             console.print(f"MLflow is up to date: {self.store.shown}")
+
+    def attach(self, report: Path) -> None:
+        """Put the report beside the parent run; a tracker that is down has been named already."""
+        if self.good:
+            try:
+                self.module.attach(self.folder, self.store, [report])
+            except self.module.TrackingError as error:
+                self._warn(str(error))
 
     def _warn(self, text: str) -> None:
         self.good = False
@@ -216,6 +227,8 @@ def sync(options: argparse.Namespace) -> int:
                 console.print(f"{folder.name}: {report}")
                 for problem in report.problems:
                     console.print(f"    {problem}", markup=False)
+                if options.models:
+                    console.print(f"    {tracking.log_models(folder, store)} models new")
             if not options.follow:
                 break
             time.sleep(MIRROR_SECONDS)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from bench import tracking_view as view
 from bench.lease import holder_of
 from bench.records import Record, RecordError, read_records
 from bench.tracking_runs import ArtifactError, Artifacts, MirroredExperiment, create_experiment, last_sign
@@ -172,6 +173,33 @@ def attach(folder: Path, store: Store, paths: list[Path]) -> None:
         parent = MirroredExperiment.open(client, store.artifact_root, records).parent
         for path in paths:
             (client.log_artifacts if path.is_dir() else client.log_artifact)(parent, str(path), "report")
+
+
+def log_models(folder: Path, store: Store) -> int:
+    """Attach the network of every finished training as an MLflow model, once each; returns how many were new.
+
+    Raises:
+        TrackingError: no records, or the tracker cannot be reached or written.
+    """
+    from bench.tracking_model import FOLDER, mlflow_model
+
+    records, _ = read_records(folder)
+    if not records:
+        raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
+    new = 0
+    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+        client = _connect(store)
+        children = MirroredExperiment.open(client, store.artifact_root, records).children
+        for record in records:
+            run = children.get(view.key(record))
+            if run is None or "dasbench.model" in run.data.tags:
+                continue
+            model = mlflow_model(record)
+            if model is not None:
+                client.log_artifacts(run.info.run_id, str(model), FOLDER)
+                client.set_tag(run.info.run_id, "dasbench.model", record.info.signature)
+                new += 1
+    return new
 
 
 class Mirror:

@@ -88,3 +88,32 @@ def test_a_whole_experiment_and_again(
     assert len(before) == 5
     assert main(arguments) == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+@pytest.mark.slow
+def test_models_and_the_report_are_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+    import torch
+
+    from bench.export import trained_network
+
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs"
+    where = ["--runs-dir", str(runs)]
+    assert main(["run", str(TINY), *where, "--methods", "DARTS_V2", "--device", "cpu"]) == 0
+    assert main(["sync", "--models", *where]) == 0
+    client = mlflow.MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
+    (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
+    found = client.search_runs([experiment.experiment_id])
+    parent = next(run for run in found if run.data.tags["phase"] == "all")
+    child = next(run for run in found if run.data.tags["phase"] == "train")
+    attached = {item.path for item in client.list_artifacts(parent.info.run_id, "report")}
+    assert "report/index.html" in attached
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{runs / 'mlflow.db'}")
+    model = f"runs:/{child.info.run_id}/model"
+    loaded = mlflow.pytorch.load_model(model)
+    (path,) = (runs / "tiny-tiny").glob("train-*")
+    network, shape = trained_network(path)
+    images = torch.randn(3, *shape)
+    torch.testing.assert_close(loaded(images), network(images), atol=1e-5, rtol=1e-4)
+    assert mlflow.models.get_model_info(model).signature.inputs.inputs[0].shape == (-1, *shape)
