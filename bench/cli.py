@@ -12,7 +12,7 @@ from typing import NoReturn
 from rich.console import Console
 
 from bench.checkpoint import CheckpointError
-from bench.config import ConfigError, nearest
+from bench.config import ConfigError
 from bench.data.datasets import DataError
 from bench.engine import DeviceError
 from bench.export import ExportError
@@ -34,7 +34,9 @@ EXPECTED = (
 )
 """Errors whose message is meant for the user: printed without a traceback, exit code 2."""
 
-console = Console(highlight=False)
+Command = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+"""Adds a command: its name, what runs it, what it does in a few words."""
+
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -87,8 +89,15 @@ def build_parser() -> argparse.ArgumentParser:
         add_where(added)
         return added
 
+    add_running(command)
+    add_reporting(command)
+    add_looking(command)
+    return parser
+
+
+def add_running(command: Command) -> None:
+    """run, launch, status, cancel."""
     from bench import commands as do
-    from bench import inspection as look
 
     run = command("run", do.run, "run an experiment on this machine; again: only what is missing or failed")
     add_what(run)
@@ -114,6 +123,11 @@ def build_parser() -> argparse.ArgumentParser:
     cancel.add_argument("experiments", nargs="+", metavar="EXPERIMENT")
     cancel.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows")
 
+
+def add_reporting(command: Command) -> None:
+    """report, sync."""
+    from bench import commands as do
+
     report = command("report", do.report, "make tables, plots and one page of what is finished")
     report.add_argument(
         "experiments", nargs="*", metavar="EXPERIMENT", help="name, name-profile or folder; all if none"
@@ -129,6 +143,11 @@ def build_parser() -> argparse.ArgumentParser:
     sync.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
     sync.add_argument("--models", action="store_true", help="log every trained network as an MLflow model too")
     sync.add_argument("--follow", action="store_true", help="keep going until interrupted")
+
+
+def add_looking(command: Command) -> None:
+    """show, export, speed, list, doctor."""
+    from bench import inspection as look
 
     show = command("show", look.show, "count an architecture and draw it")
     show.add_argument("architecture", help="a file, a run directory, or a published name (`dasbench list`)")
@@ -165,7 +184,6 @@ def build_parser() -> argparse.ArgumentParser:
     command("list", look.list_all, "list experiments, methods, recipes, published architectures, and what has been run")
     doctor = command("doctor", look.doctor, "check this machine: versions, devices, data sets, folders, tracking")
     doctor.add_argument("--data-root", type=Path)
-    return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -180,6 +198,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-__all__ = ["build_parser", "main", "nearest"]
