@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from bench import loop
 from bench.checkpoint import list_checkpoints
+from bench.experiment import load_experiment, plan
 from bench.loop import StopFlag
 from bench.records import RunDirectory
 from bench.run import DONE, INTERRUPTED, execute
+from tests.bench.conftest import TINY
 
 TIMES = ("time", "wall_s", "device_s")
 
@@ -34,8 +37,8 @@ def outcome(directory: RunDirectory) -> dict[str, Any]:
     return {**found, "metrics": lines, "final": result["metrics"], "images": result["costs"]["images"]}
 
 
-def kill_and_continue(directory: RunDirectory, at: str) -> None:
-    """Start the run in a process of its own, SIGKILL it at the checkpoint called `at`, and finish it."""
+def kill(directory: RunDirectory, at: str) -> None:
+    """Start (or continue) the run in a process of its own and SIGKILL it at the checkpoint called `at`."""
     environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
@@ -48,7 +51,6 @@ def kill_and_continue(directory: RunDirectory, at: str) -> None:
     process.wait()
     assert directory.read_result() is None
     assert list_checkpoints(directory.checkpoints)
-    assert execute(directory.path, "cpu") == DONE
 
 
 @pytest.mark.slow
@@ -59,8 +61,41 @@ def test_sigkill_in_search_and_in_training(tiny_runs: Callable[..., list[RunDire
         whole, killed, ["epoch-00000-step-0000003.pt", "epoch-00001-step-0000002.pt"], strict=True
     ):
         assert execute(alone.path, "cpu") == DONE
-        kill_and_continue(cut, at)
+        kill(cut, at)
+        assert execute(cut.path, "cpu") == DONE
         assert outcome(cut) == outcome(alone)
+
+
+@pytest.mark.slow
+def test_sigkill_in_every_phase_of_mgas(tmp_path: Path) -> None:
+    """Killed five times: inside the first stage, at its commit, after a regrowth, in the last stage, at the end."""
+    content = yaml.safe_load(TINY.read_text())
+    content["rows"] = {"mgas": {"method": "mgas"}}
+    content["profiles"]["tiny"]["options"] = {
+        "mgas": {
+            "channels": 4, "cells": 3, "batch_size": 16, "targets": [18000, 12000], "autoaugment": False,
+            "warmup_epochs": [1], "commit_interval": 1, "phase_epochs": [3, 3, 3, 4], "max_epochs": 13,
+            "stage_ratios": [0.6], "threshold_pace": 60.0, "lambda_delta": 5e-3, "weight_lr": 0.05,
+        }
+    }  # fmt: skip
+    path = tmp_path / "mgas.yaml"
+    path.write_text(yaml.safe_dump(content))
+    (info, *_) = plan(load_experiment(str(path)), "tiny", ["mgas"], [0])
+    alone, cut = (RunDirectory(tmp_path / folder / info.name) for folder in ("whole", "cut"))
+    for directory in (alone, cut):
+        directory.create(info)
+    assert execute(alone.path, "cpu") == DONE
+    epochs = [line["values"] for line in alone.read_metrics()]
+    assert {values["mgas/phase"] for values in epochs} == {1, 2, 3, 4}
+    regrown = next(n for n, values in enumerate(epochs) if values["mgas/regrown"])
+    for epoch, step in [(0, 3), (1, 0), (regrown + 1, 0), (regrown + 1, 2), (len(epochs) - 1, 1)]:
+        kill(cut, f"epoch-{epoch:05d}-step-{step:07d}.pt")
+    assert execute(cut.path, "cpu") == DONE
+    assert outcome(cut) == outcome(alone)
+    family = sorted(file.relative_to(alone.path) for file in (alone.path / "family").rglob("*.*"))
+    assert len(family) == 4
+    for file in family:
+        assert (cut.path / file).read_bytes() == (alone.path / file).read_bytes()
 
 
 class StopAfter(StopFlag):

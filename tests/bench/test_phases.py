@@ -1,0 +1,72 @@
+"""Rows that lean on other rows: a transform at another row's size, a member of a family, penalised dense training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from bench.experiment import load_experiment, plan
+from bench.records import Record, RunDirectory
+from bench.run import DONE, execute
+from tests.bench.conftest import TINY
+
+
+def run_all(tmp_path: Path, rows: dict[str, object], wanted: list[str]) -> dict[str, Record]:
+    """Do the runs of some rows, in order, and give the trainings by label and inheritance."""
+    content = yaml.safe_load(TINY.read_text())
+    content["rows"] |= rows
+    content["profiles"]["tiny"]["recipe_changes"]["epochs"] = 1
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(content))
+    records = {}
+    for info in plan(load_experiment(str(path)), "tiny", wanted, [0]):
+        directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+        directory.create(info)
+        if execute(directory.path, "cpu") == DONE:
+            records[f"{info.phase} {info.label} {info.inheritance}"] = Record(
+                directory.path, directory.read_info(), directory.read_result()
+            )
+    return records
+
+
+def costs(record: Record) -> dict[str, float]:
+    assert record.result is not None
+    return record.result["costs"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.slow
+def test_a_transform_takes_the_size_of_another_row(tmp_path: Path) -> None:
+    half = {"method": "l1_filter_pruning", "of": "DARTS_V2", "options": {"ratio": 0.4, "of": "params"}}
+    match = {"row": "half", "on": "params_nonzero"}
+    rows = {"half": half, "small": {"architecture": str(tmp_path / "small.json")}}
+    done = run_all(tmp_path, {"half": half}, ["half"])
+    smaller = done["train half scratch"]
+    assert {"train half scratch", "train half finetune"} <= set(done)
+    (tmp_path / "small.json").write_text((smaller.path / "architecture.json").read_text())
+    rows["matched"] = {"method": "magnitude_pruning", "of": "DARTS_V2", "match": {**match, "row": "small"}}
+    (tmp_path / "again").mkdir()
+    again = run_all(tmp_path / "again", rows, ["matched"])
+    matched, target = again["train matched scratch"], costs(again["train small scratch"])["params"]
+    assert abs(costs(matched)["params_nonzero"] - target) <= 0.01 * costs(matched)["params"]
+    assert costs(matched)["params"] > costs(matched)["params_nonzero"]
+    assert costs(matched)["macs_sparse"] < costs(matched)["macs"]
+    assert costs(matched)["search_device_s"] > 0  # the dense training it stands on
+
+
+def test_a_size_above_the_dense_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {
+        "big": {"published": "PC_DARTS_cifar"},
+        "matched": {"method": "magnitude_pruning", "of": "DARTS_V2", "match": {"row": "big", "on": "params_nonzero"}},
+    }
+    done = run_all(tmp_path, rows, ["matched"])
+    assert "train matched scratch" not in done
+    assert "dense" in capsys.readouterr().err
+
+
+def test_select_needs_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"one": {"method": "random_sampling", "select": {"on": "params"}}}
+    done = run_all(tmp_path, rows, ["one"])
+    assert set(done) == {"search one scratch"}
+    assert "no family to select from" in capsys.readouterr().err
