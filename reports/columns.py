@@ -6,8 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports.analysis import Entry, Table
+from reports.rows import is_random
 
 GIB = 1024.0**3
+NOT_APPLICABLE = "–"
 
 
 @dataclass(frozen=True)
@@ -15,12 +17,13 @@ class Column:
     """One column: its key in CSV, the heading (two lines), and how a cell is written.
 
     Attributes:
-        show: text for people; "" where there is nothing.
+        show: text for people; "" where nothing was measured.
         raw: full precision for CSV and for sorting.
         left: aligned to the left.
         paper: only in tables of the profile `paper`.
         wide: only where there is room (page, CSV, Markdown), not in a terminal or on paper.
         help: what the number is, for a legend.
+        applies: whether a row can have such a number at all; a published cell has no spread between searches.
     """
 
     key: str
@@ -31,6 +34,11 @@ class Column:
     left: bool = False
     paper: bool = False
     wide: bool = False
+    applies: Callable[[Entry], bool] = lambda entry: True
+
+    def text(self, entry: Entry) -> str:
+        """The cell for people: an en dash where a row can have no such number, empty where none was measured."""
+        return self.show(entry) if self.applies(entry) else NOT_APPLICABLE
 
 
 def fixed(value: float | None, digits: int, scale: float = 1.0, sign: bool = False) -> str:
@@ -56,6 +64,10 @@ def gib(value: float | None) -> str:
 
 def _rank(entry: Entry) -> str:
     return f"{entry.rank} {entry.letters}".strip() if entry.rank else ""
+
+
+def _searched(entry: Entry) -> bool:
+    return entry.row.searched
 
 
 def _retrains(entry: Entry) -> str:
@@ -114,6 +126,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: fixed(e.summary.std_searches, 2),
         lambda e: e.summary.std_searches,
         "standard deviation between the searches' means",
+        applies=_searched,
     ),
     Column(
         "std_retrains",
@@ -135,6 +148,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: fixed(e.improvement.value if e.improvement else None, 2, sign=True),
         lambda e: e.improvement.value if e.improvement else None,
         "relative improvement of accuracy over random sampling (Yang et al., ICLR 2020)",
+        applies=lambda e: not is_random(e.row),
     ),
     Column(
         "params",
@@ -177,6 +191,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: gib(e.summary.search_memory),
         lambda e: e.summary.search_memory,
         "peak memory of the search (CSV: bytes)",
+        applies=lambda e: e.summary.search_hours != 0,
     ),
     Column(
         "train_memory",
@@ -200,6 +215,7 @@ COLUMNS: tuple[Column, ...] = (
         _seeds_wanted,
         "searches per method that would show a difference of 0.2 and of 0.3 points (80 % power)",
         wide=True,
+        applies=_searched,
     ),
     Column(
         "published",

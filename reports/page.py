@@ -133,7 +133,7 @@ def _cell(column: Column, entry: Entry) -> dict[str, Any]:
     if column.key == "verdict" and entry.verdict:
         title = entry.verdict.reason
     value = "" if raw is None else str(raw)
-    return {"key": column.key, "text": column.show(entry), "value": value, "left": column.left, "title": title}
+    return {"key": column.key, "text": column.text(entry), "value": value, "left": column.left, "title": title}
 
 
 def _facts(entry: Entry, runs: Sequence[Record]) -> Iterable[tuple[str, str]]:

@@ -32,7 +32,7 @@ CSV_EXTRA: tuple[tuple[str, Callable[[Entry], object]], ...] = (
 
 
 def cells(table: Table, chosen: Sequence[Column]) -> list[list[str]]:
-    return [[column.show(entry) for column in chosen] for entry in table.entries]
+    return [[column.text(entry) for column in chosen] for entry in table.entries]
 
 
 def to_text(table: Table) -> str:

@@ -11,6 +11,7 @@ import reports
 from bench.records import read_records
 from reports.analysis import analyse
 from reports.build import gather
+from reports.columns import COLUMNS
 from reports.table import to_csv, to_latex, to_markdown, to_text
 from tests.reports.synthetic import KINDS, Kind, experiment, one_train
 
@@ -116,6 +117,19 @@ def test_missing_values_stay_empty(tmp_path):
     assert line["params"] == "1000000.0"
     for key in ("macs", "macs_sparse", "search_hours", "search_memory", "train_memory", "std_searches", "interval"):
         assert line[key] == "", key
+
+
+def test_a_dash_stands_where_a_row_can_have_no_such_number(tmp_path):
+    table = tables(experiment(tmp_path, KINDS[:4]))[0]
+    cells = {entry.row.name: {column.key: column.text(entry) for column in COLUMNS} for entry in table.entries}
+    dashes = {name: {key for key, text in row.items() if text == "–"} for name, row in cells.items()}
+    assert dashes == {
+        "darts": set(),
+        "darts-2nd": set(),
+        "random": {"ri", "search_memory"},
+        "DARTS_V2": {"std_searches", "seeds_wanted", "search_memory"},
+    }
+    assert csv_rows(table)["DARTS_V2"]["std_searches"] == ""
 
 
 def test_text_fits_a_terminal(tmp_path):
