@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
@@ -223,11 +224,14 @@ def _socket_timeout() -> Iterator[None]:
 
 def _digits(root: Path, download: bool) -> ImageData:
     """1,797 handwritten digits, 8x8, that ship inside scikit-learn; in every class each fifth image is a test image."""
-    from sklearn.datasets import load_digits
-
-    content = load_digits()
-    images = torch.from_numpy(np.rint(content.images * (255 / 16)).astype(np.uint8)).unsqueeze(1)
-    labels = torch.from_numpy(content.target).long()
+    # The file, not `sklearn.datasets.load_digits`: importing scikit-learn takes longer than a short run's epoch.
+    path = Path(str(distribution("scikit-learn").locate_file("sklearn/datasets/data/digits.csv.gz")))
+    try:
+        table = np.loadtxt(path, delimiter=",")
+    except OSError as error:
+        raise DataError(f"data set 'digits': {path} cannot be read: {error}; install scikit-learn again") from error
+    images = torch.from_numpy(np.rint(table[:, :-1] * (255 / 16)).astype(np.uint8)).view(-1, 1, 8, 8)
+    labels = torch.from_numpy(table[:, -1]).long()
     is_test = torch.zeros(len(labels), dtype=torch.bool)
     for label in range(10):
         is_test[(labels == label).nonzero().flatten()[4::5]] = True
