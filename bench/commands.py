@@ -68,12 +68,12 @@ def run(options: argparse.Namespace) -> int:
     print_plan(planned, todo)
     console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}")
     if todo:
-        from bench.engine import choose_device, make_engine
+        from bench.engine import choose_device
 
         console.print("Timing a few steps of each kind of run ...")
-        engine = make_engine(choose_device(devices[0]), profile.precision, profile.deterministic, profile.threads)
-        seconds = estimate_seconds(todo, data, engine, options.runs_dir)
+        seconds = estimate_seconds(todo, data, choose_device(devices[0]), options.runs_dir)
         console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
+    del data  # the runs load their own
     if options.dry_run:
         return 0
     with contextlib.nullcontext() if options.no_tracking else Tracking(options, folder) as tracking:

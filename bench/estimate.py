@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.config import parse
-from bench.data.datasets import ImageData
-from bench.engine import Engine, device_name
+from bench.data.datasets import DatasetInfo, ImageData
+from bench.engine import Engine, device_name, make_engine
 from bench.experiment import signature
 from bench.recipe import Recipe
 from bench.records import RunInfo
@@ -26,26 +28,33 @@ TIMED_STEPS = 2
 FILE_NAME = "estimates.json"
 
 
-def estimate_seconds(planned: Iterable[RunInfo], data: ImageData, engine: Engine, runs_dir: Path) -> dict[str, float]:
+def estimate_seconds(
+    planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path
+) -> dict[str, float]:
     """Seconds of each run on one device, by signature; an upper bound for methods that may stop early.
 
     Runs that differ only in their seeds are timed once, on random images; the answers are kept in
     `RUNS_DIR/estimates.json` by configuration and device. Networks that are not known before a search stand in by a
-    published one of the same scale.
+    published one of the same scale. The timing is done in a process of its own, as a run is: what it takes to start
+    is part of every run, and its memory is free again when the runs begin.
     """
     path = runs_dir / FILE_NAME
     known = _read(path)
-    result = {}
-    for info in planned:
-        config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
-        if info.phase == "train":
-            config["architecture"] = config["architecture"].get("published", "searched")
-        key = signature({"config": config, "device": device_name(engine.device), "torch": torch.__version__})
-        if key not in known:
-            known[key] = _time_run(info, data, engine)
-        result[info.signature] = known[key]
-    path.write_text(json.dumps(known, indent=1))
-    return result
+    keys = {info.signature: _key(info, device) for info in planned}
+    missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
+    if missing:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+            found = other.submit(_time_runs, list(missing.values()), data.info, len(data.train), device).result()
+        known |= dict(zip(missing, found, strict=True))
+        path.write_text(json.dumps(known, indent=1))
+    return {name: known[key] for name, key in keys.items()}
+
+
+def _key(info: RunInfo, device: torch.device) -> str:
+    config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
+    if info.phase == "train":
+        config["architecture"] = config["architecture"].get("published", "searched")
+    return signature({"config": config, "device": device_name(device), "torch": torch.__version__})
 
 
 def _read(path: Path) -> dict[str, float]:
@@ -56,31 +65,40 @@ def _read(path: Path) -> dict[str, float]:
     return content if isinstance(content, dict) else {}
 
 
-def _time_run(info: RunInfo, data: ImageData, engine: Engine) -> float:
-    images = info.config["data"]["train_images"] or len(data.train)
-    if info.phase == "search":
-        cls = get_method(info.method)
-        if not issubclass(cls, GradientSearch):
-            return 0.0
-        shape = data.info
-        context = SearchContext(shape.num_classes, shape.channels, shape.image_size, info.config["stem"])
-        method = cls(parse(cls.Options, info.config["options"], "options"), context)
-        method.to(engine.device)
-        steps = method.epochs * max(1, round(images * method.split.train / method.batch_size))
-        batch = _fake_batch(method.batch_size, data, engine)
-        return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
-    if info.phase == "train":
-        return _time_training(info, data, engine, images)
-    return 1.0
+def _time_runs(runs: Sequence[RunInfo], info: DatasetInfo, train_images: int, device: torch.device) -> list[float]:
+    """In a new process: its start, and the steps of each run."""
+    start = time.process_time()
+    config = runs[0].config
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
+    return [start + _time_run(run, info, train_images, engine) for run in runs]
 
 
-def _time_training(info: RunInfo, data: ImageData, engine: Engine, images: int) -> float:
-    recipe = parse(Recipe, info.config["recipe"], "recipe")
+def _time_run(run: RunInfo, info: DatasetInfo, train_images: int, engine: Engine) -> float:
+    images = run.config["data"]["train_images"] or train_images
+    if run.phase == "search":
+        return _time_search(run, info, images, engine)
+    return _time_training(run, info, images, engine) if run.phase == "train" else 1.0
+
+
+def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+    cls = get_method(run.method)
+    if not issubclass(cls, GradientSearch):
+        return 0.0
+    context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"])
+    method = cls(parse(cls.Options, run.config["options"], "options"), context)
+    method.to(engine.device)
+    steps = method.epochs * max(1, round(images * method.split.train / method.batch_size))
+    batch = _fake_batch(method.batch_size, info, engine)
+    return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
+
+
+def _time_training(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+    recipe = parse(Recipe, run.config["recipe"], "recipe")
     auxiliary = recipe.auxiliary_weight > 0
-    settings = NetworkSettings(**info.config["network"], auxiliary=auxiliary, in_channels=data.info.channels)
-    name = info.config["architecture"].get("published", "DARTS_V2")
-    network = build(published(name), data.info.num_classes, settings).to(engine.device)
-    inputs, labels = _fake_batch(recipe.batch_size, data, engine)
+    settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
+    name = run.config["architecture"].get("published", "DARTS_V2")
+    network = build(published(name), info.num_classes, settings).to(engine.device)
+    inputs, labels = _fake_batch(recipe.batch_size, info, engine)
 
     def step() -> None:
         network.zero_grad()
@@ -91,8 +109,7 @@ def _time_training(info: RunInfo, data: ImageData, engine: Engine, images: int) 
     return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine)
 
 
-def _fake_batch(size: int, data: ImageData, engine: Engine) -> Any:
-    info = data.info
+def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
     images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
     return images, torch.randint(info.num_classes, (size,), device=engine.device)
 

@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.prompt import Confirm
 
 from bench.data.datasets import DataError, load
-from bench.engine import choose_device, make_engine
+from bench.engine import choose_device
 from bench.estimate import estimate_seconds
 from bench.records import RecordError, RunInfo
 from slurm.cluster import Cluster, load_cluster
@@ -97,10 +97,8 @@ def estimate(
     except DataError as error:
         console.print(f"{error}\nSo the cost cannot be estimated here; the nodes need the data too.", markup=False)
         return None
-    device = choose_device("auto" if cluster.gpus else "cpu")
-    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
     console.print("Timing a few steps of each kind of run ...")
-    return estimate_seconds(planned, data, engine, runs_dir)
+    return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)
 
 
 def show_status(console: Console, folders: Sequence[Path], watch: bool = False) -> int:
