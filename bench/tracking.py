@@ -79,17 +79,22 @@ def open_store(runs_dir: Path, uri: str | None = None) -> Store:
 
 @dataclass
 class SyncReport:
-    """What a sync did, in runs; `problems` names what could not be mirrored, `left` what a deadline left for later."""
+    """What a sync did, in runs; `problems` names what could not be mirrored, `left` what a deadline left for later.
+
+    Runs that have not started are `waiting`: MLflow fixes a run's start when it is created.
+    """
 
     uri: str
     created: int = 0
     updated: int = 0
     unchanged: int = 0
     left: int = 0
+    waiting: int = 0
     problems: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         text = f"{self.created} runs new, {self.updated} updated, {self.unchanged} unchanged in {self.uri}"
+        text += f", {self.waiting} not started" if self.waiting else ""
         return text + (f", {self.left} left for the next sync" if self.left else "")
 
 
@@ -146,6 +151,9 @@ def sync(
             if time.monotonic() > deadline:
                 report.left = len(records) - position
                 break
+            if record.info.status == "pending" and record.info.started is None:
+                report.waiting += 1
+                continue
             try:
                 outcome = mirror.mirror(record, artifacts, alive or is_alive)
             except RecordError as error:

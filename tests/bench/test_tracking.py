@@ -227,6 +227,21 @@ def test_status(runs_dir: Path, status: str, shown: str) -> None:
     assert {run.info.status for run in all_runs(store)} == {shown}
 
 
+def test_a_run_comes_to_mlflow_when_it_starts_with_the_time_of_its_start(runs_dir: Path) -> None:
+    directory = add_run(runs_dir, status="pending", epochs=0)
+    info = directory.read_info()
+    info.started = None
+    directory.write_info(info)
+    store = open_store(runs_dir)
+    report = sync(runs_dir / "tiny-quick", store)
+    assert (counts(report), report.waiting) == ((0, 0, 0), 1)
+    assert not children(store)
+    info.status, info.started = "running", 1_700_000_500.0
+    directory.write_info(info)
+    sync(runs_dir / "tiny-quick", store)
+    assert children(store)["search darts s0"].info.start_time == 1_700_000_500_000
+
+
 def test_a_killed_run_is_not_running_for_ever(runs_dir: Path) -> None:
     directory = add_run(runs_dir, status="running")
     hold = (
