@@ -6,6 +6,7 @@ stem, cells with their preprocessing, classifier (Liu et al., ICLR 2019, and its
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -26,23 +27,23 @@ class CellGates(Protocol):
         """The gates of the edges with these rows."""
 
 
-class Parameterisation(nn.Module):
+class Parameterisation(nn.Module, ABC):
     """Architecture parameters and what they mean."""
 
+    @abstractmethod
     def gates(self, kind: str) -> Any:
         """The gates of the cells of one kind, "normal" or "reduce"."""
-        raise NotImplementedError
 
 
-class StateExecutor(nn.Module):
+class StateExecutor(nn.Module, ABC):
     """Executes all edges leaving one state of a cell; `forward(state, gates, arrived)` gives the new `arrived`.
 
     `arrived` is what the later nodes have received so far, in a form only the executor knows (None: nothing yet).
     """
 
+    @abstractmethod
     def next_node(self, arrived: Any) -> tuple[Tensor, Any]:
         """The next node (batch, channels, h, w), all of whose edges have arrived, and what arrived at the others."""
-        raise NotImplementedError
 
 
 MakeExecutor = Callable[[int, int, int], StateExecutor]
