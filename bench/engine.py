@@ -8,7 +8,7 @@ import platform
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from bench.distributed import ALONE, Group
+from bench.graph import CudaRecorder, GraphedStep, Recorder, why_not
 
 
 class DeviceError(RuntimeError):
@@ -34,21 +35,39 @@ class Engine:
         deterministic: same machine type and versions give the same bits; cuDNN autotuning and TF32 are off, and
             torch warns of an operation that has no deterministic implementation on the device.
         group: the processes that share the run.
+        recorder: records steps as CUDA graphs; None runs them one kernel at a time.
+        remark: told, by a key, what the record of the run should say about how it was computed.
     """
 
     device: torch.device
     precision: str = "fp32"
     deterministic: bool = True
     group: Group = ALONE
+    recorder: Recorder | None = None
+    remark: Callable[[str, str], None] = lambda key, text: None
 
     @contextlib.contextmanager
     def autocast(self) -> Iterator[None]:
-        """Mixed precision around a step; nothing in fp32."""
+        """Mixed precision around a step; nothing in fp32.
+
+        Casts of weights are not kept from one forward pass to the next: an unrolled step changes the weights between
+        two of them.
+        """
         if self.precision == "fp32":
             yield
         else:
-            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            with torch.autocast(self.device.type, dtype=torch.bfloat16, cache_enabled=False):
                 yield
+
+    @property
+    def memory_format(self) -> torch.memory_format:
+        """Of discrete networks and their images: tensor cores read channels-last; the rest is left as it is."""
+        fast = self.device.type == "cuda" and self.precision == "bf16"
+        return torch.channels_last if fast else torch.contiguous_format
+
+    def graphed(self, step: Callable[..., dict[str, torch.Tensor]]) -> GraphedStep:
+        """The step, run as a CUDA graph where this engine records."""
+        return GraphedStep(step, self.recorder, lambda reason: self.remark("cuda_graph", f"off: {reason}"))
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":
@@ -89,7 +108,12 @@ def choose_device(name: str) -> torch.device:
 
 
 def make_engine(
-    device: torch.device, precision: str, deterministic: bool, threads: int, group: Group = ALONE
+    device: torch.device,
+    precision: str,
+    deterministic: bool,
+    threads: int,
+    group: Group = ALONE,
+    remark: Callable[[str, str], None] = lambda key, text: None,
 ) -> Engine:
     """Set torch's global switches for one run and return its engine.
 
@@ -107,7 +131,15 @@ def make_engine(
     torch.backends.cudnn.benchmark = not deterministic
     torch.backends.cudnn.allow_tf32 = not deterministic
     torch.backends.cuda.matmul.allow_tf32 = not deterministic
-    return Engine(device, precision, deterministic, group)
+    recorder = None
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        # A debugging aid of deterministic mode that writes every new buffer twice.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        obstacle = why_not(device, group.size)
+        recorder = None if obstacle else CudaRecorder(device)
+        remark("cuda_graph", f"off: {obstacle}" if obstacle else "on")
+    return Engine(device, precision, deterministic, group, recorder, remark)
 
 
 def device_name(device: torch.device) -> str:

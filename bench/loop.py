@@ -128,9 +128,9 @@ class Loop:
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
         """Add this process's part of a step's sums: 0-d device tensors, `loss_sum`, `correct` and `count` among them;
-        no synchronisation."""
+        no synchronisation. They are copied: a replayed step returns the same memory every time."""
         for name, value in sums.items():
-            value = value.detach().to(torch.float64)
+            value = value.detach().to(torch.float64, copy=True)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def averages(self, prefix: str = "train/") -> dict[str, float]:

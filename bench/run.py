@@ -142,8 +142,14 @@ def _perform(
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
         )
     config = info.config
-    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], group)
     info.environment = {**environment(device, config["threads"]), "processes": group.size}
+
+    def remark(key: str, text: str) -> None:
+        info.environment[key] = text
+        if info.status == "running":
+            directory.write_info(info)
+
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], group, remark)
     info.status, info.started, info.error = "running", info.started or time.time(), None
     directory.write_info(info)
     options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}

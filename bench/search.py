@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from itertools import repeat
 from typing import Any
 
+from torch import Tensor
+
 from bench.data.batches import Batches
 from bench.distributed import share_statistics
 from bench.engine import Engine
@@ -44,16 +46,20 @@ def gradient_search(
         assert validation is not None, f"{method.name} has no validation part in its split"
         return evaluate(method.supernet, validation, engine, "")
 
+    def update(train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
+        with engine.autocast():
+            return method.step(train_batch, valid_batch)
+
+    step = engine.graphed(update)
     for epoch in loop.epochs(method.epochs, lambda: method.finished):
-        method.on_epoch_start(epoch)
+        if method.on_epoch_start(epoch):
+            step.renew()
         method.supernet.train()
         steps = len(train)
         beside: Iterable[Batch | None] = repeat(None) if valid is None else valid.epoch(epoch, loop.step, steps)
         pairs = zip(train.epoch(epoch, loop.step), beside, strict=False)
         for train_batch, valid_batch in loop.steps(pairs, steps):
-            with engine.autocast():
-                sums = method.step(train_batch, valid_batch)
-            loop.add(sums)
+            loop.add(step(train_batch, valid_batch))
         values = loop.averages()
         engine.group.check_same(method.supernet)
         loop.end_epoch({**values, **method.on_epoch_end(epoch, score if validation is not None else None)})

@@ -74,7 +74,7 @@ def train(
     Raises:
         DivergenceError: the loss is no longer finite.
     """
-    network.to(engine.device)
+    network.to(engine.device).to(memory_format=engine.memory_format)
     share_statistics(network, engine.group)
     weight_masks = WeightMasks(network, masks or {})
     weight_masks.apply_to_weights()
@@ -86,31 +86,35 @@ def train(
     mix = make_mixup(recipe, num_classes)
     loop = make_loop(parts)
     values: dict[str, float] = {}
+
+    def update(inputs: Tensor, targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        with engine.autocast():
+            outputs = network(inputs.contiguous(memory_format=engine.memory_format))
+            logits, loss = training_loss(outputs, targets, recipe)
+            extra = penalty(network) if penalty else None
+        optimizer.zero_grad(set_to_none=False)
+        (loss if extra is None else loss + extra).backward()
+        engine.group.average_gradients(network.parameters())
+        weight_masks.apply_to_gradients()
+        if recipe.grad_clip:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
+        optimizer.step()
+        weight_masks.apply_to_weights()
+        if average is not None:
+            average.update(network)
+        correct = (logits.detach().argmax(1) == labels).sum()
+        return {"loss_sum": loss.detach() * len(labels), "correct": correct, "count": correct.new_full((), len(labels))}
+
+    step = engine.graphed(update)
     for epoch in loop.epochs(recipe.epochs):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at(epoch)
+        set_learning_rate(optimizer, recipe.lr_at(epoch))
         if recipe.drop_path and isinstance(network, CellNetwork):
             network.set_drop_path(recipe.drop_path_at(epoch))
         network.train()
+        fixed = frozen_in_a_graph(network, optimizer)
         for images, labels in loop.steps(batches.epoch(epoch, loop.step), len(batches)):
             inputs, targets = mix(images, labels) if mix else (images, labels)
-            with engine.autocast():
-                outputs = network(inputs)
-                logits, loss = training_loss(outputs, targets, recipe)
-                extra = penalty(network) if penalty else None
-            optimizer.zero_grad(set_to_none=False)
-            (loss if extra is None else loss + extra).backward()
-            engine.group.average_gradients(network.parameters())
-            weight_masks.apply_to_gradients()
-            if recipe.grad_clip:
-                nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
-            optimizer.step()
-            weight_masks.apply_to_weights()
-            if average is not None:
-                average.update(network)
-            correct = (logits.detach().argmax(1) == labels).sum()
-            count = torch.tensor(len(labels), device=engine.device)
-            loop.add({"loss_sum": loss.detach() * len(labels), "correct": correct, "count": count})
+            loop.add(step(inputs, targets, labels, constants=fixed))
         values = loop.averages()
         engine.group.check_same(network)
         if (epoch + 1) % evaluate_every == 0 or epoch + 1 == recipe.epochs:
@@ -156,18 +160,43 @@ def evaluate(network: nn.Module, batches: Batches, engine: Engine, prefix: str) 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """torch's SGD for the published recipes, timm's factory for every other name.
 
+    On a GPU, SGD's learning rate is a tensor, so that a recorded step sees the schedule, and its update one kernel.
+
     Raises:
         ValueError: timm does not know the name.
     """
+    device = next(network.parameters()).device
+    gpu = device.type == "cuda"
     if recipe.optimizer == "sgd":
+        rate = torch.tensor(recipe.lr, device=device) if gpu else recipe.lr
+        options: dict[str, Any] = {"fused": True} if gpu else {}
         return torch.optim.SGD(
-            network.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+            network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, **options
         )
     from timm.optim import create_optimizer_v2
 
-    return create_optimizer_v2(
+    optimizer = create_optimizer_v2(
         network, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
     )
+    for group in optimizer.param_groups:
+        if gpu and "capturable" in group:
+            group["capturable"] = True
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Of all groups; a rate that is a tensor stays one, on the parameters' device (a loaded one is on the host)."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"] = group["lr"].to(group["params"][0].device).fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def frozen_in_a_graph(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, ...]:
+    """Python values of a step that change between epochs: a recording of the step holds only as long as they do."""
+    rates = tuple(group["lr"] for group in optimizer.param_groups if not isinstance(group["lr"], Tensor))
+    return *rates, getattr(network, "drop_path_on", None)
 
 
 def make_average(network: nn.Module, recipe: Recipe) -> Any:

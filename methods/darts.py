@@ -135,14 +135,18 @@ class DARTS(GradientSearch):
 
     def to(self, device: torch.device) -> None:
         super().to(device)
-        group = self.weight_optimiser.param_groups[0]
-        group["lr"] = group["lr"].to(device)
+        if device.type == "cuda":
+            self.architecture_optimiser.param_groups[0]["capturable"] = True
 
     def on_epoch_start(self, epoch: int) -> bool:
         """Sets the learning rate; True in the epoch in which architecture steps begin."""
         o = self.options
         self.epoch = epoch
-        self.weight_optimiser.param_groups[0]["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
+        group = self.weight_optimiser.param_groups[0]
+        group["lr"] = group["lr"].to(
+            self.weights[0].device
+        )  # a loaded one is on the host, where a graph would freeze it
+        group["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
         return epoch == o.arch_start_epoch > 0
 
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
