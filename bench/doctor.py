@@ -14,6 +14,8 @@ from pathlib import Path
 import torch
 
 from bench.data.datasets import DataError, load
+from bench.graph import why_not
+from methods.parts import kernels
 
 PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "fvcore", "submitit", "scikit-learn")
 FREE_GIB = 2
@@ -39,6 +41,10 @@ def checks(runs_dir: Path) -> Iterator[Check]:
         except PackageNotFoundError:
             yield Check(package, False, "not installed; run `make install`", needed=True)
     yield _gpu()
+    obstacle = kernels.why_not()
+    yield Check("own kernels", not obstacle, obstacle or f"Triton {version('triton')}")
+    obstacle = why_not(torch.device("cuda" if torch.cuda.is_available() else "cpu"), processes=1)
+    yield Check("cuda graphs", not obstacle, obstacle or "steps are recorded and replayed")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Check("cpu", True, f"{cores} cores; one run a core at the profiles' one thread")
     root = os.environ.get("DATA_ROOT")

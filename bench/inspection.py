@@ -67,7 +67,7 @@ def speed(options: argparse.Namespace) -> int:
     from bench.speed import cases, device_limits, file_name, measure
 
     device = choose_device(options.device)
-    engine = make_engine(device, options.precision, deterministic=False, threads=options.threads)
+    engine = make_engine(device, options.precision, deterministic=device.type == "cuda", threads=options.threads)
     limits = device_limits(engine)
     console.print(
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
@@ -77,10 +77,11 @@ def speed(options: argparse.Namespace) -> int:
     for case in cases(options.cases, size, engine, not options.no_oracle):
         row = measure(case, engine, options.repeats, limits)
         rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
+        eager = f", without its graph {row['eager_ms']:.1f} ms" if row["eager_ms"] else ""
         beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
         console.print(
             f"{case.name:10} C={case.channels} cells={case.cells} batch={case.batch}: {row['step_ms']:.1f} ms "
-            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){beside}; "
+            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
             f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
         )
     options.out.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.config import ConfigError, nearest
 from bench.engine import Engine, device_name
+from bench.graph import WARM_UP, GraphedStep
+from bench.recipe import Recipe
+from bench.train import make_optimizer
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
+from methods.parts import kernels
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
@@ -40,7 +45,7 @@ SIZES = {  # channels, cells, batch of a search; channels, cells, batch of a ret
     "published": {"darts": (16, 8, 64), "pc_darts": (16, 8, 256), "mgas": (16, 8, 96), "retrain": (36, 20, 96)},
 }
 KINDS = {
-    "batch norm": r"batch_norm|native_batch_norm|bn_",
+    "batch norm": r"batch_norm|native_batch_norm|bn_|weighted_sum|statistics_|norm_gradient",
     "depthwise": r"depthwise|dgrad2d_grouped|conv_depthwise",
     "convolution": r"conv|winograd|implicit_gemm|cudnn",
     "matrix product": r"gemm|::mm|bmm|addmm|matmul|baddbmm",
@@ -53,7 +58,10 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Case:
-    """One step to measure: `images` go through it (training and validation batches both counted)."""
+    """One step to measure: `images` go through it (training and validation batches both counted).
+
+    `step` is run as the loops run it; where that is a CUDA graph, `eager` is the same step kernel by kernel.
+    """
 
     name: str
     channels: int
@@ -62,6 +70,7 @@ class Case:
     images: int
     step: Step
     oracle: Step | None = None
+    eager: Step | None = None
 
 
 def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator[Case]:
@@ -77,20 +86,39 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
         channels, cells, batch = SIZES[size][name.removesuffix("-2nd")]
         torch.manual_seed(0)
         if name == "retrain":
-            yield Case(name, channels, cells, batch, batch, _training_step(channels, cells, batch, engine))
+            update, inputs = _training_step(channels, cells, batch, engine)
+            step, eager = _as_the_loops_do(update, inputs, engine)
+            yield Case(name, channels, cells, batch, batch, step, None, eager)
+            _forget(step)
             continue
         method = _search(name, channels, cells, batch, engine)
         train, valid = _batch(batch, engine), _batch(batch, engine)
         paired = method.split.paired
         second = valid if paired else None
 
-        def step(method: GradientSearch = method, train: Any = train, second: Any = second) -> Any:
+        def update(train_batch: Any, valid_batch: Any, method: GradientSearch = method) -> Any:
             with engine.autocast():
-                return method.step(train, second)
+                return method.step(train_batch, valid_batch)
 
+        step, eager = _as_the_loops_do(update, (train, second), engine)
         share = {"darts": 1, "pc_darts": 4}.get(name)
         textbook = _oracle(channels, cells, share, train, valid, engine) if oracle and share else None
-        yield Case(name, channels, cells, batch, batch * (2 if paired else 1), step, textbook)
+        yield Case(name, channels, cells, batch, batch * (2 if paired else 1), step, textbook, eager)
+        _forget(step)
+
+
+def _as_the_loops_do(update: Callable[..., Any], inputs: tuple[Any, ...], engine: Engine) -> tuple[Step, Step | None]:
+    """The step as `bench.search` and `bench.train` run it, and eagerly where that is not the same."""
+    recorder = engine.recorder
+    if recorder is None:
+        return partial(update, *inputs), None
+    return partial(engine.graphed(update), *inputs), partial(recorder.eager, partial(update, *inputs))
+
+
+def _forget(step: Any) -> None:
+    """Give back what a recording holds, before the next case is measured."""
+    if isinstance(step.func, GraphedStep):
+        step.func.renew()
 
 
 def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) -> GradientSearch:
@@ -106,23 +134,23 @@ def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) ->
     return method
 
 
-def _training_step(channels: int, cells: int, batch: int, engine: Engine) -> Step:
+def _training_step(channels: int, cells: int, batch: int, engine: Engine) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     network = build(published("DARTS_V2"), 10, NetworkSettings(channels, cells, auxiliary=True)).to(engine.device)
-    network.train()
+    network.to(memory_format=engine.memory_format).train()
     network.set_drop_path(0.1)  # type: ignore[operator]
-    optimizer = torch.optim.SGD(network.parameters(), 0.025, momentum=0.9, weight_decay=3e-4)
-    images, labels = _batch(batch, engine)
+    optimizer = make_optimizer(network, Recipe("speed", epochs=1, batch_size=batch, lr=0.025))
 
-    def step() -> None:
+    def update(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         with engine.autocast():
-            logits, auxiliary = network(images)
+            logits, auxiliary = network(images.contiguous(memory_format=engine.memory_format))
             loss = F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
         optimizer.zero_grad(set_to_none=False)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
+        return {"loss_sum": loss.detach()}
 
-    return step
+    return update, _batch(batch, engine)
 
 
 def _oracle(channels: int, cells: int, share: int, train: Any, valid: Any, engine: Engine) -> Step | None:
@@ -170,13 +198,17 @@ def _batch(batch: int, engine: Engine) -> tuple[Tensor, Tensor]:
 
 def measure(case: Case, engine: Engine, repeats: int, limits: dict[str, float]) -> dict[str, Any]:
     """One row of the table: times in milliseconds, memory in bytes, shares in percent of the profiled time."""
-    times, oracle_times = _alternate(case, engine, repeats)
-    moved = _moved(case.step)
-    saved = _saved_bytes(case.step)
+    gpu = engine.device.type == "cuda"
     engine.reset_peak_memory()
-    case.step()
+    for _ in range(WARM_UP + 2 if case.eager else 1):
+        case.step()
     engine.synchronize()
-    peak = engine.peak_memory() if engine.device.type == "cuda" else None
+    peak = engine.peak_memory() if gpu else None
+    reserved = torch.cuda.memory_reserved(engine.device) if gpu else None
+    times, oracle_times, eager_times = _alternate(case, engine, repeats)
+    saved = _saved_bytes(case.eager or case.step)
+    with kernels.disabled():  # which are no dispatched operations
+        moved = _moved(case.eager or case.step)
     roofline = max(moved["flops"] / limits["flops_per_s"], moved["bytes"] / limits["bytes_per_s"]) * 1e3
     step = statistics.median(times)
     oracle = statistics.median(oracle_times) if oracle_times else None
@@ -195,6 +227,7 @@ def measure(case: Case, engine: Engine, repeats: int, limits: dict[str, float]) 
         "step_ms_max": max(times),
         "images_per_s": case.images / step * 1e3,
         "data_share_percent": data_share(step / 1e3, case.images, engine),
+        "eager_ms": statistics.median(eager_times) if eager_times else None,
         "oracle_ms": oracle,
         "speedup": oracle / step if oracle else None,
         "roofline_ms": roofline,
@@ -202,26 +235,36 @@ def measure(case: Case, engine: Engine, repeats: int, limits: dict[str, float]) 
         "gbyte_moved": moved["bytes"] / 1e9,
         "saved_bytes": saved,
         "peak_memory": peak,
+        "reserved_memory": reserved,
+        "graph": how_run(case),
+        "own_kernels": kernels.why_not() or "yes",
         "operations": moved["operations"],
         **_profile(case.step, engine),
     }
 
 
-def _alternate(case: Case, engine: Engine, repeats: int) -> tuple[list[float], list[float]]:
-    """Times of ours and of the oracle in turn, so that a busy machine slows both."""
-    ours: list[float] = []
-    theirs: list[float] = []
-    pairs = [(case.step, ours)] + ([(case.oracle, theirs)] if case.oracle else [])
+def how_run(case: Case) -> str:
+    """Whether the step was replayed as a CUDA graph."""
+    step: Any = case.step
+    if not isinstance(step.func, GraphedStep):
+        return "no"
+    return "yes" if step.func.recording is not None else "no: the step could not be recorded"
+
+
+def _alternate(case: Case, engine: Engine, repeats: int) -> tuple[list[float], list[float], list[float]]:
+    """Times of ours, of the oracle and of ours without a graph in turn, so that a busy machine slows all."""
+    times: tuple[list[float], list[float], list[float]] = ([], [], [])
+    pairs = [(step, own) for step, own in zip((case.step, case.oracle, case.eager), times, strict=True) if step]
     for step, _ in pairs:
         step()
     for _ in range(repeats):
-        for step, times in pairs:
+        for step, own in pairs:
             engine.synchronize()
             started = time.perf_counter()
             step()
             engine.synchronize()
-            times.append((time.perf_counter() - started) * 1e3)
-    return ours, theirs
+            own.append((time.perf_counter() - started) * 1e3)
+    return times
 
 
 class _Moved(TorchDispatchMode):

@@ -42,6 +42,18 @@ def frozen_statistics(network: nn.Module) -> Iterator[None]:
             norm.track_running_stats = True
 
 
+@contextmanager
+def without_gradients(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Nothing is kept or computed for the gradients of these parameters."""
+    for parameter in parameters:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in parameters:
+            parameter.requires_grad_(True)
+
+
 def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
     """Make `gradients` the parameters' `.grad`, in the parameters' strides: fused optimisers rely on that."""
     for parameter, gradient in zip(parameters, gradients, strict=True):
@@ -59,8 +71,9 @@ class FirstOrder:
 
     def __call__(self, train_batch: Batch, valid_batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
         """Gradients of the validation loss, one for each architecture parameter, and the batch's sums."""
-        loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
-        return list(torch.autograd.grad(loss, self.architecture)), sums
+        with without_gradients(self.weights):
+            loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
+            return list(torch.autograd.grad(loss, self.architecture)), sums
 
 
 @dataclass
@@ -115,8 +128,9 @@ class Unrolled:
         sides = []
         for sign in (1, -1):
             self._set_weights([w + sign * step * v for w, v in zip(at, vector, strict=True)])
-            loss, _ = loss_and_sums(self.supernet, train_batch)
-            sides.append(torch.autograd.grad(loss, list(self.architecture)))
+            with without_gradients(self.weights):
+                loss, _ = loss_and_sums(self.supernet, train_batch)
+                sides.append(torch.autograd.grad(loss, list(self.architecture)))
         return [(plus - minus) / (2 * step) for plus, minus in zip(*sides, strict=True)]
 
     @torch.no_grad()

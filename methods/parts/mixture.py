@@ -9,12 +9,14 @@ Tensors of several edges are (batch, edges * channels, h, w), edge by edge.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts import kernels
 from methods.parts.convolution import depthwise, pointwise
 from methods.parts.parameterisation import Gates
 from methods.parts.weighted_sum import weighted_sum
@@ -109,8 +111,45 @@ class Mixture(StateExecutor):
             `arrived` plus what this state sends.
         """
         weights = (gates.operations * gates.edges[:, None]).index_select(1, self.columns)
-        sent = weighted_sum(weights, *self._candidates(state))
+        if kernels.usable(state, self.norms(), self.edges):
+            sent = self._fused(weights, state)
+        else:
+            sent = weighted_sum(weights, *self._candidates(state))
         return sent if arrived is None else arrived + sent
+
+    def norms(self) -> list[nn.Module]:
+        """All normalisations of the candidates."""
+        modules: list[Any] = [*self.dilated.values(), *self.first.values(), *self.second.values()]
+        modules += [] if self.reduce is None else [self.reduce]
+        return [*(module.norm for module in modules), *(pooled[1] for pooled in self._pools())]
+
+    def _pools(self) -> list[Any]:
+        return list(self.pools.values())
+
+    def _fused(self, weights: Tensor, state: Tensor) -> Tensor:
+        """`weighted_sum` of `_candidates` by the kernels: nothing is repeated for the edges or rectified in memory."""
+        from methods.parts.kernels.depthwise import norm_relu_depthwise, relu_depthwise
+        from methods.parts.kernels.weighted_sum import fused_weighted_sum
+
+        state = state.contiguous()  # once, not in every kernel: with partial channels it is a slice
+        candidates, last = [], []
+        for module in cast(Iterable[DepthwiseSeparable], self.dilated.values()):
+            x = relu_depthwise(state, module.depthwise, self.stride, dilation=2)
+            candidates.append(pointwise(x, module.pointwise))
+            last.append(module)
+        for name in SEPARABLE:
+            first, second = cast(DepthwiseSeparable, self.first[name]), cast(DepthwiseSeparable, self.second[name])
+            z = pointwise(relu_depthwise(state, first.depthwise, self.stride), first.pointwise)
+            candidates.append(pointwise(norm_relu_depthwise(z, second.depthwise, first.norm), second.pointwise))
+            last.append(second)
+        shared = [pooled(state) for pooled in self._pools()]
+        norms = [module.norm for module in last]
+        if self.reduce is None:
+            shared.append(state)
+        else:
+            candidates.append(self.reduce(state.relu()))
+            norms.append(self.reduce.norm)
+        return fused_weighted_sum(weights, candidates, norms, shared)
 
     def _candidates(self, state: Tensor) -> tuple[list[Tensor], list[nn.BatchNorm2d], list[Tensor]]:
         """The candidates of every edge before their normalisation, their norms, and those that all edges share."""

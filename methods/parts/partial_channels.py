@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.parts import kernels
 from methods.parts.mixture import Mixture
 from methods.parts.parameterisation import Gates
 from methods.parts.weighted_sum import weighted_sum
@@ -23,6 +24,14 @@ Arrived = tuple[Tensor, Tensor]
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """(batch, channels, h, w): channel `g * (channels / groups) + i` moves to `i * groups + g` (ShuffleNet)."""
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+def _weigh(weights: Tensor, around: Tensor) -> Tensor:
+    if kernels.usable(around, [], len(weights)):
+        from methods.parts.kernels.weighted_sum import fused_weighted_sum
+
+        return fused_weighted_sum(weights, [], [], [around])
+    return weighted_sum(weights, [], [], [around])
 
 
 class PartialChannels(StateExecutor):
@@ -44,7 +53,7 @@ class PartialChannels(StateExecutor):
         through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
-        sent = weighted_sum(gates.edges[:, None], [], [], [around])
+        sent = _weigh(gates.edges[:, None], around)
         if arrived is None:
             return self.mixture(through, gates), sent
         mixed, bypassed = arrived

@@ -1,0 +1,60 @@
+"""Triton kernels that read every activation once. The plain functions beside them are the reference, and for CPUs.
+
+    statistics      mean and standard deviation of a batch, channel by channel
+    weighted_sum    normalisation, weighting by gates and sum over candidates, forward and backward
+    depthwise       ReLU (after a normalisation, or not) and depthwise convolution of several edges that share a state
+
+All tensors are (batch, channels, h, w), contiguous, in float32, bfloat16 or float64. Sums are taken in float32
+(float64 for float64) in a fixed order, in two stages and without atomics: the same bits every time. The mathematics is
+that of the plain functions; the order of sums differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+DTYPES = (torch.float32, torch.bfloat16, torch.float64)
+LARGEST = 2**31
+"""Offsets are 32-bit numbers."""
+
+
+@cache
+def why_not() -> str | None:
+    """Why the kernels cannot be used here; None where they can."""
+    if not torch.cuda.is_available():
+        return "no GPU"
+    if find_spec("triton") is None:
+        return "triton is not installed"
+    if torch.cuda.get_device_capability() < (7, 0):
+        return "the GPU is older than Triton supports"
+    return None
+
+
+_disabled = 0
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """The plain functions, also where the kernels could be used: to compare with, or to count operations."""
+    global _disabled
+    _disabled += 1
+    try:
+        yield
+    finally:
+        _disabled -= 1
+
+
+def usable(x: Tensor, norms: Iterable[nn.Module], edges: int) -> bool:
+    """Whether the kernels compute what leaves the state `x` on so many edges.
+
+    They do on a GPU, in training, by the statistics of one process's batch.
+    """
+    if _disabled or not x.is_cuda or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
+        return False
+    return why_not() is None and all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
