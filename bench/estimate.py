@@ -16,6 +16,7 @@ from bench.config import parse
 from bench.data.datasets import DatasetInfo, ImageData
 from bench.engine import Engine, device_name, make_engine
 from bench.experiment import signature
+from bench.graph import WARM_UP
 from bench.recipe import Recipe
 from bench.records import RunInfo
 from bench.train import training_loss
@@ -98,12 +99,12 @@ def _time_training(run: RunInfo, info: DatasetInfo, images: int, engine: Engine)
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
     name = run.config["architecture"].get("published", "DARTS_V2")
     network = build(published(name), info.num_classes, settings).to(engine.device)
+    network.to(memory_format=engine.memory_format)
     inputs, labels = _fake_batch(recipe.batch_size, info, engine)
 
     def step() -> None:
         network.zero_grad()
-        with engine.autocast():
-            _, loss = training_loss(network(inputs), labels, recipe)
+        _, loss = training_loss(network(inputs), labels, recipe)
         loss.backward()
 
     return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine)
@@ -115,12 +116,20 @@ def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
 
 
 def _seconds_per_step(step: Any, engine: Engine) -> float:
-    with engine.autocast():
-        step()
+    """In the precision of the run, and on a GPU as a graph."""
+
+    def work() -> dict[str, torch.Tensor]:
+        with engine.autocast():
+            step()
+        return {}
+
+    timed = engine.graphed(work)
+    for _ in range(1 if engine.recorder is None else WARM_UP + 1):
+        timed()
     engine.synchronize()
     started = time.perf_counter()
     for _ in range(TIMED_STEPS):
-        step()
+        timed()
     engine.synchronize()
     return (time.perf_counter() - started) / TIMED_STEPS
 
