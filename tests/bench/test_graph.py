@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from bench import graph as graph_module
 from bench import run as run_module
+from bench import speed
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import load
@@ -31,6 +32,8 @@ from bench.train import train
 from methods.base import SearchContext
 from methods.darts import DARTS, DARTSOptions
 from methods.genotypes import published
+from methods.mgas.options import MGASOptions
+from methods.mgas.search import MGAS
 from methods.spaces import NetworkSettings, build
 from tests.bench.test_resume import StopAfter, outcome
 
@@ -283,3 +286,66 @@ def test_mixed_precision_sees_weights_that_a_step_changes_between_two_forward_pa
             layer.weight.add_(1.0)
         after = layer(images)
     torch.testing.assert_close(after - before, torch.full_like(after, 2.0), rtol=0, atol=0.1)
+
+
+class StrictRecorder(FakeRecorder):
+    """A graph reads and writes the memory it was recorded with: a replay in another state is an error."""
+
+    def __init__(self, state: Callable[[], Any]) -> None:
+        super().__init__()
+        self.state = state
+
+    def record(self, work: Callable[[], Any]) -> FakeRecording:
+        recorded = self.state()
+
+        def replayed() -> Any:
+            assert self.state() == recorded, "replayed after the topology has changed"
+            return work()
+
+        return super().record(replayed)
+
+
+@pytest.mark.slow
+def test_a_search_through_all_phases_of_mgas_never_replays_a_stale_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graph_module, "WARM_UP", 1)
+    options = MGASOptions(
+        channels=4, cells=3, batch_size=16, targets=[18000, 12000], autoaugment=False, warmup_epochs=[1],
+        commit_interval=1, phase_epochs=[3, 3, 3, 4], max_epochs=13, stage_ratios=[0.6], threshold_pace=60.0,
+        lambda_delta=5e-3, weight_lr=0.05,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    method = MGAS(options, SearchContext(num_classes=10, in_channels=1, image_size=8))
+
+    def state() -> Any:
+        net, progress = method.supernet, method.progress
+        tensors = [*net.parameters(), *net.buffers(), *method.optimizers.momentum().values()]
+        tensors += [table for cell in net.executed(2) for table in (cell.filters.mask, cell.weights.mask)]
+        warm = progress.epoch < method.phase.warmup
+        return [(tensor.data_ptr(), tensor.shape) for tensor in tensors], progress.phase, net.stage, warm
+
+    recorder = StrictRecorder(state)
+    engine = Engine(CPU, recorder=recorder)
+
+    def make_loop(parts: dict[str, Any]) -> Loop:
+        return Loop(RunDirectory(tmp_path), "sig", 0, engine, parts)
+
+    held_out = evaluation_batches(
+        DIGITS.train.images[96:128], DIGITS.train.labels[96:128], 32, get_augmentation("none", DIGITS.info)
+    )
+    gradient_search(method, make_batches(64, 16), None, held_out, engine, make_loop)
+    assert recorder.log.count("record") > 5
+    assert recorder.log.count("replay") > recorder.log.count("record")
+
+
+def test_speed_times_the_step_as_the_loops_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(speed.SIZES, "small", {"darts": (2, 3, 4), "retrain": (4, 3, 4)})
+    engine = Engine(CPU, recorder=FakeRecorder())
+    rows = [
+        speed.measure(case, engine, 2, {"flops_per_s": 1e9, "bytes_per_s": 1e9})
+        for case in speed.cases(["darts", "retrain"], "small", engine, oracle=False)
+    ]
+    assert [row["graph"] for row in rows] == ["yes", "yes"]
+    assert all(row["eager_ms"] > 0 and row["operations"] > 100 for row in rows)
+    assert engine.recorder.log.count("release") == 2
