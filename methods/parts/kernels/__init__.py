@@ -1,4 +1,6 @@
-"""Triton kernels that read every activation once. The plain functions beside them are the reference, and for CPUs.
+"""Triton kernels for GPUs, each pass of which reads an activation from memory once.
+
+The plain functions beside them are the reference, and all that a CPU uses.
 
     statistics      mean and standard deviation of a batch, channel by channel
     weighted_sum    normalisation, weighting by gates and sum over candidates, forward and backward
