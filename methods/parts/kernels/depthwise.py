@@ -242,11 +242,11 @@ def _norm_gradient(  # type: ignore[no-untyped-def]
 
 @triton.jit
 def _depthwise_weight_gradient(  # type: ignore[no-untyped-def]
-    x, statistics, gradient, partial, total, chunks, E: tl.constexpr, C: tl.constexpr, H: tl.constexpr,
+    x, statistics, gradient, partial, total, CHUNKS: tl.constexpr, E: tl.constexpr, C: tl.constexpr, H: tl.constexpr,
     W: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr, K: tl.constexpr, STRIDE: tl.constexpr,
     DILATION: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """One filter and `chunks` blocks of pixels; the columns of a kernel's row side by side."""
+    """One filter and CHUNKS blocks of pixels; the columns of a kernel's row side by side."""
     filter_, part = tl.program_id(0), tl.program_id(1)
     channel = filter_ % C
     mean, inverse = _statistics(statistics, channel, C, NORM, SUM)
@@ -254,8 +254,8 @@ def _depthwise_weight_gradient(  # type: ignore[no-untyped-def]
     for ky in tl.static_range(K):
         s0, s1, s2 = tl.zeros([B], SUM), tl.zeros([B], SUM), tl.zeros([B], SUM)
         s3, s4 = tl.zeros([B], SUM), tl.zeros([B], SUM)
-        for chunk in range(chunks):
-            i = (part * chunks + chunk) * B + tl.arange(0, B)
+        for chunk in range(CHUNKS):
+            i = (part * CHUNKS + chunk) * B + tl.arange(0, B)
             inside = i < total
             image, oy, ox = i // (HO * WO), (i // WO) % HO, i % WO
             g = tl.load(gradient + ((image * (E * C) + filter_) * HO + oy) * WO + ox, mask=inside, other=0.0).to(SUM)
