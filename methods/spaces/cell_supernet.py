@@ -128,6 +128,8 @@ class CellSupernet(nn.Module):
         if images.device.type == "cpu":  # where depthwise convolutions are fast; methods.parts.convolution
             images = images.contiguous(memory_format=torch.channels_last)
         before_last = self.stem(images)
+        if images.device.type == "cpu":  # images of one channel have no format to hand on
+            before_last = before_last.contiguous(memory_format=torch.channels_last)
         last = self.stem1(before_last)
         cells = cast(list[SupernetCell], list(self.cells))
         gates = {kind: self.parameterisation.gates(kind) for kind in dict.fromkeys(cell.kind for cell in cells)}

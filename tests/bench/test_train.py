@@ -117,3 +117,16 @@ def test_evaluation_is_the_mean_over_all_images() -> None:
         logits = model(once[0])
     assert found["x/loss"] == pytest.approx(float(F.cross_entropy(logits, once[1])), rel=1e-5)
     assert found["x/accuracy"] == pytest.approx(100 * float((logits.argmax(1) == once[1]).float().mean()))
+
+
+@pytest.mark.parametrize("name", ["DARTS_V2", "ResNet56", "VGG16"])
+def test_channels_last_images_change_no_value_and_no_gradient(name: str) -> None:
+    torch.manual_seed(0)
+    model = build(published(name), 10, NetworkSettings(4, 3)).double()
+    images, gradients = torch.randn(4, 3, 32, 32, dtype=torch.float64), []
+    for form in (torch.contiguous_format, ENGINE.memory_format):
+        loss = F.cross_entropy(model(images.contiguous(memory_format=form)), torch.arange(4))
+        gradients.append([loss, *torch.autograd.grad(loss, list(model.parameters()))])
+    assert ENGINE.memory_format is torch.channels_last
+    for found, wanted in zip(*gradients, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
