@@ -125,9 +125,8 @@ def make_engine(
     torch.set_num_threads(threads)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.set_deterministic_debug_mode(
-        "warn" if deterministic else "default"
-    )  # its long form imports the compiler: 1 s
+    # Not `use_deterministic_algorithms`, which imports the compiler: a second of every run.
+    torch.set_deterministic_debug_mode("warn" if deterministic else "default")
     # A debugging aid of deterministic mode that writes every new buffer twice.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     torch.backends.cudnn.benchmark = not deterministic

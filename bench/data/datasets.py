@@ -141,32 +141,20 @@ def _cifar(name: str, source: Any, statistics: tuple[Any, Any], root: Path, down
         _download_cifar(name, source, root)
     _check_cifar(name, source, root)
 
-    def read(files: Any) -> LabelledImages:
-        paths = [root / source.base_folder / file_name for file_name, _ in files]
+    def read(train: bool) -> Any:
         try:
-            return _read_cifar(paths)
-        except (OSError, pickle.UnpicklingError, KeyError, ValueError) as error:
+            return source(root, train=train, download=False)
+        except (RuntimeError, OSError, pickle.UnpicklingError, KeyError) as error:
             raise DataError(f"cannot read data set '{name}' in {root}: {error}") from error
 
-    classes = _unpickle(root / source.base_folder / source.meta["filename"])[source.meta["key"]]
-    info = DatasetInfo(name, *statistics, tuple(classes), image_size=32, padding=4, cutout=16)
-    return ImageData(info, read(source.train_list), lambda: read(source.test_list))
+    training = read(train=True)
+    info = DatasetInfo(name, *statistics, tuple(training.classes), image_size=32, padding=4, cutout=16)
+    return ImageData(info, _to_tensors(training), lambda: _to_tensors(read(train=False)))
 
 
-def _read_cifar(paths: list[Path]) -> LabelledImages:
-    """The files one after the other into one tensor: torchvision's own reader holds three copies at its peak."""
-    pixels, labels = bytearray(), list[int]()
-    for path in paths:
-        content = _unpickle(path)
-        pixels += content["data"].data
-        labels += content["labels"] if "labels" in content else content["fine_labels"]
-    return LabelledImages(torch.frombuffer(pixels, dtype=torch.uint8).view(-1, 3, 32, 32), torch.tensor(labels))
-
-
-def _unpickle(path: Path) -> Any:
-    """Safe for files whose md5 was compared before (`_check_cifar`)."""
-    with open(path, "rb") as file:
-        return pickle.load(file, encoding="latin1")
+def _to_tensors(content: Any) -> LabelledImages:
+    images = torch.from_numpy(np.ascontiguousarray(content.data.transpose(0, 3, 1, 2)))
+    return LabelledImages(images, torch.tensor(content.targets))
 
 
 def _check_cifar(name: str, source: Any, root: Path) -> None:
