@@ -1,0 +1,142 @@
+"""What every phase has at hand: the run's directory, configuration, engine and data, and its seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data.augment import get_augmentation
+from bench.data.batches import Batches, evaluation_batches
+from bench.data.datasets import ImageData, LabelledImages
+from bench.engine import Engine
+from bench.loop import Loop, StopFlag
+from bench.recipe import Recipe
+from bench.records import Record, RunDirectory, RunInfo
+from bench.seeds import derive
+from methods.architecture import Architecture
+from methods.base import SearchContext
+from methods.spaces import NetworkSettings
+
+EVALUATION_BATCH = {"cpu": 128, "cuda": 256}
+"""Images at once, by device; on a CPU so few that evaluating a supernet takes no more memory than a step."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot be done as it was asked for."""
+
+
+@dataclass
+class Task:
+    """Everything a phase needs at hand."""
+
+    directory: RunDirectory
+    info: RunInfo
+    engine: Engine
+    data: ImageData
+    stop: StopFlag
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.info.config
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        info = self.data.info
+        return info.channels, info.image_size, info.image_size
+
+    def seed(self, use: str, repetition: int | None) -> int:
+        """A seed for one use; it depends on the data set and the repetition, not on the method: seeds are paired."""
+        return derive(dataset=self.info.dataset, use=use, repetition=repetition)
+
+    def make_loop(self, seed: int, parts: dict[str, Any]) -> Loop:
+        return Loop(self.directory, self.info.signature, seed, self.engine, parts, self.stop)
+
+    def context(self) -> SearchContext:
+        info = self.data.info
+        stem = self.config.get("stem", "cifar")
+        seed = self.seed("method", self.info.search_seed)
+        return SearchContext(info.num_classes, self.image_shape[0], self.image_shape[-1], stem, seed)
+
+    def batches(
+        self, images: LabelledImages, batch_size: int, augmentation: str, seed: int, stream: str = "train"
+    ) -> Batches:
+        """Shuffled, augmented batches on the device."""
+        chosen = get_augmentation(augmentation, self.data.info)
+        device, group = self.engine.device, self.engine.group
+        if not group.alone:
+            group.check_shares(batch_size, len(images.labels))
+        return Batches(
+            images.images,
+            images.labels,
+            batch_size,
+            chosen,
+            seed,
+            device,
+            stream=stream,
+            rank=group.rank,
+            world_size=group.size,
+        )
+
+    def evaluation(self, images: LabelledImages) -> Batches:
+        """Batches in stored order, not augmented."""
+        plain = get_augmentation("none", self.data.info)
+        return evaluation_batches(
+            images.images,
+            images.labels,
+            EVALUATION_BATCH[self.engine.device.type],
+            plain,
+            self.engine.device,
+            rank=self.engine.group.rank,
+            world_size=self.engine.group.size,
+        )
+
+    def needed(self, signature: str) -> Record:
+        """A finished run this one reads.
+
+        Raises:
+            RunError: it is not there or not done.
+        """
+        for path in self.directory.path.parent.glob(f"*-{signature[:10]}"):
+            directory = RunDirectory(path)
+            info, result = directory.read_info(), directory.read_result()
+            if info.signature == signature and result is not None:
+                return Record(path, info, result)
+        raise RunError(f"{self.info.name} needs run {signature}, which is not done; run the experiment to make it")
+
+
+def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]) -> Architecture:
+    """The architecture with who found it and how added to its provenance."""
+    info = task.info
+    provenance = {
+        **architecture.provenance,
+        **more,
+        "experiment": info.experiment,
+        "profile": info.profile,
+        "dataset": info.dataset,
+        "search_seed": info.search_seed,
+        "run": info.name,
+    }
+    return Architecture(
+        architecture.space,
+        architecture.genotype,
+        architecture.scale,
+        architecture.widths,
+        architecture.masks,
+        provenance,
+    )
+
+
+def settings_for(task: Task, recipe: Recipe) -> NetworkSettings:
+    """How the network of a training is built.
+
+    Raises:
+        RunError: the recipe asks for an auxiliary head and the images are too small for it.
+    """
+    network, size = task.config["network"], task.image_shape[-1]
+    auxiliary = recipe.auxiliary_weight > 0
+    if auxiliary and network["stem"] == "cifar" and size != 32:
+        raise RunError(
+            f"recipe {recipe.name} wants an auxiliary head, which needs 32x32 images; these are {size}x{size}. "
+            "Set auxiliary_weight: 0 in the profile's recipe_changes"
+        )
+    return NetworkSettings(**network, auxiliary=auxiliary, in_channels=task.image_shape[0])
