@@ -47,6 +47,7 @@ def choose_profile(experiment: Experiment, name: str | None) -> str:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
+    from bench.calibration import calibrate
     from bench.data.datasets import load
     from bench.estimate import estimate_seconds, makespan
     from bench.local import Queue, devices_for, make_jobs, work
@@ -70,6 +71,8 @@ def run(options: argparse.Namespace) -> int:
     if todo:
         from bench.engine import choose_device
 
+        if devices[0] == "cpu":
+            calibrate(options.runs_dir, profile.threads)
         console.print("Timing a few steps of each kind of run ...")
         seconds = estimate_seconds(todo, data, choose_device(devices[0]), options.runs_dir)
         console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")

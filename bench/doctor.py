@@ -13,9 +13,12 @@ from pathlib import Path
 
 import torch
 
+from bench import calibration
+from bench.cpu_alternatives import FORMATS, best, time_name, total_ms
 from bench.data.datasets import DataError, load
 from bench.graph import why_not
 from methods.parts import kernels
+from methods.parts.convolution import DEPTHWISE_CLASSES
 
 PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "fvcore", "submitit", "scikit-learn")
 FREE_GIB = 2
@@ -47,6 +50,7 @@ def checks(runs_dir: Path) -> Iterator[Check]:
     yield Check("cuda graphs", not obstacle, obstacle or "steps are recorded and replayed")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Check("cpu", True, f"{cores} cores; one run a core at the profiles' one thread")
+    yield from _calibrations(runs_dir, cores or 1)
     root = os.environ.get("DATA_ROOT")
     for name in ("digits", "cifar10", "cifar100"):
         try:
@@ -65,6 +69,31 @@ def _gpu() -> Check:
         return Check("gpu", True, f"{', '.join(names)}; CUDA {torch.version.cuda}")
     built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built for the CPU only"
     return Check("gpu", False, f"none found ({built}); runs use the CPU")
+
+
+def _calibrations(runs_dir: Path, cores: int) -> Iterator[Check]:
+    """What was chosen for runs on this CPU, and the times of each choice beside those of its alternative."""
+    if os.environ.get(calibration.SWITCH) == "0":
+        yield Check("calibration", True, f"{calibration.SWITCH}=0: new runs take the default choices")
+        return
+    found = {threads: calibration.find(runs_dir, threads) for threads in range(1, cores + 1)}
+    if not any(found.values()):
+        yield Check("calibration", True, f"none for this CPU in {runs_dir}; the next `dasbench run` on it makes one")
+    for threads, known in found.items():
+        if known is not None:
+            yield Check("calibration", True, f"threads {threads}: {_choices_and_times(known)}")
+
+
+def _choices_and_times(found: calibration.Calibration) -> str:
+    choices, times = found.choices, found.times_ms
+    form = choices.memory_format
+    totals = (f"{name} {total_ms(times, best(times, name)):.1f} ms" for name in FORMATS)
+    parts = []
+    for work in DEPTHWISE_CLASSES:
+        native = work in choices.native
+        taken, left = (times[time_name(form, work, own)] for own in (native, not native))
+        parts.append(f"{time_name(form, work, native)} {taken:.2f} ms, else {left:.2f}")
+    return f"{form} of {', '.join(totals)}; {'; '.join(parts)}"
 
 
 def _runs_folder(runs_dir: Path) -> Check:

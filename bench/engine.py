@@ -19,6 +19,7 @@ import torch
 
 from bench.distributed import ALONE, Group
 from bench.graph import CudaRecorder, GraphedStep, Recorder, why_not
+from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices, choose, chosen
 
 
 class DeviceError(RuntimeError):
@@ -61,9 +62,10 @@ class Engine:
 
     @property
     def memory_format(self) -> torch.memory_format:
-        """Of discrete networks and their images: channels-last for tensor cores and for oneDNN's depthwise kernels."""
-        fast = self.device.type == "cpu" or self.precision == "bf16"
-        return torch.channels_last if fast else torch.contiguous_format
+        """Of discrete networks and their images: channels-last for tensor cores; on a CPU the chosen one."""
+        if self.device.type == "cpu":
+            return chosen().torch_format
+        return torch.channels_last if self.precision == "bf16" else torch.contiguous_format
 
     def graphed(self, step: Callable[..., dict[str, torch.Tensor]]) -> GraphedStep:
         """The step, run as a CUDA graph where this engine records."""
@@ -113,9 +115,10 @@ def make_engine(
     deterministic: bool,
     threads: int,
     group: Group = ALONE,
+    choices: CpuChoices = DEFAULT_CHOICES,
     remark: Callable[[str, str], None] = lambda key, text: None,
 ) -> Engine:
-    """Set torch's global switches for one run and return its engine.
+    """Set torch's global switches for one run, and what it does on a CPU, and return its engine.
 
     Raises:
         DeviceError: the device cannot compute in the precision.
@@ -123,6 +126,7 @@ def make_engine(
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise DeviceError(f"{torch.cuda.get_device_name(device)} has no bf16; use a profile with precision fp32")
     torch.set_num_threads(threads)
+    choose(choices)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     # Not `use_deterministic_algorithms`, which imports the compiler: a second of every run.

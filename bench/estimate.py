@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from bench.calibration import recall
 from bench.config import parse
 from bench.data.datasets import DatasetInfo, ImageData
 from bench.engine import Engine, device_name, make_engine
@@ -22,6 +23,7 @@ from bench.records import RunInfo
 from bench.train import training_loss
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
+from methods.parts.convolution import CpuChoices
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
@@ -41,21 +43,26 @@ def estimate_seconds(
     """
     path = runs_dir / FILE_NAME
     known = _read(path)
-    keys = {info.signature: _key(info, device) for info in planned}
+    choices = recall(runs_dir, planned[0].config["threads"])
+    keys = {info.signature: _key(info, device, choices) for info in planned}
     missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-            found = other.submit(_time_runs, list(missing.values()), data.info, len(data.train), device).result()
+            work = list(missing.values()), data.info, len(data.train), device, choices
+            found = other.submit(_time_runs, *work).result()
         known |= dict(zip(missing, found, strict=True))
         path.write_text(json.dumps(known, indent=1))
     return {name: known[key] for name, key in keys.items()}
 
 
-def _key(info: RunInfo, device: torch.device) -> str:
+def _key(info: RunInfo, device: torch.device, choices: CpuChoices) -> str:
     config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
     if info.phase == "train":
         config["architecture"] = config["architecture"].get("published", "searched")
-    return signature({"config": config, "device": device_name(device), "torch": torch.__version__})
+    where = {"device": device_name(device), "torch": torch.__version__}
+    if device.type == "cpu":
+        where["cpu_choices"] = str(choices)
+    return signature({"config": config, **where})
 
 
 def _read(path: Path) -> dict[str, float]:
@@ -66,11 +73,13 @@ def _read(path: Path) -> dict[str, float]:
     return content if isinstance(content, dict) else {}
 
 
-def _time_runs(runs: Sequence[RunInfo], info: DatasetInfo, train_images: int, device: torch.device) -> list[float]:
+def _time_runs(
+    runs: Sequence[RunInfo], info: DatasetInfo, train_images: int, device: torch.device, choices: CpuChoices
+) -> list[float]:
     """In a new process: its start, and the steps of each run."""
     start = time.process_time()
     config = runs[0].config
-    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"])
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
     return [start + _time_run(run, info, train_images, engine) for run in runs]
 
 

@@ -15,11 +15,14 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.calibration import recall
+from bench.config import parse
 from bench.data.datasets import load
 from bench.distributed import ALONE, Group, join
 from bench.engine import choose_device, environment, make_engine
@@ -28,6 +31,7 @@ from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
 from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory
 from methods.base import GradientSearch
+from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
 from methods.registry import get_method
 
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
@@ -141,21 +145,41 @@ def _perform(
             f"this run was started on {started_on} and would continue on {device.type}: the bits would differ. "
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
         )
-    config = info.config
+    config, choices = info.config, DEFAULT_CHOICES
+    if device.type == "cpu":  # process 0's for all: another may be on another machine
+        choices = group.from_first(_cpu_choices(directory, info))
     info.environment = {**environment(device, config["threads"]), "processes": group.size}
+    if device.type == "cpu":
+        info.environment["cpu_choices"] = asdict(choices)
 
     def remark(key: str, text: str) -> None:
         info.environment[key] = text
         if info.status == "running":
             directory.write_info(info)
 
-    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], group, remark)
+    engine = make_engine(
+        device, config["precision"], config["deterministic"], config["threads"], group, choices, remark
+    )
     info.status, info.started, info.error = "running", info.started or time.time(), None
     directory.write_info(info)
     options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
     data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
     task = Task(directory, info, engine, data, stop)
     return {"search": run_search, "transform": run_transform, "train": run_train}[info.phase](task)
+
+
+def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
+    """What the run was begun with, whatever has been measured since: its bits depend on it.
+
+    Raises:
+        ConfigError: the record names choices that this version does not have.
+    """
+    recorded = info.environment.get("cpu_choices")
+    if recorded is not None:
+        return parse(CpuChoices, recorded, f"{directory.path / 'run.json'}: environment.cpu_choices")
+    if directory.checkpoints.exists():  # begun before there was a choice
+        return DEFAULT_CHOICES
+    return recall(directory.path.resolve().parent.parent, info.config["threads"])
 
 
 def _can_be_shared(info: RunInfo) -> bool:

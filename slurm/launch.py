@@ -27,7 +27,7 @@ from slurm.status import Status, status
 from slurm.submissions import FOLDER_NAME, Submission, SubmittedArray, read_submissions, submitted_runs
 from slurm.task import RunTask
 
-KEPT_VARIABLES = ("DATA_ROOT", "MLFLOW_TRACKING_URI")
+KEPT_VARIABLES = ("DATA_ROOT", "MLFLOW_TRACKING_URI", "DASBENCH_CALIBRATION")
 """Handed on explicitly: a cluster may not pass the submitting shell's environment to jobs."""
 
 

@@ -19,9 +19,10 @@ import submitit
 import torch
 
 import bench
+from bench.calibration import calibrate
 from bench.distributed import Group, join
 from bench.loop import StopFlag
-from bench.records import RunDirectory
+from bench.records import RecordError, RunDirectory
 from bench.run import BUSY, DONE, FAILED, INTERRUPTED, execute
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
@@ -56,6 +57,8 @@ class RunTask:
         job = SlurmJob.from_environment()
         stop = listen(job, self.signal_seconds)
         group = join_processes()
+        if group.rank == 0 and not torch.cuda.is_available():
+            calibrate_node(Path(self.runs[0][0]))
         codes = []
         for path, signature in self.runs:
             if not any(group.agree(bool(stop.reason))):
@@ -146,6 +149,17 @@ def join_processes() -> Group:
         if int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) == 1:
             os.environ["MASTER_ADDR"] = "127.0.0.1"  # a node's name need not resolve
     return join("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def calibrate_node(path: Path) -> None:
+    """Measure what is fast on this node's CPU, if nobody has; a run directory says where and for how many threads.
+
+    Whatever is wrong with the record or the disk, the run itself says better.
+    """
+    try:
+        calibrate(path.resolve().parent.parent, RunDirectory(path).read_info().config["threads"])
+    except RecordError as error:
+        print(f"warning: {error}; runs take the default choices", file=sys.stderr)
 
 
 def check_code(code: str) -> None:

@@ -13,6 +13,7 @@ from methods.mgas.cell import SearchCell
 from methods.mgas.discretize import Discretisation
 from methods.mgas.switches import Switches
 from methods.mgas.topology import ALL_SLOTS, Plan, module_name
+from methods.parts.convolution import in_memory_format
 from methods.spaces.cell_network import cifar_stem, imagenet_stem
 
 LAST_STAGE = 2
@@ -132,9 +133,7 @@ class Supernet(nn.Module):
             for cell, mask in zip(cells, masks.detach() > 0, strict=True):
                 cell.operation_now.copy_(mask)
         self.operation_gates, self.operation_masks = gates, masks
-        if images.device.type == "cpu":  # oneDNN's depthwise convolutions are several times faster in this layout
-            images = images.contiguous(memory_format=torch.channels_last)
-        before_last = self.stem(images)
+        before_last = self.stem(in_memory_format(images))
         last = self.stem1(before_last) if self.stem_kind == "imagenet" else before_last
         for cell, coefficients in zip(cells, (gates * masks).unbind(), strict=True):
             before_last, last = last, cell(before_last, last, coefficients)

@@ -7,11 +7,15 @@ slower. `depthwise` therefore writes the backward pass in terms of what is fast:
     input gradient, stride 1      a forward convolution with the flipped kernel
     weight gradient, 5 columns    a kernel of three columns beside one of two
     weight gradient, dilation 2   an undilated one on the four sub-images of even and odd rows and columns
+
+Where a processor or a build of torch has other kernels, other choices may be faster. `CpuChoices` holds them; the
+process that computes sets them with `choose`, once and before it builds a network.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +24,59 @@ from torch.nn.grad import conv2d_input, conv2d_weight
 
 FAST_COLUMNS = 3
 """Widest kernel for which oneDNN's depthwise weight gradient is fast."""
+
+MemoryFormat = Literal["channels_last", "contiguous"]
+DepthwiseClass = tuple[int, int, int]
+"""Kernel, stride, dilation."""
+
+DEPTHWISE_CLASSES: tuple[DepthwiseClass, ...] = ((3, 1, 1), (5, 1, 1), (3, 2, 1), (5, 2, 1), (3, 1, 2), (5, 1, 2))
+"""Those of the cell space."""
+
+
+@dataclass(frozen=True)
+class CpuChoices:
+    """What a CPU can do in several ways that are the same mathematics, with sums in another order.
+
+    Attributes:
+        memory_format: of networks, images and gradients.
+        native: depthwise convolutions whose backward pass is torch's own; that of all others is taken apart.
+
+    Raises:
+        ValueError: unknown memory format or class of convolution.
+    """
+
+    memory_format: MemoryFormat = "channels_last"
+    native: tuple[DepthwiseClass, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.memory_format not in ("channels_last", "contiguous"):
+            raise ValueError(f"memory format {self.memory_format!r}; valid: channels_last, contiguous")
+        unknown = set(self.native) - set(DEPTHWISE_CLASSES)
+        if unknown:
+            raise ValueError(f"no depthwise convolution is {sorted(unknown)}; valid: {DEPTHWISE_CLASSES}")
+
+    @property
+    def torch_format(self) -> torch.memory_format:
+        return torch.channels_last if self.memory_format == "channels_last" else torch.contiguous_format
+
+
+DEFAULT_CHOICES = CpuChoices()
+_chosen = DEFAULT_CHOICES
+
+
+def choose(choices: CpuChoices) -> None:
+    """Set what this process computes with on a CPU. In the middle of a run it would change the run's bits."""
+    global _chosen
+    _chosen = choices
+
+
+def chosen() -> CpuChoices:
+    return _chosen
+
+
+def in_memory_format(x: Tensor) -> Tensor:
+    """The same (batch, channels, h, w), on a CPU in the chosen memory format."""
+    return x.contiguous(memory_format=_chosen.torch_format) if x.device.type == "cpu" else x
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -30,7 +87,7 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
         weight: (channels, 1, k, k), k odd.
         dilation: 1 or 2; at 2 only with stride 1.
     """
-    if x.device.type == "cpu":
+    if x.device.type == "cpu" and (weight.shape[-1], stride, dilation) not in _chosen.native:
         return _Depthwise.apply(x, weight, stride, dilation)
     return _convolve(x, weight, stride, dilation)
 
@@ -64,7 +121,7 @@ class _Depthwise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
         x, weight = ctx.saved_tensors
-        gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient = in_memory_format(gradient)
         grad_x = grad_weight = None
         if ctx.needs_input_grad[0]:
             grad_x = _input_gradient(x, weight, gradient, ctx.stride, ctx.dilation)
@@ -104,5 +161,7 @@ def _sub_images(x: Tensor) -> Tensor:
     """(batch, channels, h, w) -> (4 batch, channels, ceil(h / 2), ceil(w / 2)): even and odd rows and columns apart."""
     x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     batch, channels, height, width = x.shape
-    x = x.view(batch, channels, height // 2, 2, width // 2, 2).permute(3, 5, 0, 2, 4, 1)
-    return x.reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)
+    x = x.view(batch, channels, height // 2, 2, width // 2, 2)
+    if _chosen.memory_format == "contiguous":
+        return x.permute(3, 5, 0, 1, 2, 4).reshape(4 * batch, channels, height // 2, width // 2)
+    return x.permute(3, 5, 0, 2, 4, 1).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)

@@ -21,6 +21,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from methods.parts.convolution import in_memory_format
+
 _PIXELS = (0, 2, 3)
 
 
@@ -70,8 +72,7 @@ class _WeightedSum(torch.autograd.Function):
         count, edges = len(ctx.batch_statistics), len(weights)
         inverse, candidates, shared = saved[:count], saved[count : 2 * count], saved[2 * count :]
         by_channel = weights.repeat_interleave(shared[0].shape[1], dim=0)
-        if gradient.device.type == "cpu":  # the format of `methods.parts.convolution`
-            gradient = gradient.contiguous(memory_format=torch.channels_last)
+        gradient = in_memory_format(gradient)
         pixels = gradient.numel() // gradient.shape[1]
         without_mean = gradient - _channels(ctx.average(gradient.mean(_PIXELS, dtype=weights.dtype)), gradient)
         weight_gradients, gradients = [], []

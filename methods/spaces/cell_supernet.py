@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts.convolution import in_memory_format
 from methods.spaces.cell import EDGES, NODES
 from methods.spaces.cell_network import INPUTS, cifar_stem, imagenet_stem, reduction_cells
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN
@@ -125,11 +126,7 @@ class CellSupernet(nn.Module):
         self.classifier = nn.Linear(c_last, num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        if images.device.type == "cpu":  # where depthwise convolutions are fast; methods.parts.convolution
-            images = images.contiguous(memory_format=torch.channels_last)
-        before_last = self.stem(images)
-        if images.device.type == "cpu":  # images of one channel have no format to hand on
-            before_last = before_last.contiguous(memory_format=torch.channels_last)
+        before_last = in_memory_format(self.stem(in_memory_format(images)))  # again: one channel hands on no format
         last = self.stem1(before_last)
         cells = cast(list[SupernetCell], list(self.cells))
         gates = {kind: self.parameterisation.gates(kind) for kind in dict.fromkeys(cell.kind for cell in cells)}

@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from bench.records import RecordError, RunDirectory
 from slurm import task
 from slurm.snapshot import take_snapshot
 from slurm.task import RunTask, SlurmJob, TaskError, check_code
+from tests.slurm.scenario import runs_of
 
 HOLD = Path(task.__file__).parent / "hold_signals.py"
 
@@ -122,3 +124,22 @@ def test_a_snapshot_is_what_lies_in_the_working_tree(tmp_path: Path) -> None:
 
 def test_the_payload_carries_paths_and_signatures_only() -> None:
     assert list(RunTask.__dataclass_fields__) == ["runs", "code", "signal_seconds", "sync"]
+
+
+def test_a_task_calibrates_its_node_and_outlives_a_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[Path, int]] = []
+    (info, *_) = runs_of("arrays", "DARTS_V2")
+    directory = RunDirectory(tmp_path / "faults-arrays" / info.name)
+    directory.create(info)
+    monkeypatch.setattr(task, "calibrate", lambda runs_dir, threads: asked.append((runs_dir, threads)))
+    task.calibrate_node(directory.path)
+    assert asked == [(tmp_path, info.config["threads"])]
+
+    def full(runs_dir: Path, threads: int) -> None:
+        raise RecordError("cannot write: no space")
+
+    monkeypatch.setattr(task, "calibrate", full)
+    task.calibrate_node(directory.path)
+    assert "no space; runs take the default choices" in capsys.readouterr().err

@@ -1,0 +1,80 @@
+"""Whatever a CPU is told to choose, the numbers are those of torch's own convolution and of the textbook supernet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from methods.parts.convolution import (
+    DEFAULT_CHOICES,
+    DEPTHWISE_CLASSES,
+    CpuChoices,
+    choose,
+    depthwise,
+    in_memory_format,
+)
+from tests.methods.test_cell_supernet import compare, pair
+
+EVERY_WAY = [
+    CpuChoices(form, native) for form, native in product(("channels_last", "contiguous"), ((), DEPTHWISE_CLASSES))
+]
+
+
+@pytest.fixture(autouse=True)
+def _double_precision_and_the_defaults_afterwards() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    torch.manual_seed(0)
+    yield
+    torch.set_default_dtype(torch.float32)
+    choose(DEFAULT_CHOICES)
+
+
+@pytest.mark.parametrize("choices", EVERY_WAY, ids=str)
+@pytest.mark.parametrize(("kernel", "stride", "dilation"), DEPTHWISE_CLASSES)
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (7, 9), (1, 4)])
+def test_depthwise_equals_torch(
+    kernel: int, stride: int, dilation: int, height: int, width: int, choices: CpuChoices
+) -> None:
+    x = torch.randn(3, 6, height, width, requires_grad=True)
+    weight = torch.randn(6, 1, kernel, kernel, requires_grad=True)
+    expected = F.conv2d(x, weight, None, stride, dilation * (kernel // 2), dilation, groups=6)
+    choose(choices)
+    found = depthwise(in_memory_format(x), weight, stride, dilation)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    gradient = torch.randn_like(expected)
+    for a, b in zip(*(torch.autograd.grad(y, (x, weight), gradient) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("choices", EVERY_WAY, ids=str)
+def test_the_supernet_equals_the_textbook(choices: CpuChoices) -> None:
+    choose(choices)
+    compare(*pair(channels=4, cells=3), torch.randn(4, 3, 8, 8), torch.randint(10, (4,)))
+
+
+@pytest.mark.parametrize("work", DEPTHWISE_CLASSES)
+def test_a_choice_is_of_its_class_alone(work: tuple[int, int, int]) -> None:
+    choose(CpuChoices(native=(work,)))
+    x = torch.randn(2, 4, 8, 8, requires_grad=True)
+    for kernel, stride, dilation in DEPTHWISE_CLASSES:
+        y = depthwise(x, torch.randn(4, 1, kernel, kernel), stride, dilation)
+        own = (kernel, stride, dilation) == work
+        assert type(y.grad_fn).__name__.startswith("Convolution" if own else "_Depthwise")
+
+
+def test_the_memory_format() -> None:
+    x = torch.randn(2, 3, 4, 5)
+    assert in_memory_format(x).is_contiguous(memory_format=torch.channels_last)
+    choose(CpuChoices("contiguous"))
+    assert in_memory_format(x.contiguous(memory_format=torch.channels_last)).is_contiguous()
+
+
+def test_what_does_not_exist_cannot_be_chosen() -> None:
+    with pytest.raises(ValueError, match="valid: channels_last, contiguous"):
+        CpuChoices("rows_first")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"no depthwise convolution is \[\(7, 1, 1\)\]"):
+        CpuChoices(native=((7, 1, 1),))
