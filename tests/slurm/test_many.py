@@ -10,9 +10,10 @@ import pytest
 from bench import tracking
 from bench.experiment import load_experiment, plan
 from slurm.status import status
-from tests.slurm.scenario import EXPERIMENT, Scenario, cluster_is_ours, profile
+from tests.slurm.faults import cluster_is_ours
+from tests.slurm.scenario import EXPERIMENT, Scenario, profile
 
-pytestmark = pytest.mark.slurm
+pytestmark = [pytest.mark.slurm, pytest.mark.many]
 RUNS, PER_TASK = 200, 25
 
 
