@@ -63,6 +63,7 @@ class Scenario:
     planned: list[RunInfo]
     cluster: Cluster
     may_be: frozenset[str] = frozenset({"pending", "running", "done"})
+    pause: float = 0.5
     history: list[dict[str, str]] = field(default_factory=list)
     finished: dict[str, int] = field(default_factory=dict)
 
@@ -94,7 +95,7 @@ class Scenario:
             if until(now):
                 return now
             assert time.monotonic() < deadline, f"after {seconds} s: {self.history[-1]}\n{self.logs()[-8000:]}"
-            time.sleep(0.5)
+            time.sleep(self.pause)
 
     def until_done(self, seconds: float = 240.0) -> None:
         self.watch(lambda now: now.count("done") == len(self.planned), seconds)

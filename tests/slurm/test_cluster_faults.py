@@ -12,6 +12,7 @@ import pytest
 
 from bench import tracking
 from bench.lease import holder_of
+from bench.tracking_check import Comparison, compare
 from slurm.submissions import read_submissions
 from tests.slurm import faults
 from tests.slurm.scenario import References, Scenario
@@ -39,8 +40,11 @@ def test_two_methods_and_two_seeds_with_the_controller_restarted_and_the_tracker
     assert "warning: the tracker http://127.0.0.1:9 failed" in whole.logs()
     assert whole.launch().arrays == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    report = tracking.sync(whole.folder, tracking.open_store(whole.folder.parent))
+    store = tracking.open_store(whole.folder.parent)
+    assert len(compare(whole.folder, store).missing) == 8
+    report = tracking.sync(whole.folder, store)
     assert (report.created, report.problems) == (8, [])
+    assert compare(whole.folder, store) == Comparison(8)
 
 
 def restart_the_controller(own: Scenario) -> None:

@@ -83,6 +83,20 @@ def test_a_run_of_two_processes_is_told_to_stop(scenario: Make) -> None:
     assert RunDirectory(cut.folder / cut.planned[0].name).read_info().environment["processes"] == 2
 
 
+def test_two_runs_of_one_task(scenario: Make, references: References) -> None:
+    """The second waits for its turn; when the first is interrupted by a requeue, both are done by the next start."""
+    own = scenario("long", "DARTS_V2", "PC_DARTS_cifar", runs_per_task=2)
+    launched = own.launch()
+    assert [(len(array.runs), len(array.tasks)) for array in launched.arrays] == [(2, 1)]
+    now = own.until_checkpoint()
+    (job,) = launched.jobs
+    assert sorted(run.note for run in now.runs)[1] == f"waits for its turn in job {job}, which is running"
+    faults.command("scontrol", "requeue", job)
+    own.until_done()
+    assert faults.restarts(job) == 1
+    own.check_equal(references)
+
+
 def test_the_text_of_a_dry_run_is_what_sbatch_gets(scenario: Make, tmp_path: Path) -> None:
     own = scenario("arrays", "darts")
     text = launch(own.folder, own.planned, own.cluster, dry_run=True).texts
