@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv slurm-up slurm-down test-slurm test-kills
+.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -39,7 +39,15 @@ slurm-down: ## stop it; PURGE=1 forgets its state and configuration
 
 test-slurm: $(VENV)/installed ## the fault suite on the machine's own SLURM, else on a test cluster it brings up
 	@scontrol ping >/dev/null 2>&1 || $(MAKE) slurm-up
-	$(BIN)/python -m pytest -v -m slurm tests/slurm
+	$(BIN)/python -m pytest -v -n 3 --dist loadfile -m "slurm and not many" tests/slurm
+
+test-slurm-smoke: $(VENV)/installed ## its most important scenarios: arrays, a requeue, a node crash
+	@scontrol ping >/dev/null 2>&1 || $(MAKE) slurm-up
+	$(BIN)/python -m pytest -v -n 2 --dist loadfile -m "slurm and smoke" tests/slurm
+
+test-slurm-many: $(VENV)/installed ## an array of two hundred tasks; minutes
+	@scontrol ping >/dev/null 2>&1 || $(MAKE) slurm-up
+	$(BIN)/python -m pytest -v -s -m "slurm and many" tests/slurm
 
 test-kills: $(VENV)/installed ## 20 SIGKILLs at seeded random moments of searches and trainings
 	DASBENCH_KILLS=20 $(BIN)/python -m pytest -v -s tests/slurm/test_local_faults.py

@@ -118,6 +118,7 @@ def add_running(command: Command) -> None:
     status = command("status", do.status, "how runs stand: pending, running, lost, failed, done; here and on SLURM")
     status.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     status.add_argument("--watch", action="store_true", help="keep looking until everything has ended")
+    status.add_argument("--tracking-uri", help="MLflow tracking URI (default: SQLite in the runs folder)")
 
     cancel = command("cancel", do.cancel, "cancel an experiment's SLURM jobs; checkpoints stay")
     cancel.add_argument("experiments", nargs="+", metavar="EXPERIMENT")

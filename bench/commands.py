@@ -253,10 +253,13 @@ def launch(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """How the runs stand, on this machine and on the cluster."""
+    """How the runs stand, on this machine and on the cluster, and whether MLflow knows."""
     from slurm import commands
+    from slurm.witness import Tracker
 
-    return commands.show_status(Console(), folders_of(options), options.watch)
+    folders = folders_of(options)
+    tracker = Tracker(options.runs_dir, options.tracking_uri, folders)
+    return commands.show_status(Console(), folders, tracker, options.watch)
 
 
 def cancel(options: argparse.Namespace) -> int:

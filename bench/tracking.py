@@ -52,6 +52,11 @@ class Store:
         password = urlsplit(self.uri).password
         return self.uri if password is None else self.uri.replace(f":{password}@", ":***@", 1)
 
+    @property
+    def file(self) -> Path | None:
+        """The SQLite database; None for any other store."""
+        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:") else None
+
 
 def open_store(runs_dir: Path, uri: str | None = None) -> Store:
     """The store for a RUNS_DIR: `uri`, else MLFLOW_TRACKING_URI, else `RUNS_DIR/mlflow.db` and `RUNS_DIR/mlartifacts`.
@@ -109,7 +114,7 @@ def prepare(store: Store, folder_name: str | None = None) -> None:
     Raises:
         TrackingError: the tracker cannot be reached or written.
     """
-    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+    with _only_writer(store, wait_s=60.0), tracker_errors(store):
         client = _connect(store)
         if folder_name is None:
             client.search_experiments(max_results=1)
@@ -144,7 +149,7 @@ def sync(
     if not records:
         return report
     deadline = time.monotonic() + deadline_s if deadline_s is not None else float("inf")
-    with _only_writer(store, wait_s), _tracker_errors(store):
+    with _only_writer(store, wait_s), tracker_errors(store):
         client = _connect(store)
         mirror = MirroredExperiment.open(client, store.artifact_root, records)
         for position, record in enumerate(records):
@@ -176,7 +181,7 @@ def attach(folder: Path, store: Store, paths: list[Path]) -> None:
     records, _ = read_records(folder)
     if not records:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
-    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+    with _only_writer(store, wait_s=60.0), tracker_errors(store):
         client = _connect(store)
         parent = MirroredExperiment.open(client, store.artifact_root, records).parent
         for path in paths:
@@ -195,7 +200,7 @@ def log_models(folder: Path, store: Store) -> int:
     if not records:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
     new = 0
-    with _only_writer(store, wait_s=60.0), _tracker_errors(store):
+    with _only_writer(store, wait_s=60.0), tracker_errors(store):
         client = _connect(store)
         children = MirroredExperiment.open(client, store.artifact_root, records).children
         for record in records:
@@ -276,6 +281,13 @@ class _BusyError(TrackingError):
 
 
 def _connect(store: Store) -> Any:
+    """A client to write with."""
+    if store.artifact_root is not None:
+        store.artifact_root.mkdir(parents=True, exist_ok=True)
+    return client_of(store)
+
+
+def client_of(store: Store) -> Any:
     """An MLflow client that fails soon; MLflow is imported here, as it takes a second and workers do not need it."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -287,13 +299,11 @@ def _connect(store: Store) -> Any:
 
     for name in ("mlflow", "alembic"):  # importing sets them anew
         logging.getLogger(name).setLevel(logging.ERROR)
-    if store.artifact_root is not None:
-        store.artifact_root.mkdir(parents=True, exist_ok=True)
     return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
 
 
 @contextmanager
-def _tracker_errors(store: Store) -> Iterator[None]:
+def tracker_errors(store: Store) -> Iterator[None]:
     """MLflow, SQLAlchemy, requests and the file system fail with dozens of types; a user needs one."""
     try:
         yield

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import tracking_view as view
-from bench.records import Record
+from bench.records import Record, RunInfo
 from methods.architecture import JSON_NAME
 
 Artifacts = Callable[[Record], Mapping[str, Path]]
@@ -60,13 +60,10 @@ class MirroredExperiment:
     def open(cls, client: Any, artifact_root: Path | None, records: list[Record]) -> MirroredExperiment:
         info = records[0].info
         experiment_id = create_experiment(client, artifact_root, info.experiment)
-        group = f"{info.experiment}-{info.profile}"
-        found = _search(client, experiment_id, f"tags.`dasbench.group` = '{group}'")
-        parents = [run.info.run_id for run in found if "dasbench.key" not in run.data.tags]
-        children = {run.data.tags["dasbench.key"]: run for run in found if "dasbench.key" in run.data.tags}
+        parents, children = find_runs(client, experiment_id, info)
         if parents:
             return cls(client, experiment_id, parents[0], children)
-        tags = {"dasbench.group": group, "experiment": info.experiment, "profile": info.profile, "phase": "all"}
+        tags = {"dasbench.group": _group(info), "experiment": info.experiment, "profile": info.profile, "phase": "all"}
         start = round(min(record.info.created for record in records) * 1000)
         run = client.create_run(experiment_id, start, tags, run_name=f"{info.experiment} {info.profile}")
         return cls(client, experiment_id, run.info.run_id, children)
@@ -78,7 +75,7 @@ class MirroredExperiment:
         architecture = _read_bytes(record.path / JSON_NAME)
         state = view.state(record, status, lines, architecture)
         run = self.children.get(view.key(record))
-        if run is not None and run.data.tags.get("dasbench.state") == state:
+        if _state_shown(run) == state:
             return "unchanged"
         logged = _logged_lines(run.data.tags, lines) if run is not None else None
         outcome = "created" if run is None else "updated"
@@ -107,7 +104,7 @@ class MirroredExperiment:
                 self.client.delete_run(run.info.run_id)
                 del self.children[key]
         identity = {
-            "dasbench.group": f"{record.info.experiment}-{record.info.profile}",
+            "dasbench.group": _group(record.info),
             "dasbench.key": view.key(record),
             "mlflow.parentRunId": self.parent,
         }
@@ -154,6 +151,31 @@ class MirroredExperiment:
         else:
             end = max(record.info.finished or last_sign(record) for record in records)
             self.client.set_terminated(self.parent, status=status, end_time=round(end * 1000))
+
+
+def find_runs(client: Any, experiment_id: str, info: RunInfo) -> tuple[list[str], dict[str, Any]]:
+    """What MLflow holds of an experiment and profile: the ids of parent runs, and the nested runs by key."""
+    found = _search(client, experiment_id, f"tags.`dasbench.group` = '{_group(info)}'")
+    parents = [run.info.run_id for run in found if "dasbench.key" not in run.data.tags]
+    return parents, {run.data.tags["dasbench.key"]: run for run in found if "dasbench.key" in run.data.tags}
+
+
+def is_up_to_date(run: Any, record: Record, alive: Callable[[Record], bool]) -> bool:
+    """Whether a nested run shows all that the record says: mirroring it again would change nothing.
+
+    Raises:
+        RecordError: the record's metrics are damaged.
+    """
+    lines, architecture = record.directory.read_metrics(), _read_bytes(record.path / JSON_NAME)
+    return bool(_state_shown(run) == view.state(record, _shown_status(record, alive), lines, architecture))
+
+
+def _state_shown(run: Any) -> str | None:
+    return run.data.tags.get("dasbench.state") if run is not None else None
+
+
+def _group(info: RunInfo) -> str:
+    return f"{info.experiment}-{info.profile}"
 
 
 def _shown_status(record: Record, alive: Callable[[Record], bool]) -> str:

@@ -9,19 +9,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.prompt import Confirm
+from rich.text import Text
 
+from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError, load
 from bench.engine import choose_device
 from bench.estimate import estimate_seconds
-from bench.records import RecordError, RunInfo
+from bench.records import RecordError, RunInfo, read_records
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
 from slurm.launch import cancel as cancel_jobs
 from slurm.launch import launch as launch_runs
 from slurm.status import Status, status, table
+from slurm.witness import Answer, Tracker
 
 WATCH_SECONDS = 5.0
 
@@ -101,37 +104,61 @@ def estimate(
     return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)
 
 
-def show_status(console: Console, folders: Sequence[Path], watch: bool = False) -> int:
+def show_status(console: Console, folders: Sequence[Path], tracker: Tracker, watch: bool = False) -> int:
     """Print how the runs stand; exit code 1 when one has failed or is lost."""
+    tracker.ask()
     now = [status(folder) for folder in folders]
     if watch and console.is_terminal:
-        with Live(table(now), console=console, auto_refresh=False) as live:
-            while any(run.state in ("pending", "running", "unknown") for one in now for run in one.runs):
-                time.sleep(WATCH_SECONDS)
-                now = [status(folder) for folder in folders]
-                live.update(table(now), refresh=True)
+        now = _watch(console, now, tracker)
     else:
         console.print(table(now))
-    for one in now:
-        for problem in one.problems:
-            console.print(problem, style="yellow", markup=False)
-    return int(any(_is_bad(one) for one in now))
+        for line in _lines(now, Answer()):
+            console.print(line, soft_wrap=True)
+        for line in _lines([], tracker.wait()):
+            console.print(line, soft_wrap=True)
+    return int(any(one.count("failed") or one.count("lost") for one in now))
 
 
-def cancel(console: Console, folders: Sequence[Path], only: Sequence[str] = ()) -> int:
-    """Cancel what is queued or running; checkpoints stay.
+def _watch(console: Console, now: list[Status], tracker: Tracker) -> list[Status]:
+    """Look again and again until nothing goes on any more; returns what was seen last."""
+    with Live(table(now), console=console, auto_refresh=False) as live:
+        quiet = 0 if _goes_on(now) else 2
+        while quiet < 2:  # between two runs of a local queue nothing is running for a moment
+            live.update(Group(table(now), *_lines(now, tracker.answer())), refresh=True)
+            time.sleep(WATCH_SECONDS)
+            now = [status(one.folder) for one in now]
+            quiet = 0 if _goes_on(now) else quiet + 1
+            tracker.ask_again()
+        tracker.ask()
+        live.update(Group(table(now), *_lines(now, tracker.wait())), refresh=True)
+    return now
+
+
+def _lines(now: Sequence[Status], answer: Answer) -> list[Text]:
+    """Below the table: who is silent, what cannot be read, and what MLflow lacks."""
+    lines = [Text(problem, style="yellow") for one in now for problem in one.problems]
+    return lines + [Text(answer.text, style="" if answer.good else "yellow")] * bool(answer.text)
+
+
+def _goes_on(now: Sequence[Status]) -> bool:
+    return any(run.queued or run.state in ("running", "unknown") for one in now for run in one.runs)
+
+
+def cancel(console: Console, folders: Sequence[Path], rows: Sequence[str] = ()) -> int:
+    """Cancel what is queued or running, of some rows or of all; checkpoints stay.
 
     Raises:
+        ConfigError: there is no such row.
         RecordError: SLURM does not answer.
     """
+    there = sorted({record.info.label for folder in folders for record in read_records(folder)[0]})
+    for row in rows:
+        if row not in there:
+            raise ConfigError(f"no runs of '{row}' in {', '.join(map(str, folders))}" + nearest(row, there))
     try:
-        jobs = [job for folder in folders for job in cancel_jobs(folder, only)]
+        jobs = [job for folder in folders for job in cancel_jobs(folder, rows)]
     except LaunchError as error:
         raise RecordError(str(error)) from None
     text = f"Cancelled {len(jobs)} jobs; launching again continues from their checkpoints."
     console.print(text if jobs else "Nothing is queued or running.")
     return 0
-
-
-def _is_bad(one: Status) -> bool:
-    return bool(one.count("failed") or one.count("lost"))

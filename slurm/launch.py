@@ -3,32 +3,28 @@
 from __future__ import annotations
 
 import fcntl
-import os
-import shlex
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import submitit
 
 from bench.progress import duration
-from bench.records import RunDirectory, RunInfo
+from bench.records import PHASES, RunDirectory, RunInfo
 from slurm import queue
 from slurm.arrays import Array, Place, arrange
 from slurm.cluster import Cluster, minutes
 from slurm.queue import SlurmSilentError
+from slurm.sbatch import job_name, make_executor, sbatch_text
 from slurm.snapshot import take_snapshot
 from slurm.status import Status, status
-from slurm.submissions import FOLDER_NAME, Submission, SubmittedArray, read_submissions, submitted_runs
+from slurm.submissions import FOLDER_NAME, Submission, SubmittedArray
 from slurm.task import RunTask
 
-KEPT_VARIABLES = ("DATA_ROOT", "MLFLOW_TRACKING_URI", "DASBENCH_CALIBRATION")
-"""Handed on explicitly: a cluster may not pass the submitting shell's environment to jobs."""
+_SILENT = "SLURM does not answer, so runs that wait cannot be told from lost ones; try again later"
 
 
 class LaunchError(RuntimeError):
@@ -98,7 +94,9 @@ def launch(
     """
     folder = folder.absolute()
     if dry_run:
-        return _plan(folder, planned, cluster, seconds, write_texts=True)[0]
+        result, _ = _plan(_look(folder), planned, cluster, seconds)
+        result.texts = _dry_texts(folder, result.arrays, cluster)
+        return result
     if not queue.has_slurm():
         raise LaunchError("there is no SLURM on this machine (no sbatch); launch from a login node of the cluster")
     with _one_launch(folder):
@@ -106,7 +104,10 @@ def launch(
             directory = RunDirectory(folder / info.name)
             if not directory.exists():
                 directory.create(info)
-        result, queued = _plan(folder, planned, cluster, seconds)
+        now = _look(folder)
+        if not now.slurm_answers:  # what a killed launch submitted is known to SLURM only
+            raise LaunchError(_SILENT)
+        result, queued = _plan(now, planned, cluster, seconds)
         hours = result.device_hours if result.device_hours is not None else result.device_hours_limit
         if hours > cluster.confirm_above and not confirm(
             f"This submits {result.runs} runs for {'about' if result.device_hours is not None else 'at most'} "
@@ -119,23 +120,23 @@ def launch(
     return result
 
 
-def cancel(folder: Path, only: Sequence[str] = ()) -> list[str]:
+def cancel(folder: Path, rows: Sequence[str] = ()) -> list[str]:
     """Cancel what is queued or running of an experiment's folder; their checkpoints stay. Returns the job ids.
 
     Args:
-        only: names of run directories; all by default.
+        rows: only the runs of these rows. A task that does several runs is cancelled whole.
 
     Raises:
         LaunchError: SLURM does not answer.
     """
+    now = status(folder)
+    chosen = {run.job for run in now.runs if run.job and (not rows or run.record.info.label in rows)}
+    if not chosen and now.slurm_answers:
+        return []
     try:
-        jobs = queue.read_jobs() if queue.has_slurm() else {}
-        own = submitted_runs(read_submissions(folder), jobs)
-        chosen = {
-            own[run.record.info.signature].job
-            for run in status(folder).runs
-            if run.record.info.signature in own and (not only or run.record.info.name in only)
-        }
+        if not queue.has_slurm():
+            raise SlurmSilentError("there is no sbatch on this machine")
+        jobs = queue.read_jobs()
         active = sorted(name for name in chosen if name in jobs and jobs[name].active)
         queue.cancel(active)
     except SlurmSilentError as error:
@@ -143,17 +144,16 @@ def cancel(folder: Path, only: Sequence[str] = ()) -> list[str]:
     return active
 
 
+def _look(folder: Path) -> Status:
+    return status(folder) if folder.exists() else Status(folder, [], [])
+
+
 def _plan(
-    folder: Path,
-    planned: Sequence[RunInfo],
-    cluster: Cluster,
-    seconds: Mapping[str, float] | None,
-    write_texts: bool = False,
+    now: Status, planned: Sequence[RunInfo], cluster: Cluster, seconds: Mapping[str, float] | None
 ) -> tuple[Launch, dict[str, Place]]:
     """What to submit, and where the runs are that are queued already."""
-    now = status(folder) if folder.exists() else Status(folder, [], [])
     if now.count("unknown"):
-        raise LaunchError("SLURM does not answer, so runs that wait cannot be told from lost ones; try again later")
+        raise LaunchError(_SILENT)
     there = {run.record.info.signature: run for run in now.runs}
     skipped: dict[str, int] = {}
     missing = []
@@ -163,28 +163,29 @@ def _plan(
             skipped[run.state] = skipped.get(run.state, 0) + 1
         else:
             missing.append(info)
-    submissions = read_submissions(folder)
-    jobs = queue.read_jobs() if submissions and queue.has_slurm() else {}
-    submitted = submitted_runs(submissions, jobs)
-    places = {name: own.place for name, own in submitted.items() if name in there and there[name].queued}
-    per_task = {phase: cluster.for_phase(phase).runs_per_task for phase in ("search", "transform", "train")}
+    places = {name: run.submitted.place for name, run in there.items() if run.queued and run.submitted}
+    per_task = {phase: cluster.for_phase(phase).runs_per_task for phase in PHASES}
     largest = queue.largest_array() if queue.has_slurm() else 1000
-    arrays = arrange(missing, places, per_task, largest)
-    result = Launch(arrays, skipped=skipped)
-    for array in arrays:
+    result = Launch(arrange(missing, places, per_task, largest), skipped=skipped)
+    for array in result.arrays:
         own = cluster.for_phase(array.phase)
         devices = own.nodes * max(1, own.gpus)
         result.device_hours_limit += devices * len(array.tasks) * minutes(own.time) / 60
     if seconds is not None:
         result.device_hours = sum(seconds.get(info.signature, 0.0) for info in missing) / 3600
-    if write_texts:
-        code = folder / FOLDER_NAME / "code-at-submission"
-        ids: dict[int | str, str] = {number: f"ID_OF_ARRAY_{number}" for number in range(len(arrays))}
-        for number, array in enumerate(arrays):
-            name = job_name(folder, array, "TOKEN", number)
-            executor = make_executor(folder, cluster, array, name, array.dependency(ids), code, "COMMIT")
-            result.texts.append(sbatch_text(executor, len(array.tasks)))
     return result, places
+
+
+def _dry_texts(folder: Path, arrays: Sequence[Array], cluster: Cluster) -> list[str]:
+    """What sbatch would be given, with words in place of what only a submission knows."""
+    code = folder / FOLDER_NAME / "code-at-submission"
+    ids: dict[int | str, str] = {number: f"ID_OF_ARRAY_{number}" for number in range(len(arrays))}
+    texts = []
+    for number, array in enumerate(arrays):
+        name = job_name(folder, array, "TOKEN", number)
+        executor = make_executor(folder, cluster, array, name, array.dependency(ids), code, "COMMIT")
+        texts.append(sbatch_text(executor, len(array.tasks)))
+    return texts
 
 
 def _submit(folder: Path, result: Launch, queued: Mapping[str, Place], cluster: Cluster) -> None:
@@ -223,84 +224,6 @@ def _submitted_text(folder: Path, job: str) -> str:
 def _payload(folder: Path, runs: Sequence[RunInfo], code: Path, cluster: Cluster) -> RunTask:
     places = tuple((str(folder / info.name), info.signature) for info in runs)
     return RunTask(places, str(code), cluster.signal_seconds, cluster.sync)
-
-
-def job_name(folder: Path, array: Array, token: str, number: int) -> str:
-    return f"{folder.name}-{array.phase}-{token}-{number}"
-
-
-class Executor(submitit.SlurmExecutor):
-    """submitit's, also where there is no SLURM: to print what would be submitted."""
-
-    @classmethod
-    def affinity(cls) -> int:
-        return 2
-
-
-def make_executor(
-    folder: Path, cluster: Cluster, array: Array, name: str, dependency: str | None, code: Path, commit: str
-) -> Executor:
-    """A submitit executor for one array."""
-    own = cluster.for_phase(array.phase)
-    python = own.python or shlex.quote(sys.executable)
-    hold = shlex.quote(str(code / "slurm" / "hold_signals.py"))
-    executor = Executor(folder / FOLDER_NAME / "jobs" / "%j", python=f"{python} -S {hold} {python}")
-    executor.update_parameters(
-        job_name=name,
-        partition=own.partition,
-        account=own.account,
-        qos=own.qos,
-        constraint=own.constraint,
-        nodes=own.nodes,
-        ntasks_per_node=own.processes,
-        gpus_per_node=own.gpus or None,
-        cpus_per_task=own.cpus,
-        mem=own.mem,
-        time=minutes(own.time),
-        signal_delay_s=own.signal_seconds,
-        array_parallelism=own.array_parallelism,
-        # a process that dies must not leave the others waiting for it
-        srun_args=["--kill-on-bad-exit=1"] if own.nodes * own.processes > 1 else None,
-        wckey=own.wckey,
-        dependency=dependency,
-        setup=setup_lines(own, array, code, commit),
-        additional_parameters=additional_parameters(own, dependency),
-    )
-    return executor
-
-
-def additional_parameters(cluster: Cluster, dependency: str | None) -> dict[str, Any]:
-    own: dict[str, Any] = {"requeue": True}
-    if dependency:
-        own["kill-on-invalid-dep"] = "yes"  # or it would wait for ever for a run that failed
-    return own | cluster.sbatch
-
-
-def setup_lines(cluster: Cluster, array: Array, code: Path, commit: str) -> list[str]:
-    """Shell lines before the run: the profile's, then ours, so that a module cannot hide the snapshot."""
-    threads = max(info.config["threads"] for info in array.runs)
-    variables = {
-        "PYTHONPATH": str(code),
-        "PYTHONSAFEPATH": "1",
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
-        "DASBENCH_COMMIT": commit,
-        "DASBENCH_COMMAND": " ".join(["dasbench", *sys.argv[1:]]),
-        **{name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ},
-    }
-    if "DATA_ROOT" in variables:
-        variables["DATA_ROOT"] = str(Path(variables["DATA_ROOT"]).absolute())
-    exports = [f"export {name}={shlex.quote(value)}" for name, value in variables.items() if value]
-    return [*cluster.setup, *exports]
-
-
-def sbatch_text(executor: Executor, tasks: int) -> str:
-    """The file that submitit gives to sbatch."""
-    if tasks > 1:
-        executor.parameters["map_count"] = tasks
-    text = executor._make_submission_file_text(executor._submitit_command_str, "")
-    executor.parameters.pop("map_count", None)
-    return str(text)
 
 
 @contextmanager

@@ -1,14 +1,18 @@
-"""How every run stands, from three witnesses: its records, its heartbeat and SLURM. Works without SLURM too."""
+"""How every run stands, from three witnesses: its records, its heartbeat and SLURM. Works without SLURM too.
+
+The fourth, MLflow, says nothing about a run that the records do not know better: see `slurm.witness`.
+"""
 
 from __future__ import annotations
 
 import json
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from bench.lease import LEASE_SECONDS, last_beat
@@ -34,15 +38,20 @@ class RunStatus:
             again by itself. "unknown": SLURM does not answer, and only SLURM knows.
         queued: SLURM will run it, or it is running: launching again leaves it alone.
         note: what a person should know: why it waits, where it runs, how it failed.
-        job: id in SLURM.
+        submitted: its latest submission; None for a run that was never submitted to SLURM.
     """
 
     record: Record
     state: str
     queued: bool
     note: str = ""
-    job: str | None = None
+    submitted: Submitted | None = None
     progress: Mapping[str, Any] | None = None
+
+    @property
+    def job(self) -> str | None:
+        """Its id in SLURM."""
+        return self.submitted.job if self.submitted else None
 
     @property
     def cells(self) -> tuple[str, str, str]:
@@ -56,11 +65,17 @@ class RunStatus:
 
 @dataclass(frozen=True)
 class Status:
-    """How an experiment's folder stands; `problems` names records that cannot be read and a SLURM that is silent."""
+    """How an experiment's folder stands.
+
+    Attributes:
+        problems: records that cannot be read, and a SLURM that is silent.
+        slurm_answers: false when something was submitted and SLURM does not say what became of it.
+    """
 
     folder: Path
     runs: list[RunStatus]
     problems: list[str]
+    slurm_answers: bool = True
 
     def count(self, state: str) -> int:
         return sum(run.state == state for run in self.runs)
@@ -89,7 +104,7 @@ def status(folder: Path) -> Status:
         jobs = {**past, **jobs}
     records, problems = read_records(folder)
     runs = [judge(record, submitted.get(record.info.signature), jobs) for record in records]
-    return Status(folder, _name_blocked(runs), [*problems, *silent])
+    return Status(folder, _name_blocked(runs), [*problems, *silent], slurm_answers=not silent)
 
 
 def judge(record: Record, own: Submitted | None, jobs: Mapping[str, Job] | None) -> RunStatus:
@@ -104,7 +119,7 @@ def judge(record: Record, own: Submitted | None, jobs: Mapping[str, Job] | None)
     progress = _read_progress(record.path)
 
     def answer(state: str, note: str = "", queued: bool = False) -> RunStatus:
-        return RunStatus(record, state, queued, note, name, progress)
+        return RunStatus(record, state, queued, note, own, progress)
 
     if record.result is not None:
         return answer("done")
@@ -156,7 +171,7 @@ def _name_blocked(runs: list[RunStatus]) -> list[RunStatus]:
         stuck = [other for other in needed if other.state in ("failed", "lost") and not other.queued]
         if stuck and run.state in ("lost", "pending") and run.record.info.started is None:
             note = f"needs {stuck[0].record.info.name}, which is {stuck[0].state}"
-            run = RunStatus(run.record, "pending", run.queued, note, run.job, run.progress)
+            run = replace(run, state="pending", note=note)
         result.append(run)
     return result
 
@@ -199,5 +214,7 @@ def table(statuses: Iterable[Status]) -> Table:
             if run.state != "done":
                 name = run.record.info.name if len(statuses) == 1 else f"{one.folder.name}/{run.record.info.name}"
                 style = STYLE.get(run.state, "")
-                shown.add_row(name, f"[{style}]{run.state}[/]" if style else run.state, run.job, *run.cells, run.note)
+                shown.add_row(
+                    name, f"[{style}]{run.state}[/]" if style else run.state, run.job, *run.cells, escape(run.note)
+                )
     return shown

@@ -7,7 +7,7 @@
 # The settings below are read when the cluster is first laid out; `down.sh --purge` forgets it.
 #
 #   NODES=2            slurmds on this machine, called n1, n2, ...; 1 gives one node named after the host
-#   CPUS=4             of each node; may exceed what the machine has
+#   CPUS=8             of each node; may exceed what the machine has
 #   GPUS=4             fake ones, of each node: CUDA_VISIBLE_DEVICES is set, nothing is behind it
 #   ACCOUNTING=1       slurmdbd with a private MariaDB, so that sacct works; 0 leaves it out
 #   USER_SIGNAL=0      1 adds SlurmctldParameters=preempt_send_user_signal
@@ -17,7 +17,7 @@
 set -euo pipefail
 
 ROOT=${SLURM_TEST_ROOT:-/var/lib/slurm-test}   # state, logs, pid files and the database, all below here
-NODES=${NODES:-2} CPUS=${CPUS:-4} GPUS=${GPUS:-4} ACCOUNTING=${ACCOUNTING:-1} USER_SIGNAL=${USER_SIGNAL:-0}
+NODES=${NODES:-2} CPUS=${CPUS:-8} GPUS=${GPUS:-4} ACCOUNTING=${ACCOUNTING:-1} USER_SIGNAL=${USER_SIGNAL:-0}
 GRACE=${GRACE:-10}
 CONF=/etc/slurm/slurm.conf
 MARK='# dasbench test cluster'
@@ -70,7 +70,7 @@ write_node_files() {
 }
 
 write_slurm_conf() {
-    local memory port=17000 name gres='' names
+    local memory number=0 name gres='' names
     memory=$(( $(awk '/^MemTotal/ {print $2}' /proc/meminfo) / 1024 * 9 / 10 / NODES ))
     [ "$GPUS" = 0 ] || gres=" Gres=gpu:$GPUS"
     names=$(node_names | paste -sd, -)
@@ -102,6 +102,7 @@ JobRequeue=1
 ReturnToService=2
 SlurmdTimeout=10                    # 300 by default: how long a dead slurmd goes unnoticed
 KillWait=5                          # 30 by default: from TERM to KILL
+UnkillableStepTimeout=180           # 60 by default: a step that cannot reach the controller tries again after a minute
 MinJobAge=3600                      # finished jobs stay visible to squeue
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 PreemptType=preempt/partition_prio
@@ -115,8 +116,9 @@ EOT
         echo 'AccountingStorageType=accounting_storage/none'
     fi
     for name in $(node_names); do
-        port=$(( port + 1 ))
-        echo "NodeName=$name NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$port CPUs=$CPUS RealMemory=$memory$gres State=UNKNOWN"
+        number=$(( number + 1 ))           # a job takes the node of least weight that has room: n1 before n2
+        echo "NodeName=$name NodeHostname=$HOST NodeAddr=127.0.0.1 Port=$(( 17000 + number )) Weight=$number CPUs=$CPUS" \
+            "RealMemory=$memory$gres State=UNKNOWN"
     done
     echo "PartitionName=main Nodes=$names Default=YES MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=REQUEUE GraceTime=$GRACE"
     echo "PartitionName=urgent Nodes=$names MaxTime=INFINITE State=UP PriorityTier=10 PreemptMode=OFF"
@@ -157,7 +159,7 @@ start_accounting() {
     within 30 sacctmgr -n show cluster || broken "slurmdbd does not answer"
 }
 
-nodes_ready() { [ "$(sinfo -h -p main -N -o '%t' 2>/dev/null | grep -cE '^(idle|mix|alloc)$')" = "$count" ]; }
+nodes_ready() { [ "$(sinfo -h -p main -N -o '%t' 2>/dev/null | grep -cE '^(idle|mix|alloc|comp)$')" = "$count" ]; }
 registered() { sacctmgr -n -P show cluster format=cluster,controlhost,controlport | grep -q '^test|[^|]\+|[1-9]'; }
 
 mkdir -p "$ROOT/log"

@@ -3,46 +3,17 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench.records import RunDirectory, RunInfo
-from tests.bench.test_resume import outcome
-from tests.slurm.scenario import Scenario, cluster_is_ours, has_cluster, profile, runs_of
+from tests.slurm.faults import cluster_is_ours, has_cluster
+from tests.slurm.scenario import References, Scenario, profile, runs_of
 
-
-class References:
-    """Uninterrupted local runs, done one after the other beside the tests."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.ready = folder, dict[str, threading.Event]()
-        self.stopped = False
-        wanted = [("arrays", ()), ("long", ("DARTS_V2",)), ("long", ("darts",)), ("limit", ("PC_DARTS_cifar",))]
-        self.planned = [info for name, rows in wanted for info in runs_of(name, *rows)]
-        self.planned = [info for info in self.planned if info.profile != "limit" or info.label == "PC_DARTS_cifar"]
-        for info in self.planned:
-            RunDirectory(self.path(info)).create(info)
-            self.ready[info.signature] = threading.Event()
-        threading.Thread(target=self._work, daemon=True).start()
-
-    def path(self, info: RunInfo) -> Path:
-        return self.folder / f"faults-{info.profile}" / info.name
-
-    def _work(self) -> None:
-        for info in self.planned:
-            if not self.stopped:
-                subprocess.run([sys.executable, "-W", "ignore", "-m", "bench.run", str(self.path(info))], check=False)
-            self.ready[info.signature].set()
-
-    def __call__(self, info: RunInfo) -> dict[str, Any]:
-        assert self.ready[info.signature].wait(300)
-        return outcome(RunDirectory(self.path(info)))
+LEASE_SECONDS = 6.0
 
 
 @pytest.fixture(scope="session")
@@ -58,28 +29,58 @@ def our_cluster(cluster: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def references(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[References]:
-    found = References(tmp_path_factory.mktemp("references"))
-    yield found
-    found.stopped = True
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all test processes of this session."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
+@pytest.fixture(scope="session")
+def references(shared: Path) -> References:
+    return References(shared / "references")
+
+
+@pytest.fixture(scope="session")
+def restarted(shared: Path) -> Path:
+    """The file that says that the controller will not be stopped any more."""
+    return shared / "restarted"
+
+
+@pytest.fixture(scope="session")
+def after_the_restart(request: pytest.FixtureRequest, cluster: None, restarted: Path) -> None:
+    """When another process is about to restart the controller: wait for it, so that no job of ours ends meanwhile."""
+    is_planned = any("controller_restarted" in item.name for item in request.session.items)
+    deadline = time.monotonic() + 180
+    while "PYTEST_XDIST_WORKER" in os.environ and is_planned and not restarted.exists():
+        assert time.monotonic() < deadline, "the controller was not restarted; see the test that does it"
+        time.sleep(0.2)
 
 
 @pytest.fixture(scope="session", autouse=True)
 def short_times() -> Iterator[None]:
     """Jobs inherit these: a checkpoint every second, and a lease that ends soon."""
     before = dict(os.environ)
-    os.environ |= {"DASBENCH_CHECKPOINT_SECONDS": "1", "DASBENCH_LEASE_SECONDS": "6", "OMP_NUM_THREADS": "1"}
+    os.environ |= {
+        "DASBENCH_CHECKPOINT_SECONDS": "1",
+        "DASBENCH_LEASE_SECONDS": str(LEASE_SECONDS),
+        "OMP_NUM_THREADS": "1",
+    }
     yield
     os.environ.clear()
     os.environ.update(before)
 
 
 @pytest.fixture
-def scenario(cluster: None, tmp_path: Path) -> Callable[..., Scenario]:
-    """A scenario of some runs of the fault experiment in a folder of its own."""
+def scenario(cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Scenario]:
+    """A scenario of some runs of the fault experiment in a folder of its own.
+
+    On the test cluster it keeps to node n2, as tests beside it break n1, unless it says `sbatch={}`.
+    """
+    monkeypatch.setattr("slurm.status.LEASE_SECONDS", LEASE_SECONDS)
+    node: dict[str, Any] = {"sbatch": {"nodelist": "n2"}} if cluster_is_ours() else {}
 
     def make(profile_name: str, *rows: str, phases: tuple[str, ...] = ("search", "train"), **changes: Any) -> Scenario:
         planned = runs_of(profile_name, *rows, phases=phases)
-        return Scenario(tmp_path / f"faults-{profile_name}", planned, profile(**changes))
+        return Scenario(tmp_path / f"faults-{profile_name}", planned, profile(**node | changes))
 
     return make

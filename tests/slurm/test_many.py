@@ -1,37 +1,51 @@
-"""Two hundred runs as one array on fake GPUs: all finish, once, and MLflow holds them all."""
+"""Two hundred runs as one array of as many tasks, on fake GPUs: all finish, once, and MLflow holds them all."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from bench import tracking
 from bench.experiment import load_experiment, plan
+from bench.tracking_check import Comparison, compare
 from slurm.status import status
-from tests.slurm.scenario import EXPERIMENT, Scenario, cluster_is_ours, profile
+from tests.slurm.faults import cluster_is_ours
+from tests.slurm.scenario import EXPERIMENT, Scenario, profile
 
-pytestmark = pytest.mark.slurm
-RUNS, PER_TASK = 200, 25
+pytestmark = [pytest.mark.slurm, pytest.mark.many]
+RUNS = 200
 
 
-def test_two_hundred_runs(cluster: None, tmp_path: Path) -> None:
+def test_two_hundred_tasks(cluster: None, tmp_path: Path) -> None:
     planned = plan(load_experiment(str(EXPERIMENT)), "many", ["DARTS_V2"], retrain_seeds=range(RUNS))
-    gpus = int(cluster_is_ours())
-    own = Scenario(tmp_path / "faults-many", planned, profile(runs_per_task=PER_TASK, gpus=gpus))
-    seconds = {}
-    began = time.monotonic()
-    (array,) = own.launch().arrays
-    seconds["launch"] = time.monotonic() - began
-    assert (len(array.runs), len(array.tasks)) == (RUNS, RUNS // PER_TASK)
-    own.until_done(900)
-    seconds["all done"] = time.monotonic() - began
-    began = time.monotonic()
-    assert status(own.folder).count("done") == RUNS
-    seconds["status"] = time.monotonic() - began
-    began = time.monotonic()
-    report = tracking.sync(own.folder, tracking.open_store(tmp_path))
-    seconds["sync"] = time.monotonic() - began
+    cluster_profile = profile(gpus=int(cluster_is_ours()), array_parallelism=RUNS)
+    own = Scenario(tmp_path / "faults-many", planned, cluster_profile, pause=5.0)
+    seconds: dict[str, float] = {}
+
+    @contextmanager
+    def timed(name: str) -> Iterator[None]:
+        began = time.monotonic()
+        yield
+        seconds[name] = time.monotonic() - began
+
+    with timed("all done"):
+        with timed("launch"):
+            (array,) = own.launch().arrays
+        assert (len(array.runs), len(array.tasks)) == (RUNS, RUNS)
+        own.watch(lambda now: now.count("done") >= RUNS // 2, 3600)
+        with timed("status while they run"):
+            own.look()
+        own.until_done(3600)
+    with timed("status"):
+        assert status(own.folder).count("done") == RUNS
+    store = tracking.open_store(tmp_path)
+    with timed("sync"):
+        report = tracking.sync(own.folder, store)
     assert (report.created, report.problems, report.left) == (RUNS, [], 0)
-    print(f"{RUNS} runs in {len(array.tasks)} tasks: " + ", ".join(f"{name} {s:.1f} s" for name, s in seconds.items()))
+    with timed("is MLflow up to date"):
+        assert compare(own.folder, store) == Comparison(RUNS)
+    print(f"{RUNS} tasks of an array: " + ", ".join(f"{name} {taken:.1f} s" for name, taken in seconds.items()))

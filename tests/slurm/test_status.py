@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import time
@@ -9,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
+from bench.cli import main
 from bench.records import Record, RunDirectory, RunInfo
 from slurm import queue
 from slurm.arrays import Place
+from slurm.cluster import load_cluster
+from slurm.launch import LaunchError, launch
 from slurm.queue import Job, parse_sacct, parse_squeue
 from slurm.status import judge, status, table
 from slurm.submissions import Submission, Submitted, SubmittedArray, read_submissions, submitted_runs
@@ -169,3 +174,64 @@ def test_a_job_whose_launch_was_killed_is_found_by_its_name(tmp_path: Path) -> N
     jobs = {"9_0": Job("9_0", "e-p-search-77-0", "RUNNING"), "9_1": Job("9_1", "e-p-search-77-0", "PENDING")}
     found = submitted_runs(read_submissions(tmp_path), jobs)
     assert {name: own.job for name, own in found.items()} == {"x": "9_0", "y": "9_1"}
+
+
+def test_a_note_is_shown_as_it_is(tmp_path: Path) -> None:
+    """An error may look like rich's markup, which would be swallowed or end in an error."""
+    make_run(tmp_path, "failed", error="KeyError: '[/red] [0-3]'")
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(table([status(tmp_path)]))
+    assert "KeyError: '[/red] [0-3]'" in console.export_text()
+
+
+def fake_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, squeue: str) -> Path:
+    """A squeue that gives recorded lines, and a scancel that notes what it is asked for."""
+    folder.mkdir()
+    (folder / "lines").write_text(squeue)
+    for name, line in {
+        "squeue": f"cat {folder}/lines",
+        "scancel": f'echo "$@" >> {folder}/asked',
+        "sbatch": "",
+    }.items():
+        (folder / name).write_text(f"#!/bin/sh\n{line}\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+    return folder / "asked"
+
+
+def test_cancel_by_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "runs" / "e-p"
+    names = [make_run(folder, "pending", name).info.signature for name in ("a", "b", "c")]
+    Submission("t", "c", "", 1.0, [SubmittedArray("n", "train", names, job="5")]).write(folder)
+    asked = fake_slurm(tmp_path / "bin", monkeypatch, "5_0|RUNNING|None|n1|0:01|n\n5_1|PENDING|Priority||0:00|n\n")
+    where = ["--runs-dir", str(tmp_path / "runs")]
+    assert main(["cancel", "e-p", *where, "--methods", "d"]) == 2
+    assert "no runs of 'd' in" in capsys.readouterr().err
+    assert not asked.exists()
+    assert main(["cancel", "e-p", *where, "--methods", "b", "c"]) == 0
+    assert asked.read_text().split() == ["5_1"]  # c is not known to SLURM any more
+    assert main(["cancel", "e-p", *where]) == 0
+    assert asked.read_text().split() == ["5_1", "5_0", "5_1"]
+
+
+def test_what_cannot_be_cancelled_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(queue.shutil, "which", lambda name: None)
+    folder = tmp_path / "e-p"
+    record = make_run(folder, "running")
+    assert main(["cancel", "e-p", "--runs-dir", str(tmp_path)]) == 0  # never submitted: nothing to cancel
+    Submission("t", "c", "", 1.0, [SubmittedArray("n", "train", [record.info.signature], job="5")]).write(folder)
+    assert main(["cancel", "e-p", "--runs-dir", str(tmp_path)]) == 2
+    assert "SLURM does not answer (there is no sbatch on this machine)" in capsys.readouterr().err
+
+
+def test_nothing_is_launched_while_slurm_is_silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed launch may have submitted these runs without noting their job."""
+    record = make_run(tmp_path)
+    Submission("t", "c", "", 1.0, [SubmittedArray("n", "train", [record.info.signature])]).write(tmp_path)
+    fake_slurm(tmp_path / "bin", monkeypatch, "")
+    (tmp_path / "bin" / "squeue").write_text("#!/bin/sh\necho 'Unable to contact slurm controller' >&2; exit 1\n")
+    with pytest.raises(LaunchError, match="SLURM does not answer"):
+        launch(tmp_path, [record.info], load_cluster("local-test"))
+    assert len(list((tmp_path / "slurm").glob("launch-*.json"))) == 1
