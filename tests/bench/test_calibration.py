@@ -10,12 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import calibration, cpu_alternatives
+from bench import calibration, cpu_alternatives, run
 from bench.calibration import FILE_NAME, SWITCH, Calibration, calibrate, find, key, recall
 from bench.cli import main
 from bench.cpu_alternatives import FORMATS, decide, measure, time_name
+from bench.distributed import Group
 from bench.doctor import checks
-from bench.records import RunDirectory
+from bench.loop import StopFlag
+from bench.records import RunDirectory, SilentDirectory
 from bench.run import DONE, FAILED, INTERRUPTED, execute
 from methods.parts.convolution import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
 from tests.bench.conftest import TINY
@@ -146,6 +148,29 @@ def test_without_a_measurement_a_run_takes_the_defaults(tiny_runs: Callable[...,
     assert directory.read_info().environment["cpu_choices"] == {"memory_format": "channels_last", "native": []}
 
 
+class Second(Group):
+    """Process 1 of 2; process 0 sends `OTHER`."""
+
+    def from_first(self, value: object) -> object:
+        return OTHER
+
+
+def test_every_process_of_a_run_takes_what_the_first_one_takes(
+    tiny_runs: Callable[..., list[RunDirectory]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class LoadedError(Exception):
+        pass
+
+    def load(*arguments: object, **options: object) -> None:
+        raise LoadedError
+
+    (directory,) = tiny_runs("DARTS_V2")
+    monkeypatch.setattr(run, "load", load)
+    with pytest.raises(LoadedError):
+        run._perform(SilentDirectory(directory.path), directory.read_info(), "cpu", StopFlag(), Second(1, 2))
+    assert chosen() == OTHER
+
+
 @pytest.mark.slow
 def test_killed_and_continued_beside_another_measurement(tiny_runs: Callable[..., list[RunDirectory]]) -> None:
     """SIGKILL, and before the run goes on the file says something else, then nothing at all."""
@@ -193,7 +218,7 @@ def test_dasbench_run_measures_and_doctor_tells(
     def text() -> str:
         return next(check.text for check in checks(tmp_path) if check.name == "calibration")
 
-    monkeypatch.setattr("bench.estimate.estimate_seconds", lambda todo, *rest: {run.signature: 1.0 for run in todo})
+    monkeypatch.setattr("bench.estimate.estimate_seconds", lambda todo, *rest: {info.signature: 1.0 for info in todo})
     assert "the next `dasbench run` on it makes one" in text()
     for _ in range(2):
         assert main(["run", str(TINY), "--runs-dir", str(tmp_path), "--device", "cpu", "--dry-run"]) == 0
