@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-cifar lint format mlflow-ui reproduce-cifar10 speed clean-venv slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
+.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,7 +29,10 @@ reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short
 	$(BIN)/dasbench $(if $(filter slurm,$(EXECUTOR)),launch,run) cifar10 --profile $(PROFILE) $(if $(CLUSTER),--cluster $(CLUSTER))
 
 test: $(VENV)/installed ## all tests that need no cluster and no GPU
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slurm"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slurm and not long"
+
+test-long: $(VENV)/installed ## what takes a minute or more: curves of 200 steps, GPU kernels interpreted and compiled
+	$(BIN)/python -m pytest -n 2 --dist load -m "long and not slurm"
 
 slurm-up: ## bring up a real SLURM cluster on this machine, for tests (Debian, root)
 	slurm/testing/up.sh

@@ -30,6 +30,11 @@ CLOSE = {
 }
 
 
+# Interpreting is slow: `make test` takes float64 and a size of each; `make test-long` the rest.
+long = pytest.mark.long
+DTYPES = [torch.float64, pytest.param(torch.float32, marks=long), pytest.param(torch.bfloat16, marks=long)]
+
+
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     torch.manual_seed(0)
@@ -75,7 +80,7 @@ def leaf(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.clone().requires_grad_(), x.detach().double().requires_grad_()
 
 
-@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("edges", "candidates", "shared"), [(4, 4, 3), (3, 5, 2), (1, 4, 3), (2, 0, 1)])
 @pytest.mark.parametrize(("batch", "size"), [(3, (5, 7)), (40, (6, 6)), (1, (2, 1))])
 def test_weighted_sum(
@@ -101,10 +106,13 @@ def test_weighted_sum(
         check(n.running_var, reference.running_var, dtype, "running variance")
 
 
-@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", [3, 5])
 @pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 2)])
-@pytest.mark.parametrize(("edges", "size"), [(4, (8, 8)), (3, (7, 5)), (1, (1, 2)), (5, (3, 3))])
+@pytest.mark.parametrize(
+    ("edges", "size"),
+    [pytest.param(4, (8, 8), marks=long), (3, (7, 5)), (1, (1, 2)), pytest.param(5, (3, 3), marks=long)],
+)
 def test_relu_and_depthwise_convolution_of_all_edges(
     kernel: int, stride: int, dilation: int, edges: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
@@ -122,9 +130,11 @@ def test_relu_and_depthwise_convolution_of_all_edges(
     compare(found, wanted, [x, w], [x64, w64], dtype)
 
 
-@pytest.mark.parametrize("dtype", list(CLOSE))
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize(("batch", "size"), [(11, (8, 8)), (3, (7, 5)), (60, (6, 7))])
+@pytest.mark.parametrize(
+    ("batch", "size"), [pytest.param(11, (8, 8), marks=long), (3, (7, 5)), pytest.param(60, (6, 7), marks=long)]
+)
 def test_norm_relu_and_depthwise_convolution(
     kernel: int, batch: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
@@ -197,7 +207,7 @@ class CellWithGates(nn.Module):
         return self.cell(before_last, last, gates) + 0.0 * unused
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("share", [1, 2])
 def test_a_whole_cell(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
     fused, plain = copies(lambda: CellWithGates(share))

@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("triton.backends.nvidia")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kernels_compile_without_spilling_registers(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TRITON_INTERPRET"}
     environment |= {"TRITON_CACHE_DIR": str(tmp_path), "PYTHONWARNINGS": "ignore"}

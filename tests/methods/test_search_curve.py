@@ -83,7 +83,12 @@ class _Textbook:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "channels", "share", "steps"), [("darts", 2, 1, 200), ("pc_darts", 8, 4, 40)], ids=["darts", "pc_darts"]
+    ("name", "channels", "share", "steps"),
+    [
+        pytest.param("darts", 2, 1, 200, id="darts", marks=pytest.mark.long),
+        pytest.param("darts", 2, 1, 20, id="darts-20-steps"),
+        pytest.param("pc_darts", 8, 4, 40, id="pc_darts"),
+    ],
 )
 def test_same_curve_as_the_textbook(name: str, channels: int, share: int, steps: int) -> None:
     cls = get_method(name)
