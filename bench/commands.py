@@ -19,7 +19,7 @@ from bench.experiment import Experiment, load_experiment, plan
 from bench.records import Record, RecordError, RunInfo
 from methods.architecture import Architecture
 
-MIRROR_SECONDS = 20.0
+MIRROR_SECONDS = 45.0
 STOPPED, TRACKER_DOWN = 130, 3
 """Exit codes of `dasbench run`: stopped by a person; everything is done and recorded but MLflow could not be told."""
 
