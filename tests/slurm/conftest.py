@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.slurm.faults import cluster_is_ours, has_cluster
-from tests.slurm.scenario import References, Scenario, profile, runs_of
+from tests.slurm.references import References
+from tests.slurm.scenario import Scenario, profile, runs_of
 
 LEASE_SECONDS = 6.0
 
@@ -36,8 +37,10 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def references(shared: Path) -> References:
-    return References(shared / "references")
+def references(shared: Path) -> Iterator[References]:
+    found = References(shared / "references")
+    yield found
+    found.stop()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Callable
@@ -11,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.experiment import load_experiment, plan
-from bench.records import RunDirectory, RunInfo
-from bench.run import DONE, execute
+from bench.records import RunInfo
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import Launch, launch
 from slurm.status import RunStatus, Status, status
@@ -30,24 +28,6 @@ def profile(**changes: Any) -> Cluster:
 def runs_of(profile_name: str, *rows: str, phases: tuple[str, ...] = ("search", "transform", "train")) -> list[RunInfo]:
     planned = plan(load_experiment(str(EXPERIMENT)), profile_name, rows or None)
     return [info for info in planned if info.phase in phases]
-
-
-class References:
-    """Uninterrupted local runs. Each is done once, by the first test process that asks for it."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, info: RunInfo) -> dict[str, Any]:
-        """What the run decides; for a training whose search has been asked for before."""
-        directory = RunDirectory(self.folder / f"faults-{info.profile}" / info.name)
-        directory.path.parent.mkdir(parents=True, exist_ok=True)
-        with open(directory.path.with_suffix(".lock"), "w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            if not directory.exists():
-                directory.create(info)
-                assert execute(directory.path, "cpu") == DONE
-        return outcome(directory)
 
 
 @dataclass

@@ -12,7 +12,8 @@ from bench.lease import holder_of
 from slurm.launch import cancel
 from slurm.status import Status
 from tests.slurm import faults
-from tests.slurm.scenario import References, Scenario, checkpoints
+from tests.slurm.references import References
+from tests.slurm.scenario import Scenario, checkpoints
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("after_the_restart")]
 Make = Callable[..., Scenario]

@@ -10,21 +10,27 @@ from pathlib import Path
 
 import pytest
 
+from bench import tracking
 from bench.checkpoint import save_checkpoint
 from bench.records import RunDirectory
+from bench.tracking_check import Comparison, compare
 from slurm.launch import launch
 from slurm.submissions import read_submissions
 from tests.bench.test_resume import outcome
 from tests.slurm import faults
-from tests.slurm.scenario import References, Scenario
+from tests.slurm.references import References
+from tests.slurm.scenario import Scenario
 
 pytestmark = [pytest.mark.slurm, pytest.mark.usefixtures("after_the_restart")]
 Make = Callable[..., Scenario]
 
 
-def test_the_submitting_process_is_killed(scenario: Make, references: References) -> None:
+def test_the_submitting_process_is_killed_and_the_tracker_is_down(
+    scenario: Make, references: References, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Between two arrays, and before it could note the first one's id: launching again finds it and adds the rest."""
-    own = scenario("arrays", "darts")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    own = scenario("arrays", "darts", sync=True)
     killed = (
         "import os, signal; from pathlib import Path; from slurm import launch as l, submissions as s\n"
         "write, count = s.Submission.write, []\n"
@@ -34,7 +40,7 @@ def test_the_submitting_process_is_killed(scenario: Make, references: References
         "    write(self, folder)\n"
         "s.Submission.write = once\n"
         "from tests.slurm.scenario import Scenario, profile, runs_of\n"
-        f"cluster = profile(sbatch={own.cluster.sbatch})\n"
+        f"cluster = profile(sbatch={own.cluster.sbatch}, sync=True)\n"
         f"Scenario(Path({str(own.folder)!r}), runs_of('arrays', 'darts'), cluster).launch()\n"
     )
     ended = subprocess.run([sys.executable, "-c", killed], cwd=Path(__file__).parent.parent.parent)
@@ -45,6 +51,17 @@ def test_the_submitting_process_is_killed(scenario: Make, references: References
     assert [(array.phase, len(array.runs)) for array in again.arrays] == [("train", 2)]
     own.until_done()
     own.check_equal(references)
+    sync_when_the_tracker_is_back(own, monkeypatch)
+
+
+def sync_when_the_tracker_is_back(own: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.watch(lambda now: own.logs().count("warning: the tracker http://127.0.0.1:9 failed") == len(own.planned))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    store = tracking.open_store(own.folder.parent)
+    assert len(compare(own.folder, store).missing) == len(own.planned)
+    report = tracking.sync(own.folder, store)
+    assert (report.created, report.problems) == (len(own.planned), [])
+    assert compare(own.folder, store) == Comparison(len(own.planned))
 
 
 def test_a_failed_search_holds_back_its_own_training_only(scenario: Make, references: References) -> None:
