@@ -18,7 +18,7 @@ import torch
 from bench.config import parse
 from bench.cpu_alternatives import decide, measure
 from bench.engine import device_name
-from bench.records import write_atomically
+from bench.records import make_folder, write_atomically
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
 
 FILE_NAME = "calibration.json"
@@ -54,6 +54,7 @@ def calibrate(runs_dir: Path, threads: int) -> CpuChoices:
         times = measure(threads)
         known = Calibration(decide(times), times)
         content = json.dumps({**_read(runs_dir / FILE_NAME), key(threads): asdict(known)}, indent=1)
+        make_folder(runs_dir)
         write_atomically(runs_dir / FILE_NAME, content + "\n")
     return known.choices
 

@@ -172,13 +172,16 @@ def add_looking(command: Command) -> None:
         nargs="*",
         default=["darts", "pc_darts", "mgas", "retrain"],
         metavar="CASE",
-        help="darts darts-2nd pc_darts mgas retrain",
+        help="darts darts-2nd darts-low pc_darts mgas retrain",
     )
     speed.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1")
     speed.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
     speed.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     speed.add_argument("--threads", type=int, default=1)
     speed.add_argument("--repeats", type=int, default=5)
+    speed.add_argument(
+        "--count", action="store_true", help="count what steps do on a GPU instead of timing; needs none"
+    )
     speed.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
     speed.add_argument("--out", type=Path, default=Path("reports/results/speed"), help="folder of the CSV")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
@@ -60,14 +61,28 @@ def export(options: argparse.Namespace) -> int:
 
 
 def speed(options: argparse.Namespace) -> int:
-    """Measure, print, and write a CSV named by hardware and versions."""
+    """Measure or count, print, and write a CSV named by hardware and versions."""
     import pandas as pd
 
+    rows, name = _count_steps(options) if options.count else _time_steps(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path = options.out / name
+    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
+    console.print(f"Table: {path.resolve()}")
+    return 0
+
+
+def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    from bench.calibration import calibrate
     from bench.engine import choose_device, make_engine
-    from bench.speed import cases, device_limits, file_name, measure
+    from bench.speed.cases import cases
+    from bench.speed.measure import device_limits, file_name, measure
+    from methods.parts.convolution import choose
 
     device = choose_device(options.device)
     engine = make_engine(device, options.precision, deterministic=device.type == "cuda", threads=options.threads)
+    if device.type == "cpu":  # in the ways a run on this machine would compute
+        choose(calibrate(options.runs_dir, options.threads))
     limits = device_limits(engine)
     console.print(
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
@@ -84,11 +99,23 @@ def speed(options: argparse.Namespace) -> int:
             f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
             f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
         )
-    options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / file_name(engine)
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
-    console.print(f"Table: {path.resolve()}")
-    return 0
+    return rows, file_name(engine)
+
+
+def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    import torch
+
+    from bench.speed.count import count
+
+    rows = []
+    for row in count(options.cases, options.size or "published", not options.no_oracle):
+        rows.append(row)
+        console.print(
+            f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']} {row['by']:17}: "
+            f"{row['operations']:>6} operations, {row['own_kernels']:>4} own kernels, {row['gbyte_moved']:7.1f} GB, "
+            f"{row['gflop']:7.0f} GFLOP, {row['saved_bytes'] / 2**30:6.2f} GiB kept"
+        )
+    return rows, f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv"
 
 
 def list_all(options: argparse.Namespace) -> int:

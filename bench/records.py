@@ -93,6 +93,20 @@ def write_atomically(path: Path, text: str) -> None:
         ) from error
 
 
+def make_folder(path: Path) -> None:
+    """A folder for records, with those it lies in.
+
+    Raises:
+        RecordError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RecordError(
+            f"cannot create {path}: {error.strerror}; set RUNS_DIR to a folder you can write to"
+        ) from error
+
+
 class RunDirectory:
     """Reads and writes one run's files.
 
@@ -110,12 +124,7 @@ class RunDirectory:
 
     def create(self, info: RunInfo) -> None:
         """Make the directory and write run.json."""
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RecordError(
-                f"cannot create {self.path}: {error.strerror}; set RUNS_DIR to a folder you can write to"
-            ) from error
+        make_folder(self.path)
         info.created = info.created or time.time()
         self.write_info(info)
 

@@ -136,6 +136,10 @@ class SearchCell(nn.Module):
     def rebuild(self) -> None:
         """Recompute what follows from modules and committed masks; call after any change of either."""
         self.slots = self.live()
+        self._index()
+
+    def _index(self) -> None:
+        """The units of the living operations, on the parameters' device."""
         gates = [GateEntry(self.preprocess0.norm, 0), GateEntry(self.preprocess1.norm, 1)]
         convs: list[MaskableConv] = []
         owners: list[int] = []
@@ -161,7 +165,7 @@ class SearchCell(nn.Module):
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> SearchCell:
         super()._apply(fn, recurse)
-        self.rebuild()
+        self._index()
         return self
 
     # -- forward
@@ -191,7 +195,8 @@ class SearchCell(nn.Module):
             if isinstance(module, ConvolutionOperation):
                 used, taken = weights[: len(module.convs)], affines[: len(module.norms)]
                 del weights[: len(used)], affines[: len(taken)]
-                value = module(shared.rectified(source), used, taken)
+                seen = shared.halved(source) if module.halved_input else shared.rectified(source)
+                value = module(seen, used, taken)
             elif isinstance(module, Reduction):
                 first = first_gates.pop(0) if first_gates else None
                 value = module(shared.rectified(source), affines.pop(0), first)

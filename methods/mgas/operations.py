@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts.convolution import depthwise, in_memory_format
 from methods.spaces.operations import AVG_POOL, KERNEL, SEPARABLE
 
 Affine = tuple[Tensor, Tensor]
@@ -68,6 +69,7 @@ class ConvolutionOperation(nn.Module):
     """A separable (two applications) or dilated (one application) convolution.
 
     Attributes:
+        halved_input: it reads only the even rows and columns of its input.
         convs: depthwise, pointwise [, depthwise, pointwise].
         norms: one after every pointwise convolution, with its filter gate.
     """
@@ -83,9 +85,11 @@ class ConvolutionOperation(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        kernel = KERNEL[operation]
-        self.stride, self.dilation = stride, 1 if operation in SEPARABLE else 2
-        self.padding = self.dilation * (kernel // 2)
+        kernel, dilated = KERNEL[operation], operation not in SEPARABLE
+        # With stride 2, dilation 2 sees only even rows and columns: an undilated convolution of those.
+        self.halved_input = dilated and stride == 2
+        self.stride = 1 if dilated else stride
+        self.dilation = 2 if dilated and stride == 1 else 1
         convs, norms = nn.ModuleList(), nn.ModuleList()
         for c_in, c_out in itertools.pairwise(widths):
             convs.append(MaskableConv((c_in, 1, kernel, kernel), generator))
@@ -99,14 +103,17 @@ class ConvolutionOperation(nn.Module):
         return len(self.convs[0].weight), *(norm.channels for norm in self.norms)
 
     def forward(self, rectified: Tensor, weights: list[Tensor], affines: list[Affine]) -> Tensor:
-        """From relu(state) to the operation's output, with the weights and gates of this step."""
+        """From relu(state) to the operation's output, with the weights and gates of this step.
+
+        Args:
+            rectified: its even rows and columns, where `halved_input`.
+        """
         x, stride = rectified, self.stride
         for n, norm in enumerate(self.norms):
             if n:
                 x, stride = F.relu(x), 1
-            depthwise, pointwise = weights[2 * n], weights[2 * n + 1]
-            x = F.conv2d(x, depthwise, None, stride, self.padding, self.dilation, groups=len(depthwise))
-            x = norm(F.conv2d(x, pointwise), affines[n])
+            x = depthwise(x, weights[2 * n], stride, self.dilation)
+            x = norm(F.conv2d(x, weights[2 * n + 1]), affines[n])
         return x
 
 
@@ -159,7 +166,7 @@ class Pointwise(nn.Module):
 
 
 class SharedInputs:
-    """ReLU and pools of a cell's states, computed once for all the edges that need them."""
+    """ReLU, its even rows and columns, and pools of a cell's states, computed once for all the edges that need them."""
 
     def __init__(self, states: list[Tensor]) -> None:
         self.states = states
@@ -169,6 +176,12 @@ class SharedInputs:
         if (source, "relu") not in self.known:
             self.known[source, "relu"] = F.relu(self.states[source])
         return self.known[source, "relu"]
+
+    def halved(self, source: int) -> Tensor:
+        """Even rows and columns of the rectified state."""
+        if (source, "halved") not in self.known:
+            self.known[source, "halved"] = in_memory_format(self.rectified(source)[:, :, ::2, ::2])
+        return self.known[source, "halved"]
 
     def pooled(self, source: int, operation: str, stride: int) -> Tensor:
         """3x3 pooling, padding 1; all edges from one state have one stride."""

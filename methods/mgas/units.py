@@ -79,7 +79,8 @@ class Weights:
         self.shapes = [conv.weight.shape for conv in convs]
         self.sizes = [shape.numel() for shape in self.shapes]
         self.thresholds = Segments(self.sizes, list(owners), SCALARS, device)
-        self.initial = torch.bincount(self.thresholds.owner.long(), minlength=SCALARS).to(device)
+        lengths, indices = (torch.tensor(values, dtype=torch.int64) for values in (self.sizes, list(owners)))
+        self.initial = torch.zeros(SCALARS, dtype=torch.int64).index_add_(0, indices, lengths).to(device)
         flat = [conv.mask.flatten() for conv in convs]
         self.mask = torch.cat(flat) if flat else torch.empty(0, dtype=torch.bool, device=device)
 

@@ -1,4 +1,4 @@
-"""The speed table: operations counted by hand, bytes moved, shares that add up, a CSV named by the machine."""
+"""The speed tables: operations counted by hand, bytes moved, shares that add up, CSVs named by what they hold."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bench import speed
 from bench.cli import main
 from bench.config import ConfigError
 from bench.engine import Engine
+from bench.speed import count
+from bench.speed.cases import SIZES, TEXTBOOKS, cases
+from methods.parts import kernels
 
 ENGINE = Engine(torch.device("cpu"))
+TINY = {"darts": (4, 3, 4), "pc_darts": (4, 3, 4), "mgas": (4, 3, 4), "retrain": (4, 3, 4)}
 
 
 def test_operations_and_bytes_of_a_depthwise_step_by_hand() -> None:
@@ -24,24 +27,24 @@ def test_operations_and_bytes_of_a_depthwise_step_by_hand() -> None:
     def step() -> None:
         torch.autograd.grad(F.conv2d(images, weight, padding=1, groups=4).sum(), [images, weight])
 
-    moved = speed._moved(step)
+    moved = count.moved(step)
     assert moved["flops"] == 3 * 2 * (2 * 8 * 8) * (4 * 9)  # forward and two gradients
     assert moved["bytes"] >= 4 * (2 * images.numel() + weight.numel())
 
 
 def test_saved_bytes_count_each_storage_once() -> None:
     x = torch.randn(1000, requires_grad=True)
-    assert speed._saved_bytes(lambda: torch.autograd.grad((x.exp() * 2).sum(), x)) == 4000
+    assert count.saved_bytes(lambda: torch.autograd.grad((x.exp() * 2).sum(), x)) == 4000
 
 
 def test_unknown_case() -> None:
     with pytest.raises(ConfigError, match="did you mean 'darts'"):
-        list(speed.cases(["drats"], "small", ENGINE, False))
+        list(cases(["drats"], "small", ENGINE, False))
 
 
 @pytest.mark.slow
 def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(speed.SIZES, "small", {"darts": (4, 3, 4), "retrain": (4, 3, 4)})
+    monkeypatch.setitem(SIZES, "small", TINY)
     assert main(["speed", "darts", "retrain", "--device", "cpu", "--repeats", "1", "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.csv")
     assert torch.__version__.split("+")[0] in path.name
@@ -52,3 +55,83 @@ def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert table["speedup"][0] > 0
     assert pd.isna(table["speedup"][1])
     assert (table["step_ms"] > table["roofline_ms"]).all()
+
+
+@pytest.mark.long
+def test_every_textbook_steps_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "small", TINY)
+    for case in cases(list(TEXTBOOKS), "small", ENGINE, oracle=True):
+        assert case.oracle is not None
+        case.step()
+        case.oracle()
+
+
+# -- counting without a device
+
+
+def test_a_launch_moves_each_of_its_tensors_once() -> None:
+    pytest.importorskip("triton")
+    from methods.parts.kernels.depthwise import relu_depthwise
+
+    state = torch.empty(2, 4, 8, 8, device="meta")
+    weight = torch.empty(3 * 4, 1, 3, 3, device="meta")
+    dispatched = count.Dispatched()
+    with count._as_on_a_gpu(dispatched) as launched:
+        counts = count.moved(lambda: relu_depthwise(state, weight), dispatched)
+    assert launched == ["_depthwise_forward"]
+    assert counts["operations"] == 1
+    statistics = 2 * 4
+    assert counts["bytes"] == 4 * (state.numel() + weight.numel() + 3 * state.numel() + statistics)
+
+
+def test_an_update_reads_and_writes_its_momenta() -> None:
+    parameter = torch.nn.Parameter(torch.empty(10, device="meta"))
+    parameter.grad = torch.empty(10, device="meta")
+    for optimizer, passes in ((torch.optim.SGD([parameter], 0.1), 5), (torch.optim.Adam([parameter], 0.1), 7)):
+        dispatched = count.Dispatched()
+        with count._as_on_a_gpu(dispatched):
+            optimizer.step()
+        assert dispatched.bytes == 4 * 10 * passes
+    assert not kernels.usable(torch.empty(1, 1, 1, 1, device="meta"), [], 1)  # outside of a count
+
+
+@pytest.mark.parametrize("name", ["darts", pytest.param("pc_darts", marks=pytest.mark.long)])
+def test_a_step_is_counted_by_the_book_by_plain_operations_and_by_own_kernels(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("triton")
+    monkeypatch.setitem(SIZES, "small", TINY)
+    rows = {row["by"]: row for row in count.count([name], "small")}
+    textbook, plain, own = (rows[by] for by in ("textbook", "plain operations", "own kernels"))
+    assert textbook["operations"] > plain["operations"] > own["operations"] > own["own_kernels"] > 0
+    assert textbook["saved_bytes"] > plain["saved_bytes"] > own["saved_bytes"] > 0
+    assert own["gbyte_moved"] < plain["gbyte_moved"]
+
+
+@pytest.mark.long
+def test_recomputation_keeps_less_and_does_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "small", TINY)
+    full, low = (next(count.count([name], "small", oracle=False)) for name in ("darts", "darts-low"))
+    assert low["saved_bytes"] < full["saved_bytes"] / 2
+    assert low["operations"] > full["operations"]
+
+
+@pytest.mark.parametrize("name", ["darts", "darts-2nd", "pc_darts", "mgas", "retrain"])
+def test_no_step_waits_for_the_device(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The meta device has no values to wait for."""
+    monkeypatch.setitem(SIZES, "small", TINY)
+    for case in count._on_meta(cases([name], "small", count.META, oracle=False)):
+        with count._as_on_a_gpu(count.Dispatched()):
+            case.step()
+
+
+def test_a_step_that_waits_is_not_counted() -> None:
+    assert count.counted_without_waiting(lambda: torch.empty((), device="meta").item()) is None
+
+
+def test_the_command_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(SIZES, "published", TINY)
+    assert main(["speed", "retrain", "--count", "--out", str(tmp_path)]) == 0
+    table = pd.read_csv(tmp_path / f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv")
+    assert list(table["by"]) == ["plain operations"]
+    assert table["gflop"][0] > 0

@@ -13,10 +13,11 @@ that of the plain functions; the order of sums differs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,11 +53,38 @@ def disabled() -> Iterator[None]:
         _disabled -= 1
 
 
+Note = Callable[[str, list[Tensor]], None]
+_note: Note | None = None
+
+
+@contextmanager
+def noted(note: Note) -> Iterator[None]:
+    """For tensors of the meta device: launches are told to `note`, as the kernel's name and its tensors, not done."""
+    global _note
+    before, _note = _note, note
+    try:
+        yield
+    finally:
+        _note = before
+
+
+def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any) -> None:
+    """Start a kernel. Multiply-adds are fused, whatever this version of Triton would do by itself."""
+    if _note is None:
+        kernel[grid](*arguments, **constants, enable_fp_fusion=True)
+    else:
+        tensors = {id(value): value for value in arguments if isinstance(value, Tensor)}
+        _note(kernel.fn.__name__, list(tensors.values()))
+
+
 def usable(x: Tensor, norms: Iterable[nn.Module], edges: int) -> bool:
     """Whether the kernels compute what leaves the state `x` on so many edges.
 
     They do on a GPU, in training, by the statistics of one process's batch.
     """
-    if _disabled or not x.is_cuda or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
+    if _disabled or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
         return False
-    return why_not() is None and all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
+    there = x.is_cuda and why_not() is None
+    return (there or (_note is not None and x.is_meta)) and all(
+        type(norm) is nn.BatchNorm2d and norm.training for norm in norms
+    )

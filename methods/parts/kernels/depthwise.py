@@ -15,7 +15,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from methods.parts.kernels.statistics import LAUNCH, batch_statistics, sum_type
+from methods.parts.kernels import launch
+from methods.parts.kernels.statistics import batch_statistics, sum_type
 
 BLOCK = 512
 PROGRAMS = 2048
@@ -51,6 +52,8 @@ def norm_relu_depthwise(z: Tensor, weight: Tensor, norm: nn.BatchNorm2d) -> Tens
 
 def _mixed_precision(x: Tensor) -> Tensor:
     """As autocast would for a convolution."""
+    if x.is_meta:  # has no autocast
+        return x
     if torch.is_autocast_enabled(x.device.type) and x.dtype == torch.float32:
         return x.to(torch.get_autocast_dtype(x.device.type))
     return x
@@ -72,7 +75,7 @@ class _Depthwise(torch.autograd.Function):
         sizes = _sizes(x, weight, y, norm is not None, stride, dilation)
         total, group = batch * out[0] * out[1], edges if edges <= EDGES_AT_ONCE else 1
         grid = channels, triton.cdiv(total, BLOCK), edges // group
-        _depthwise_forward[grid](x, weight, statistics, y, total, GROUP=group, **sizes)
+        launch(_depthwise_forward, grid, x, weight, statistics, y, total, GROUP=group, **sizes)
         ctx.save_for_backward(x, weight, statistics)
         ctx.sizes = sizes
         return y
@@ -104,7 +107,6 @@ def _sizes(x: Tensor, weight: Tensor, y: Tensor, norm: bool, stride: int, dilati
         "NORM": norm,
         "SUM": sum_type(x.dtype)[1],
         "B": BLOCK,
-        **LAUNCH,
     }
 
 
@@ -113,12 +115,12 @@ def _input_gradient(x: Tensor, weight: Tensor, statistics: Tensor, gradient: Ten
     parts = triton.cdiv(total, BLOCK)
     grad_x = torch.empty_like(x)
     partial = torch.empty((parts, channels, 2) if sizes["NORM"] else (1,), device=x.device, dtype=statistics.dtype)
-    _depthwise_input_gradient[(channels, parts)](x, weight, statistics, gradient, grad_x, partial, total, **sizes)
+    tensors = x, weight, statistics, gradient, grad_x, partial
+    launch(_depthwise_input_gradient, (channels, parts), *tensors, total, **sizes)
     if sizes["NORM"]:
-        shared = {name: sizes[name] for name in ("C", "SUM", "B", *LAUNCH)}
-        _norm_gradient[(channels, parts)](
-            x, statistics, partial.sum(0), grad_x, total, P=x.shape[2] * x.shape[3], **shared
-        )
+        shared = {name: sizes[name] for name in ("C", "SUM", "B")}
+        shared["P"] = x.shape[2] * x.shape[3]
+        launch(_norm_gradient, (channels, parts), x, statistics, partial.sum(0), grad_x, total, **shared)
     return grad_x
 
 
@@ -128,7 +130,7 @@ def _weight_gradient(x: Tensor, weight: Tensor, statistics: Tensor, gradient: Te
     chunks = triton.cdiv(blocks, max(1, PROGRAMS // filters))
     parts = triton.cdiv(blocks, chunks)
     partial = torch.empty(parts, filters, sizes["K"] ** 2, device=x.device, dtype=statistics.dtype)
-    _depthwise_weight_gradient[(filters, parts)](x, statistics, gradient, partial, total, chunks, **sizes)
+    launch(_depthwise_weight_gradient, (filters, parts), x, statistics, gradient, partial, total, chunks, **sizes)
     return partial.sum(0).view(weight.shape).to(weight.dtype)
 
 

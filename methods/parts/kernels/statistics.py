@@ -13,10 +13,9 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-BLOCK = 2048
+from methods.parts.kernels import launch
 
-LAUNCH = {"enable_fp_fusion": True}
-"""Options of every launch: multiply-adds are fused, whatever this version of Triton would do by itself."""
+BLOCK = 2048
 
 
 def sum_type(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
@@ -36,11 +35,11 @@ def batch_statistics(z: Tensor, norm: nn.BatchNorm2d, out: Tensor) -> None:
     parts = triton.cdiv(total, BLOCK)
     dtype, sums = sum_type(z.dtype)
     partial = torch.empty(channels, parts, 2, device=z.device, dtype=dtype)
-    _statistics_partial[(channels, parts)](z, partial, total, parts, channels, height * width, sums, BLOCK, **LAUNCH)
-    _statistics_merge[(channels,)](
-        partial, norm.running_mean, norm.running_var, out, total, parts, channels, norm.momentum, norm.eps,
-        norm.track_running_stats, sums, BLOCK, triton.next_power_of_2(parts), **LAUNCH,
-    )  # fmt: skip
+    pixels = height * width
+    launch(_statistics_partial, (channels, parts), z, partial, total, parts, channels, pixels, sums, BLOCK)
+    running = norm.running_mean, norm.running_var, norm.momentum, norm.eps, norm.track_running_stats
+    sizes = total, parts, channels, sums, BLOCK, triton.next_power_of_2(parts)
+    launch(_statistics_merge, (channels,), partial, out, *running, *sizes)
 
 
 @triton.jit
@@ -58,8 +57,8 @@ def _statistics_partial(z, out, total, parts, C: tl.constexpr, P: tl.constexpr, 
 
 @triton.jit
 def _statistics_merge(  # type: ignore[no-untyped-def]
-    partial, running_mean, running_var, out, total, parts, C: tl.constexpr, MOMENTUM: tl.constexpr,
-    EPS: tl.constexpr, TRACK: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
+    partial, out, running_mean, running_var, MOMENTUM: tl.constexpr, EPS: tl.constexpr, TRACK: tl.constexpr, total,
+    parts, C: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     channel, part = tl.program_id(0), tl.arange(0, PARTS)
     inside = part < parts

@@ -13,7 +13,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from methods.parts.kernels.statistics import LAUNCH, batch_statistics, sum_type
+from methods.parts.kernels import launch
+from methods.parts.kernels.statistics import batch_statistics, sum_type
 
 BLOCK = 1024
 MOST_CANDIDATES, MOST_SHARED = 5, 3
@@ -38,9 +39,8 @@ class _FusedWeightedSum(torch.autograd.Function):
         for k, (z, norm) in enumerate(zip(candidates, norms, strict=True)):
             batch_statistics(z, norm, statistics[k])
         y = torch.empty(batch, edges * channels, height, width, device=like.device, dtype=like.dtype)
-        _weighted_sum_forward[_grid(like)](
-            weights, statistics, y, *_arguments(candidates, shared, like), **_sizes(like, edges)
-        )
+        arguments, sizes = _arguments(candidates, shared, like), _sizes(like, edges)
+        launch(_weighted_sum_forward, _grid(like), weights, statistics, y, *arguments, **sizes)
         ctx.save_for_backward(weights, statistics, *values)
         ctx.candidates = len(norms)
         return y
@@ -54,14 +54,14 @@ class _FusedWeightedSum(torch.autograd.Function):
         arguments = _arguments(candidates, shared, like)
         shape = (grid[1], like.shape[1], edges, 1 + len(values))
         partial = torch.empty(shape, device=like.device, dtype=statistics.dtype)
-        _weighted_sum_reductions[grid](gradient, statistics, partial, *arguments, **sizes)
+        launch(_weighted_sum_reductions, grid, gradient, statistics, partial, *arguments, **sizes)
         sums = partial.sum(0)
         weight_gradients = sums.sum(0)[:, 1:].to(weights.dtype)
         if not any(ctx.needs_input_grad[2:]):
             return weight_gradients, None, *[None] * len(values)
         gradients = [torch.empty_like(value) for value in values]
         written = _pointers(gradients[: ctx.candidates], gradients[ctx.candidates :], like)
-        _weighted_sum_gradients[grid](weights, gradient, statistics, sums, *arguments, *written, **sizes)
+        launch(_weighted_sum_gradients, grid, weights, gradient, statistics, sums, *arguments, *written, **sizes)
         return weight_gradients, None, *gradients
 
 
@@ -86,8 +86,7 @@ def _arguments(candidates: Sequence[Tensor], shared: Sequence[Tensor], like: Ten
 
 def _sizes(like: Tensor, edges: int) -> dict[str, Any]:
     height, width = like.shape[2:]
-    constants = {"E": edges, "C": like.shape[1], "P": height * width, "SUM": sum_type(like.dtype)[1], "B": BLOCK}
-    return constants | LAUNCH
+    return {"E": edges, "C": like.shape[1], "P": height * width, "SUM": sum_type(like.dtype)[1], "B": BLOCK}
 
 
 @triton.jit
@@ -99,6 +98,18 @@ def _zhat(z, at, inside, statistics, row, c, CHANNELS: tl.constexpr, SUM: tl.con
 
 
 @triton.jit
+def _shared(x0, x1, x2, at, inside, S: tl.constexpr, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
+    """What all edges share; where there are fewer than three, the first stands in and is not used."""
+    v0 = tl.load(x0 + at, mask=inside, other=0.0).to(SUM)
+    v1, v2 = v0, v0
+    if S > 1:
+        v1 = tl.load(x1 + at, mask=inside, other=0.0).to(SUM)
+    if S > 2:
+        v2 = tl.load(x2 + at, mask=inside, other=0.0).to(SUM)
+    return v0, v1, v2
+
+
+@triton.jit
 def _weighted_sum_forward(  # type: ignore[no-untyped-def]
     weights, statistics, y, z0, z1, z2, z3, z4, x0, x1, x2, total, K: tl.constexpr, S: tl.constexpr,
     E: tl.constexpr, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
@@ -107,11 +118,7 @@ def _weighted_sum_forward(  # type: ignore[no-untyped-def]
     inside = i < total
     within, image = channel * P + i % P, i // P
     at = image * (C * P) + within
-    v0 = tl.load(x0 + at, mask=inside, other=0.0).to(SUM)
-    if S > 1:
-        v1 = tl.load(x1 + at, mask=inside, other=0.0).to(SUM)
-    if S > 2:
-        v2 = tl.load(x2 + at, mask=inside, other=0.0).to(SUM)
+    v0, v1, v2 = _shared(x0, x1, x2, at, inside, S, SUM)
     for e in tl.static_range(E):
         at = image * (E * C * P) + e * (C * P) + within
         c, w = e * C + channel, weights + e * (K + S)
@@ -144,11 +151,7 @@ def _weighted_sum_reductions(  # type: ignore[no-untyped-def]
     inside = i < total
     within, image = channel * P + i % P, i // P
     at = image * (C * P) + within
-    v0 = tl.load(x0 + at, mask=inside, other=0.0).to(SUM)
-    if S > 1:
-        v1 = tl.load(x1 + at, mask=inside, other=0.0).to(SUM)
-    if S > 2:
-        v2 = tl.load(x2 + at, mask=inside, other=0.0).to(SUM)
+    v0, v1, v2 = _shared(x0, x1, x2, at, inside, S, SUM)
     for e in tl.static_range(E):
         at = image * (E * C * P) + e * (C * P) + within
         c, out = e * C + channel, partial + ((part * C + channel) * E + e) * (1 + K + S)

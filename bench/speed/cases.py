@@ -1,0 +1,219 @@
+"""The steps that are measured or counted: one of each kind of search, and one of retraining, at a size.
+
+A step is run as the loops run it. Beside it stands the textbook implementation of the same method (tests/oracles), one
+module for every edge and candidate, which only a checkout has.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.config import ConfigError, nearest
+from bench.engine import Engine
+from bench.graph import GraphedStep
+from bench.recipe import Recipe
+from bench.train import make_optimizer
+from methods.base import GradientSearch, SearchContext
+from methods.genotypes import published
+from methods.registry import get_method
+from methods.spaces import NetworkSettings, build
+
+Step = Callable[[], Any]
+
+SIZES = {  # channels, cells, batch of a search; channels, cells, batch of a retraining
+    "small": {"darts": (8, 5, 32), "pc_darts": (8, 5, 32), "mgas": (8, 5, 32), "retrain": (8, 5, 64)},
+    "published": {"darts": (16, 8, 64), "pc_darts": (16, 8, 256), "mgas": (16, 8, 96), "retrain": (36, 20, 96)},
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "darts": {},
+    "darts-2nd": {"unrolled": True},
+    "darts-low": {"memory": "low"},
+    "pc_darts": {"arch_start_epoch": 0},
+    "mgas": {"stages": 1, "warmup_epochs": (0,)},
+    "retrain": {},
+}
+"""Every case, and how its method's options differ from the published ones: all parameters are trained, and MGAS steps
+through all its cells."""
+
+TEXTBOOKS = ("darts", "pc_darts", "mgas")
+"""Cases with a textbook. The second-order step is compared with its own in the tests."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One step to measure: `images` go through it (training and validation batches both counted).
+
+    `step` is run as the loops run it; where that is a CUDA graph, `eager` is the same step kernel by kernel.
+    """
+
+    name: str
+    channels: int
+    cells: int
+    batch: int
+    images: int
+    step: Step
+    oracle: Step | None = None
+    eager: Step | None = None
+
+
+def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator[Case]:
+    """The cases by name (see `OPTIONS`), built one after the other.
+
+    Raises:
+        ConfigError: unknown name.
+    """
+    for name in names:
+        if name not in OPTIONS:
+            raise ConfigError(f"unknown case '{name}'" + nearest(name, OPTIONS))
+        channels, cells, batch = SIZES[size][name.partition("-")[0]]
+        torch.manual_seed(0)
+        if name == "retrain":
+            update, inputs = _training_step(channels, cells, batch, engine)
+            step, eager = _as_the_loops_do(update, inputs, engine)
+            yield Case(name, channels, cells, batch, batch, step, None, eager)
+            _forget(step)
+            continue
+        method = _search(name, channels, cells, batch, engine)
+        train, valid = _batch(batch, engine), _batch(batch, engine)
+        paired = method.split.paired
+        second = valid if paired else None
+
+        def update(train_batch: Any, valid_batch: Any, method: GradientSearch = method) -> Any:
+            with engine.autocast():
+                return method.step(train_batch, valid_batch)
+
+        step, eager = _as_the_loops_do(update, (train, second), engine)
+        textbook = _textbook(method, train, valid, engine) if oracle and name in TEXTBOOKS else None
+        yield Case(name, channels, cells, batch, batch * (2 if paired else 1), step, textbook, eager)
+        _forget(step)
+
+
+def _as_the_loops_do(update: Callable[..., Any], inputs: tuple[Any, ...], engine: Engine) -> tuple[Step, Step | None]:
+    """The step as `bench.search` and `bench.train` run it, and eagerly where that is not the same."""
+    recorder = engine.recorder
+    if recorder is None:
+        return partial(update, *inputs), None
+    return partial(engine.graphed(update), *inputs), partial(recorder.eager, partial(update, *inputs))
+
+
+def _forget(step: Any) -> None:
+    """Give back what a recording holds, before the next case is measured."""
+    if isinstance(step.func, GraphedStep):
+        step.func.renew()
+
+
+def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) -> GradientSearch:
+    cls = get_method(name.partition("-")[0])
+    options = {"channels": channels, "cells": cells, "batch_size": batch, **OPTIONS[name]}
+    method = cls(cls.Options(**options), SearchContext(num_classes=10))  # type: ignore[call-arg]
+    assert isinstance(method, GradientSearch)
+    method.to(engine.device)
+    method.on_epoch_start(0)
+    method.supernet.train()
+    return method
+
+
+def _training_step(channels: int, cells: int, batch: int, engine: Engine) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    network = build(published("DARTS_V2"), 10, NetworkSettings(channels, cells, auxiliary=True)).to(engine.device)
+    network.to(memory_format=engine.memory_format).train()
+    network.set_drop_path(0.1)  # type: ignore[operator]
+    optimizer = make_optimizer(network, Recipe("speed", epochs=1, batch_size=batch, lr=0.025))
+
+    def update(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        with engine.autocast():
+            logits, auxiliary = network(images.contiguous(memory_format=engine.memory_format))
+            loss = F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
+        optimizer.zero_grad(set_to_none=False)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        return {"loss_sum": loss.detach()}
+
+    return update, _batch(batch, engine)
+
+
+# -- textbooks
+
+
+def _textbook(method: GradientSearch, train: Any, valid: Any, engine: Engine) -> Step | None:
+    """The same step by the book, of a network of its own; None where tests/oracles is not there."""
+    make = _mgas_textbook if method.name == "mgas" else _cell_textbook
+    module = _oracle("mgas_supernet" if method.name == "mgas" else "cell_supernet")
+    return make(module, method, train, valid, engine) if module else None
+
+
+def _oracle(name: str) -> ModuleType | None:
+    sys.path.insert(0, str(Path(__file__).parents[2]))
+    try:
+        return importlib.import_module(f"tests.oracles.{name}")
+    except ImportError:
+        return None
+    finally:
+        sys.path.pop(0)
+
+
+def _cell_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
+    """One architecture and one weight update of DARTS or PC-DARTS."""
+    o = method.options
+    network = textbook.Supernet(10, o.channels, o.cells, o.partial_channels).to(engine.device).train()
+    alphas = {kind: (torch.randn(14, 8) * 1e-3).to(engine.device).requires_grad_() for kind in ("normal", "reduce")}
+    edges = torch.ones(14, device=engine.device)
+    weights = torch.optim.SGD(network.parameters(), o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
+    architecture = torch.optim.Adam(alphas.values(), o.arch_lr, betas=o.arch_betas, weight_decay=o.arch_weight_decay)
+
+    def loss(batch: Any) -> Tensor:
+        gates = {kind: (alpha.softmax(1), edges) for kind, alpha in alphas.items()}
+        return F.cross_entropy(network(batch[0], gates), batch[1])
+
+    def step() -> None:
+        architecture.zero_grad()
+        with engine.autocast():
+            value = loss(valid)
+        value.backward()
+        architecture.step()
+        weights.zero_grad()
+        with engine.autocast():
+            value = loss(train)
+        value.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), o.clip)
+        weights.step()
+
+    return step
+
+
+def _mgas_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
+    """MGAS' one update, with a loop over filters for every gate; parameters and optimisers are ours."""
+    o = method.options
+    twin: Any = _search("mgas", o.channels, o.cells, o.batch_size, engine)
+    net = twin.supernet
+
+    def step() -> None:
+        twin.optimizers.zero_grad()
+        with engine.autocast():
+            loss = F.cross_entropy(textbook.logits(net, train[0]), train[1])
+        for cell in net.executed():
+            gates = cell.alpha.sigmoid() * cell.operation_mask
+            loss = loss + net.strength * textbook.cost(gates, textbook.step(gates - cell.t_operation))
+            for name in ("t_operation", "t_filter", "t_weight", "t_input"):
+                loss = loss + net.strength * (-getattr(cell, name)).exp().sum()
+        loss.backward()
+        nn.utils.clip_grad_norm_(twin.optimizers.module_weights, o.gradient_clip)
+        twin.optimizers.step(weights_only=False)
+
+    return step
+
+
+def _batch(batch: int, engine: Engine) -> tuple[Tensor, Tensor]:
+    images = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    return images.to(engine.device), (torch.arange(batch) % 10).to(engine.device)
