@@ -10,13 +10,14 @@ come from one seed: the n-th images of two shares are dropped alike.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import torch
 import torch.distributed as dist
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 TIMEOUT = timedelta(minutes=30)
@@ -71,16 +72,19 @@ class Group:
         dist.all_reduce(stacked)
         return dict(zip(names, stacked.unbind(), strict=True))
 
-    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Replace every gradient by its average over the processes; call it between backward and step."""
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        if self.alone or not gradients:
+    def average(self, tensors: Sequence[Tensor]) -> None:
+        """Replace every tensor by its average over the processes, in place."""
+        if self.alone or not tensors:
             return
-        flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
         dist.all_reduce(flat)
         flat /= self.size
-        for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
-            gradient.copy_(part.view_as(gradient))
+        for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
+            tensor.copy_(part.view_as(tensor))
+
+    def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Of all parameters that have one; call it between backward and step."""
+        self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
 
     def check_same(self, module: nn.Module) -> None:
         """Raises OutOfStepError when a parameter, architecture parameters included, differs from process 0's."""
@@ -170,32 +174,47 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         """x: (batch, channels, h, w), this process's share; the shares have one size."""
         if not self.training:
             return super().forward(x)
-        dtype = torch.promote_types(x.dtype, torch.float32)
-        values = x.to(dtype)
-        mean = _Average.apply(values.mean((0, 2, 3)))
-        centred = values - mean.view(1, -1, 1, 1)
-        variance = _Average.apply(centred.square().mean((0, 2, 3)))
-        if self.track_running_stats and self.running_mean is not None:
-            self._track(mean.detach(), variance.detach(), x.numel() // x.shape[1] * dist.get_world_size())
-        scale = (variance + self.eps).rsqrt()
-        scale = scale if self.weight is None else scale * self.weight
-        y = centred * scale.view(1, -1, 1, 1)
-        return (y if self.bias is None else y + self.bias.view(1, -1, 1, 1)).to(x.dtype)
+        mean = variance = None
+        momentum = self.momentum or 0.0
+        if self.track_running_stats and self.num_batches_tracked is not None:
+            mean, variance = self.running_mean, self.running_var
+            self.num_batches_tracked.add_(1)
+            momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else momentum
+        return global_batch_norm(x, mean, variance, self.weight, self.bias, True, momentum, self.eps)
 
-    @torch.no_grad()
-    def _track(self, mean: Tensor, variance: Tensor, pixels: int) -> None:
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked.add_(1)
-        momentum = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean.to(self.running_mean.dtype), momentum)
-        self.running_var.lerp_((variance * (pixels / (pixels - 1))).to(self.running_var.dtype), momentum)
+
+def global_batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`torch.nn.functional.batch_norm` with the statistics of the whole batch, of which `x` is this process's share."""
+    if not training:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    values = x.to(torch.promote_types(x.dtype, torch.float32))
+    mean = _Average.apply(values.mean((0, 2, 3)))
+    centred = values - mean.view(1, -1, 1, 1)
+    variance = _Average.apply(centred.square().mean((0, 2, 3)))
+    if running_mean is not None and running_var is not None:
+        pixels = x.numel() // x.shape[1] * dist.get_world_size()
+        with torch.no_grad():
+            running_mean.lerp_(mean.to(running_mean.dtype), momentum)
+            running_var.lerp_((variance * (pixels / (pixels - 1))).to(running_var.dtype), momentum)
+    scale = (variance + eps).rsqrt()
+    scale = scale if weight is None else scale * weight
+    y = centred * scale.view(1, -1, 1, 1)
+    return (y if bias is None else y + bias.view(1, -1, 1, 1)).to(x.dtype)
 
 
 def share_statistics(network: nn.Module, group: Group) -> None:
-    """Let every BatchNorm2d of the network use the statistics of the whole batch, in place.
+    """Let every batch normalisation of the network use the statistics of the whole batch, in place.
 
+    These are every BatchNorm2d, and every module with an attribute `batch_norm`, the function that it normalises with.
     The modules stay the same objects with the same parameters and names; only their `forward` changes. So checkpoints
     fit both ways, and whoever holds a reference keeps it.
     """
@@ -204,3 +223,5 @@ def share_statistics(network: nn.Module, group: Group) -> None:
     for module in network.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = GlobalBatchNorm2d
+        elif "batch_norm" in vars(module):
+            vars(module)["batch_norm"] = global_batch_norm

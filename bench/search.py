@@ -39,7 +39,7 @@ def gradient_search(
     method.to(engine.device)
     if not engine.group.alone:
         share_statistics(method.supernet, engine.group)
-        method.reduce_gradients = engine.group.average_gradients
+        method.average = engine.group.average
     loop = make_loop({"method": method})
 
     def score() -> dict[str, float]:
@@ -53,6 +53,7 @@ def gradient_search(
     step = engine.graphed(update)
     for epoch in loop.epochs(method.epochs, lambda: method.finished):
         if method.on_epoch_start(epoch):
+            share_statistics(method.supernet, engine.group)  # a regrown operation brings new normalisations
             step.renew()
         method.supernet.train()
         steps = len(train)

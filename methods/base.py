@@ -8,7 +8,7 @@ global generator, which the harness seeds from the search seed before constructi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -68,6 +68,14 @@ class Method(ABC):
         return {"method": self.name}
 
 
+Average = Callable[[Sequence[Tensor]], None]
+"""Replaces tensors by their averages over the processes that share a search, in place."""
+
+
+def alone(tensors: Sequence[Tensor]) -> None:
+    """The average over one process: nothing to do."""
+
+
 class GradientSearch(Method):
     """A method that trains a supernet. `bench.search` owns the loop; the method owns everything in a step.
 
@@ -84,8 +92,9 @@ class GradientSearch(Method):
     batch_size: int
     split: SearchSplit
     augmentation: str = "crop-flip"
-    reduce_gradients: Callable[[Iterable[nn.Parameter]], None] | None = None
-    """Set by the engine when several processes share a search; call it between backward and step."""
+    average: Average = staticmethod(alone)
+    """Set by the engine when several processes share a search. Every gradient that a step computes from this process's
+    share of a batch, and every number that decides something, goes through it."""
 
     @abstractmethod
     def __init__(self, options: Any, context: SearchContext) -> None: ...

@@ -163,18 +163,16 @@ class DARTS(GradientSearch):
 
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> dict[str, Tensor]:
         with frozen_statistics(self.supernet):
-            gradients, sums = self.architecture_gradient(train_batch, valid_batch)
+            gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
         set_gradients(self.alphas, gradients)
-        if self.reduce_gradients is not None:
-            self.reduce_gradients(self.alphas)
+        self.average([alpha.grad for alpha in self.alphas if alpha.grad is not None])
         self.architecture_optimiser.step()
         return sums
 
     def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:
         loss, sums = loss_and_sums(self.supernet, train_batch)
         set_gradients(self.weights, torch.autograd.grad(loss, self.weights))
-        if self.reduce_gradients is not None:
-            self.reduce_gradients(self.weights)
+        self.average([weight.grad for weight in self.weights if weight.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
         self.weight_optimiser.step()
         return sums

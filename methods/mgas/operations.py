@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +31,9 @@ class GatedNorm(nn.Module):
     """Batch normalisation whose output channels pass a filter gate sigmoid(kappa) * mask.
 
     The gate multiplies scale and shift instead of the output: (scale x + shift) g = (scale g) x + (shift g).
+
+    Attributes:
+        batch_norm: `torch.nn.functional.batch_norm`, or what stands in for it when several processes share a batch.
     """
 
     mask: Tensor
@@ -39,6 +42,7 @@ class GatedNorm(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
+        self.batch_norm: Callable[..., Tensor] = F.batch_norm
         self.weight = nn.Parameter(torch.ones(channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         self.kappa = nn.Parameter(torch.zeros(channels))
@@ -51,7 +55,7 @@ class GatedNorm(nn.Module):
         return len(self.kappa)
 
     def forward(self, x: Tensor, affine: Affine) -> Tensor:
-        return F.batch_norm(x, self.running_mean, self.running_var, *affine, training=self.training)
+        return self.batch_norm(x, self.running_mean, self.running_var, *affine, training=self.training)
 
 
 class MaskableConv(nn.Module):

@@ -85,8 +85,7 @@ class MGAS(GradientSearch):
         cost = self._cost()
         weighted = net.strength * cost
         (loss + weighted + net.strength * l_thre(net.cells_in(phase.pruned))).backward()
-        if self.reduce_gradients is not None:
-            self.reduce_gradients(list(self.optimizers.names))
+        self.average([parameter.grad for parameter in self.optimizers.names if parameter.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.optimizers.module_weights, self.options.gradient_clip)
         self.optimizers.step(weights_only=warmup)
         if self.switches.threshold_bounds is not None and not warmup:
@@ -192,6 +191,7 @@ class MGAS(GradientSearch):
 
     def _control(self, removed: int) -> None:
         """Adapt lambda to a commit that removed so many operations."""
+        self.average([self.supernet.epoch_sums])
         cross_entropy, weighted, steps = self.supernet.epoch_sums.tolist()
         present = LambdaState(self.progress.lambda_value, self.progress.lambda_delta)
         steps = max(steps, 1.0)

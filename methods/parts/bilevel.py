@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,9 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from methods.base import Batch
-
-ReduceGradients = Callable[[Sequence[nn.Parameter]], None]
+from methods.base import Average, Batch, alone
 
 
 def loss_and_sums(network: nn.Module, batch: Batch, prefix: str = "") -> tuple[Tensor, dict[str, Tensor]]:
@@ -69,8 +67,13 @@ class FirstOrder:
     weights: Sequence[nn.Parameter]
     architecture: Sequence[nn.Parameter]
 
-    def __call__(self, train_batch: Batch, valid_batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """Gradients of the validation loss, one for each architecture parameter, and the batch's sums."""
+    def __call__(
+        self, train_batch: Batch, valid_batch: Batch, average: Average = alone
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """Gradients of the validation loss, one for each architecture parameter, and the batch's sums.
+
+        With several processes they are those of this process's share, for the caller to average.
+        """
         with without_gradients(self.weights):
             loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
             return list(torch.autograd.grad(loss, self.architecture)), sums
@@ -95,14 +98,21 @@ class Unrolled:
     optimiser: torch.optim.SGD
     epsilon: float = 0.01
 
-    def __call__(self, train_batch: Batch, valid_batch: Batch) -> tuple[list[Tensor], dict[str, Tensor]]:
-        """As `FirstOrder.__call__`; the weights are the same bits afterwards."""
+    def __call__(
+        self, train_batch: Batch, valid_batch: Batch, average: Average = alone
+    ) -> tuple[list[Tensor], dict[str, Tensor]]:
+        """As `FirstOrder.__call__`; the weights are the same bits afterwards.
+
+        Every process steps to the same w' and from there to the same w +- v * epsilon / |v|: the virtual gradient and v
+        are averaged.
+        """
         saved = [weight.detach().clone() for weight in self.weights]
         lr = self.optimiser.param_groups[0]["lr"]
         try:
-            self._virtual_step(train_batch, lr)
+            self._virtual_step(train_batch, lr, average)
             loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
             gradients = torch.autograd.grad(loss, [*self.architecture, *self.weights])
+            average(gradients[len(self.architecture) :])
             direct, vector = gradients[: len(self.architecture)], gradients[len(self.architecture) :]
             implicit = self._mixed_product(saved, vector, train_batch)
         finally:
@@ -110,11 +120,12 @@ class Unrolled:
         return [d - lr * i for d, i in zip(direct, implicit, strict=True)], sums
 
     @torch.no_grad()
-    def _virtual_step(self, train_batch: Batch, lr: Tensor | float) -> None:
+    def _virtual_step(self, train_batch: Batch, lr: Tensor | float, average: Average) -> None:
         group = self.optimiser.param_groups[0]
         with torch.enable_grad():
             loss, _ = loss_and_sums(self.supernet, train_batch)
             gradients = torch.autograd.grad(loss, list(self.weights))
+        average(gradients)
         for weight, gradient in zip(self.weights, gradients, strict=True):
             update = gradient + group["weight_decay"] * weight
             buffer = self.optimiser.state[weight].get("momentum_buffer") if weight in self.optimiser.state else None

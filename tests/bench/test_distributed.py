@@ -19,12 +19,15 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distributed import OutOfStepError, join, share_statistics
+from bench.distributed import OutOfStepError, global_batch_norm, join, share_statistics
 from bench.records import RunDirectory
 from bench.run import DONE, INTERRUPTED, execute
 from methods.base import SearchContext
 from methods.darts import DARTS
+from methods.mgas import MGAS
+from methods.mgas.operations import GatedNorm
 from tests.bench.test_resume import outcome
+from tests.methods.mgas_nets import tiny_net
 
 
 def free_port() -> int:
@@ -88,14 +91,14 @@ def test_averaged_gradients_are_those_of_the_whole_batch() -> None:
     in_two_processes(check_gradients)
 
 
-def check_search(group: Any) -> None:
+def check_search(group: Any, unrolled: bool) -> None:
     torch.manual_seed(0)
-    options = DARTS.Options(epochs=1, channels=4, cells=3, batch_size=8)  # type: ignore[call-arg]
+    options = DARTS.Options(epochs=1, channels=4, cells=3, batch_size=8, unrolled=unrolled)  # type: ignore[call-arg]
     whole = DARTS(options, SearchContext(5, 3, 8, "cifar"))
     whole.supernet.double()
     own = copy.deepcopy(whole)
     share_statistics(own.supernet, group)
-    own.reduce_gradients = group.average_gradients
+    own.average = group.average
     for method, pair in ((whole, batch()), (own, share(group, batch()))):
         method.on_epoch_start(0)
         method.supernet.train()
@@ -113,8 +116,57 @@ def check_search(group: Any) -> None:
         group.check_same(own.supernet)
 
 
-def test_a_search_step_is_that_of_one_process_and_a_drifting_alpha_is_an_error() -> None:
-    in_two_processes(check_search)
+@pytest.mark.parametrize("unrolled", [False, True], ids=["first-order", "second-order"])
+def test_a_search_step_is_that_of_one_process_and_a_drifting_alpha_is_an_error(unrolled: bool) -> None:
+    in_two_processes(check_search, unrolled)
+
+
+def check_mgas(group: Any) -> None:
+    methods = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        options = MGAS.Options(channels=4, cells=3, batch_size=8, targets=(1000.0,), warmup_epochs=(0,))
+        method = MGAS(options, SearchContext(5, 3, 8, "cifar"))
+        method.supernet.double()
+        method.supernet.strength.fill_(0.01)
+        method._renew_optimizers({})
+        methods.append(method)
+    whole, own = methods
+    share_statistics(own.supernet, group)
+    own.average = group.average
+    for method, pair in ((whole, batch()), (own, share(group, batch()))):
+        method.supernet.train()
+        for images, labels in (pair, (pair[0].flip(-1), pair[1])):
+            method.step((images, labels))
+    for (name, one), two in zip(whole.supernet.named_parameters(), own.supernet.parameters(), strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-9, msg=name)
+    for (name, one), two in zip(whole.supernet.named_buffers(), own.supernet.buffers(), strict=True):
+        if "running" in name:
+            torch.testing.assert_close(two, one, msg=name)
+    for method in methods:  # what the controller decides by is the whole batch's as well
+        method._control(0)
+    assert own.progress == whole.progress
+    torch.testing.assert_close(own.supernet.epoch_sums, whole.supernet.epoch_sums)
+
+
+def test_mgas_takes_the_steps_of_one_process_and_decides_alike() -> None:
+    in_two_processes(check_mgas)
+
+
+def check_new_normalisations(group: Any) -> None:
+    net = tiny_net()
+    share_statistics(net, group)
+    cell = net.cell(0)
+    cell.commit_operations([(0, 1)])
+    cell.revive((0, 1), torch.Generator().manual_seed(0))
+    norms = [module for module in net.modules() if isinstance(module, GatedNorm)]
+    assert not all(norm.batch_norm is global_batch_norm for norm in norms)
+    share_statistics(net, group)
+    assert all(norm.batch_norm is global_batch_norm for norm in norms)
+
+
+def test_a_regrown_operation_shares_its_statistics_too() -> None:
+    in_two_processes(check_new_normalisations)
 
 
 def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[bytes]]:
