@@ -112,8 +112,8 @@ class Unrolled:
             self._virtual_step(train_batch, lr, average)
             loss, sums = loss_and_sums(self.supernet, valid_batch, "valid_")
             gradients = torch.autograd.grad(loss, [*self.architecture, *self.weights])
-            average(gradients[len(self.architecture) :])
             direct, vector = gradients[: len(self.architecture)], gradients[len(self.architecture) :]
+            average(vector)
             implicit = self._mixed_product(saved, vector, train_batch)
         finally:
             self._set_weights(saved)

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from bench import graph as graph_module
 from bench import run as run_module
-from bench import speed
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import load
@@ -28,6 +27,8 @@ from bench.recipe import load_recipe
 from bench.records import RunDirectory
 from bench.run import DONE, INTERRUPTED, execute
 from bench.search import gradient_search
+from bench.speed.cases import SIZES, cases
+from bench.speed.measure import measure
 from bench.train import train
 from methods.base import SearchContext
 from methods.darts import DARTS, DARTSOptions
@@ -340,11 +341,11 @@ def test_a_search_through_all_phases_of_mgas_never_replays_a_stale_recording(
 
 
 def test_speed_times_the_step_as_the_loops_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(speed.SIZES, "small", {"darts": (2, 3, 4), "retrain": (4, 3, 4)})
+    monkeypatch.setitem(SIZES, "small", {"darts": (2, 3, 4), "retrain": (4, 3, 4)})
     engine = Engine(CPU, recorder=FakeRecorder())
     rows = [
-        speed.measure(case, engine, 2, {"flops_per_s": 1e9, "bytes_per_s": 1e9})
-        for case in speed.cases(["darts", "retrain"], "small", engine, oracle=False)
+        measure(case, engine, 2, {"flops_per_s": 1e9, "bytes_per_s": 1e9})
+        for case in cases(["darts", "retrain"], "small", engine, oracle=False)
     ]
     assert [row["graph"] for row in rows] == ["yes", "yes"]
     assert all(row["eager_ms"] > 0 and row["operations"] > 100 for row in rows)
