@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 
 from bench.experiment import load_experiment, plan
 from bench.records import RunDirectory, RunInfo
+from bench.tracking import open_store, prepare
 
 TINY = Path(__file__).parent.parent / "experiments" / "tiny.yaml"
 
@@ -37,3 +39,18 @@ def tiny_runs(tmp_path: Path) -> Callable[..., list[RunDirectory]]:
 @pytest.fixture
 def planned() -> list[RunInfo]:
     return plan(load_experiment(str(TINY)), "tiny")
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared database to copy: making one takes MLflow seconds."""
+    folder = tmp_path_factory.mktemp("store")
+    prepare(open_store(folder, f"sqlite:///{folder}/mlflow.db"))
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def runs_dir(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / "mlflow.db")
+    return tmp_path

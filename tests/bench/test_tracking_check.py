@@ -11,7 +11,7 @@ import pytest
 from bench.records import RunDirectory
 from bench.tracking import TrackingError, open_store, sync
 from bench.tracking_check import Comparison, compare, exists
-from tests.bench.test_tracking import add_run, client, empty_store, runs_dir  # noqa: F401 (fixtures)
+from tests.bench.mirrored import add_run, client
 
 
 def finish(directory: RunDirectory, status: str, when: float) -> None:
@@ -20,7 +20,7 @@ def finish(directory: RunDirectory, status: str, when: float) -> None:
     directory.write_info(info)
 
 
-def test_what_is_missing_and_what_differs(runs_dir: Path) -> None:  # noqa: F811
+def test_what_is_missing_and_what_differs(runs_dir: Path) -> None:
     folder, store = runs_dir / "tiny-quick", open_store(runs_dir)
     first, second, failed = add_run(runs_dir, seed=0), add_run(runs_dir, seed=1), add_run(runs_dir, seed=2, status="x")
     finish(failed, "failed", 1_700_000_050.0)
@@ -36,7 +36,7 @@ def test_what_is_missing_and_what_differs(runs_dir: Path) -> None:  # noqa: F811
     assert compare(folder, store) == Comparison(4)
 
 
-def test_an_experiment_deleted_in_mlflow_holds_nothing(runs_dir: Path) -> None:  # noqa: F811
+def test_an_experiment_deleted_in_mlflow_holds_nothing(runs_dir: Path) -> None:
     folder, store = runs_dir / "tiny-quick", open_store(runs_dir)
     name = add_run(runs_dir).path.name
     sync(folder, store)
@@ -45,7 +45,7 @@ def test_an_experiment_deleted_in_mlflow_holds_nothing(runs_dir: Path) -> None: 
     assert compare(folder, store) == Comparison(1, missing=[name])
 
 
-def test_looking_changes_nothing(runs_dir: Path) -> None:  # noqa: F811
+def test_looking_changes_nothing(runs_dir: Path) -> None:
     """Also where the database is there and the experiment is not."""
     add_run(runs_dir)
     before = {path: path.stat().st_mtime_ns for path in runs_dir.rglob("*") if path.is_file()}
