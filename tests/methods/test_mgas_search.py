@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from bench.speed.count import Dispatched
 from methods.base import MethodError, SearchContext
 from methods.mgas import MGAS, MGASOptions
 from methods.mgas.optimizers import learning_rates
@@ -225,6 +226,18 @@ def test_a_step_never_asks_the_host(monkeypatch: pytest.MonkeyPatch, changes: di
         for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
             patch.setattr(torch.Tensor, name, waits)
         search.step(batch)
+
+
+def test_no_loop_over_filters_or_weights():
+    """Four times as many of them are as many operations."""
+    counts = []
+    for channels in (2, 8):
+        search, batch = new_search(channels=channels, warmup_epochs=(0,)), images(8)
+        search.step(batch)
+        with Dispatched() as dispatched:
+            search.step(batch)
+        counts.append(dispatched.operations)
+    assert counts[0] == counts[1]
 
 
 def test_the_controller_sees_one_epochs_means():
