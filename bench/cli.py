@@ -77,6 +77,11 @@ def add_what(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment")
     parser.add_argument("--search-seeds", type=seeds, metavar="SEEDS", help="e.g. 0-3, instead of the profile's")
     parser.add_argument("--retrain-seeds", type=seeds, metavar="SEEDS", help="e.g. 0,1, instead of the profile's")
+    parser.add_argument(
+        "--memory",
+        choices=["full", "low"],
+        help="low: searches that can (DARTS, PC-DARTS) keep less and compute it again, to the same bits",
+    )
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -45,6 +45,11 @@ def choose_profile(experiment: Experiment, name: str | None) -> str:
     return next(iter(experiment.profiles))
 
 
+def what(options: argparse.Namespace) -> tuple[Any, ...]:
+    """What of an experiment is asked for, in the order of `bench.experiment.plan`."""
+    return options.methods, options.search_seeds, options.retrain_seeds, options.memory
+
+
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
     from bench.calibration import calibrate
@@ -56,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
     profile = experiment.profile(profile_name)
-    planned = plan(experiment, profile_name, options.methods, options.search_seeds, options.retrain_seeds)
+    planned = plan(experiment, profile_name, *what(options))
     devices = devices_for(options.device, profile.threads, options.jobs)
     options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
     data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
@@ -247,7 +252,7 @@ def launch(options: argparse.Namespace) -> int:
 
     experiment = load_experiment(options.experiment)
     profile = choose_profile(experiment, options.profile)
-    planned = plan(experiment, profile, options.methods, options.search_seeds, options.retrain_seeds)
+    planned = plan(experiment, profile, *what(options))
     folder = options.runs_dir / f"{experiment.name}-{profile}"
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 

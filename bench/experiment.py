@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -200,8 +200,9 @@ def signature(config: dict[str, Any]) -> str:
 class Plan:
     """The runs of an experiment, each once, in the order in which they can be done."""
 
-    def __init__(self, experiment: Experiment, profile: str) -> None:
+    def __init__(self, experiment: Experiment, profile: str, memory: str | None = None) -> None:
         self.experiment = experiment
+        self.memory = memory
         self.profile_name = profile
         self.profile = experiment.profile(profile)
         self.runs: dict[str, RunInfo] = {}
@@ -222,6 +223,8 @@ class Plan:
         assert row.method is not None
         cls, profile = get_method(row.method), self.profile
         given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
+        if self.memory and "memory" in {each.name for each in fields(cls.Options)}:
+            given["memory"] = self.memory
         return asdict(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
 
     def add(self, label: str, method: str, phase: str, config: dict[str, Any], **more: Any) -> RunInfo:
@@ -345,17 +348,19 @@ def plan(
     rows: Sequence[str] | None = None,
     search_seeds: Sequence[int] | None = None,
     retrain_seeds: Sequence[int] | None = None,
+    memory: str | None = None,
 ) -> list[RunInfo]:
     """All runs of an experiment at a profile, in an order that respects `needs`.
 
     Args:
         rows: labels to run (all by default); what they need of other rows is included.
         search_seeds, retrain_seeds: instead of the profile's.
+        memory: the option `memory` of every search that has it.
 
     Raises:
         ConfigError: unknown profile or row, or an option a method does not have.
     """
-    whole = Plan(experiment, profile)
+    whole = Plan(experiment, profile, memory)
     if search_seeds:
         whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
     if retrain_seeds:
@@ -374,4 +379,7 @@ def plan(
                     whole.transform(label, row, (search_seed, retrain_seed))
                 else:
                     whole.dense(label, (search_seed, retrain_seed))
-    return list(whole.runs.values())
+    runs = list(whole.runs.values())
+    if memory and not any("memory" in info.config.get("options", {}) for info in runs):
+        raise ConfigError(f"experiment {experiment.name}: no search of these rows has the option 'memory'")
+    return runs

@@ -98,6 +98,13 @@ def test_mistakes_are_found_before_anything_runs(tmp_path: Path, edits: dict[str
     assert words in str(error.value)
 
 
+def test_low_memory_is_for_the_searches_that_have_it() -> None:
+    runs = plan(load_experiment(str(TINY)), "tiny", memory="low")
+    assert {info.label for info in runs if info.config.get("options", {}).get("memory") == "low"} == {"darts"}
+    with pytest.raises(ConfigError, match="no search of these rows has the option 'memory'"):
+        plan(load_experiment(str(TINY)), "tiny", ["random"], memory="low")
+
+
 def test_unknown_names() -> None:
     with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
         load_experiment("cifar1")
