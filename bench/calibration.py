@@ -1,8 +1,9 @@
 """Which of the CPU's equivalent ways is fastest on this processor: measured once, in about a second, and remembered.
 
 The answers lie in `RUNS_DIR/calibration.json` by processor, torch version, threads and whether oneDNN is on. Only
-`dasbench run` and a job on a CPU node measure; a run reads the answer when it begins, records it in its run.json, and
-from then on goes by its record. `DASBENCH_CALIBRATION=0` leaves everything at the defaults, measured or not.
+`dasbench run`, `dasbench speed` and a job on a CPU node measure; a run reads the answer when it begins, records it in
+its run.json, and from then on goes by its record. `DASBENCH_CALIBRATION=0` leaves everything at the defaults, measured
+or not.
 """
 
 from __future__ import annotations

@@ -45,9 +45,10 @@ def choose_profile(experiment: Experiment, name: str | None) -> str:
     return next(iter(experiment.profiles))
 
 
-def what(options: argparse.Namespace) -> tuple[Any, ...]:
-    """What of an experiment is asked for, in the order of `bench.experiment.plan`."""
-    return options.methods, options.search_seeds, options.retrain_seeds, options.memory
+def what(options: argparse.Namespace) -> dict[str, Any]:
+    """What of an experiment is asked for, as arguments of `bench.experiment.plan`."""
+    names = {"rows": "methods", "search_seeds": "search_seeds", "retrain_seeds": "retrain_seeds", "memory": "memory"}
+    return {argument: getattr(options, name) for argument, name in names.items()}
 
 
 def run(options: argparse.Namespace) -> int:
@@ -61,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
     profile = experiment.profile(profile_name)
-    planned = plan(experiment, profile_name, *what(options))
+    planned = plan(experiment, profile_name, **what(options))
     devices = devices_for(options.device, profile.threads, options.jobs)
     options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
     data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
@@ -252,7 +253,7 @@ def launch(options: argparse.Namespace) -> int:
 
     experiment = load_experiment(options.experiment)
     profile = choose_profile(experiment, options.profile)
-    planned = plan(experiment, profile, *what(options))
+    planned = plan(experiment, profile, **what(options))
     folder = options.runs_dir / f"{experiment.name}-{profile}"
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 

@@ -20,6 +20,8 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.base import gradients_of
+
 TIMEOUT = timedelta(minutes=30)
 
 
@@ -83,8 +85,8 @@ class Group:
             tensor.copy_(part.view_as(tensor))
 
     def average_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Of all parameters that have one; call it between backward and step."""
-        self.average([parameter.grad for parameter in parameters if parameter.grad is not None])
+        """Average the gradients of all parameters that have one; call it between backward and step."""
+        self.average(gradients_of(parameters))
 
     def check_same(self, module: nn.Module) -> None:
         """Raises OutOfStepError when a parameter, architecture parameters included, differs from process 0's."""

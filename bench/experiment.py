@@ -358,7 +358,7 @@ def plan(
         memory: the option `memory` of every search that has it.
 
     Raises:
-        ConfigError: unknown profile or row, or an option a method does not have.
+        ConfigError: unknown profile or row, an option a method does not have, or `memory` where nothing has it.
     """
     whole = Plan(experiment, profile, memory)
     if search_seeds:
@@ -381,5 +381,8 @@ def plan(
                     whole.dense(label, (search_seed, retrain_seed))
     runs = list(whole.runs.values())
     if memory and not any("memory" in info.config.get("options", {}) for info in runs):
-        raise ConfigError(f"experiment {experiment.name}: no search of these rows has the option 'memory'")
+        raise ConfigError(
+            f"experiment {experiment.name}: no search of these rows has the option 'memory'; leave --memory out, or "
+            "name rows of DARTS or PC-DARTS"
+        )
     return runs

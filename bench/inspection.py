@@ -66,8 +66,11 @@ def speed(options: argparse.Namespace) -> int:
 
     rows, name = _count_steps(options) if options.count else _time_steps(options)
     options.out.mkdir(parents=True, exist_ok=True)
-    path = options.out / name
-    pd.DataFrame(rows).to_csv(path, index=False, float_format="%.4g")
+    path, table = options.out / name, pd.DataFrame(rows)
+    if path.exists():  # what was measured now replaces its cases and leaves the others
+        before = pd.read_csv(path)
+        table = pd.concat([before[~before["case"].isin(table["case"])], table])
+    table.to_csv(path, index=False, float_format="%.4g")
     console.print(f"Table: {path.resolve()}")
     return 0
 
@@ -105,7 +108,11 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
 def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
     import torch
 
+    from bench.config import ConfigError
     from bench.speed.count import count
+
+    if options.device != "auto" or options.precision != "fp32":
+        raise ConfigError("steps are counted in fp32 and on no device; leave --device and --precision out")
 
     rows = []
     for row in count(options.cases, options.size or "published", not options.no_oracle):

@@ -8,7 +8,7 @@ global generator, which the harness seeds from the search seed before constructi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -70,6 +70,11 @@ class Method(ABC):
 
 Average = Callable[[Sequence[Tensor]], None]
 """Replaces tensors by their averages over the processes that share a search, in place."""
+
+
+def gradients_of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:
+    """Of those that have one."""
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def alone(tensors: Sequence[Tensor]) -> None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.parts.bilevel import FirstOrder, Unrolled, frozen_statistics, loss_and_sums, set_gradients
 from methods.parts.discretiser import top_two_edges
 from methods.parts.mixture import Mixture
@@ -165,14 +165,14 @@ class DARTS(GradientSearch):
         with frozen_statistics(self.supernet):
             gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
         set_gradients(self.alphas, gradients)
-        self.average([alpha.grad for alpha in self.alphas if alpha.grad is not None])
+        self.average(gradients_of(self.alphas))
         self.architecture_optimiser.step()
         return sums
 
     def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:
         loss, sums = loss_and_sums(self.supernet, train_batch)
         set_gradients(self.weights, torch.autograd.grad(loss, self.weights))
-        self.average([weight.grad for weight in self.weights if weight.grad is not None])
+        self.average(gradients_of(self.weights))
         torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
         self.weight_optimiser.step()
         return sums

@@ -193,15 +193,19 @@ def _cell_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: E
 
 
 def _mgas_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
-    """MGAS' one update, with a loop over filters for every gate; parameters and optimisers are ours."""
+    """MGAS' one update, with a loop over filters for every gate; parameters and optimisers are ours.
+
+    It starts with the parameters of the first step of a case, and returns its cross entropy.
+    """
     o = method.options
+    torch.manual_seed(0)
     twin: Any = _search("mgas", o.channels, o.cells, o.batch_size, engine)
     net = twin.supernet
 
-    def step() -> None:
+    def step() -> Tensor:
         twin.optimizers.zero_grad()
         with engine.autocast():
-            loss = F.cross_entropy(textbook.logits(net, train[0]), train[1])
+            entropy = loss = F.cross_entropy(textbook.logits(net, train[0]), train[1])
         for cell in net.executed():
             gates = cell.alpha.sigmoid() * cell.operation_mask
             loss = loss + net.strength * textbook.cost(gates, textbook.step(gates - cell.t_operation))
@@ -210,6 +214,7 @@ def _mgas_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: E
         loss.backward()
         nn.utils.clip_grad_norm_(twin.optimizers.module_weights, o.gradient_clip)
         twin.optimizers.step(weights_only=False)
+        return entropy.detach()
 
     return step
 

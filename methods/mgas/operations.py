@@ -184,7 +184,10 @@ class SharedInputs:
     def halved(self, source: int) -> Tensor:
         """Even rows and columns of the rectified state."""
         if (source, "halved") not in self.known:
-            self.known[source, "halved"] = in_memory_format(self.rectified(source)[:, :, ::2, ::2])
+            halved = self.rectified(source)[:, :, ::2, ::2]
+            self.known[source, "halved"] = (
+                in_memory_format(halved) if halved.device.type == "cpu" else halved.contiguous()
+            )
         return self.known[source, "halved"]
 
     def pooled(self, source: int, operation: str, stride: int) -> Tensor:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.mgas.controller import LambdaState, next_lambda
 from methods.mgas.discretize import Discretisation
 from methods.mgas.export import export, whole
@@ -85,12 +85,13 @@ class MGAS(GradientSearch):
         cost = self._cost()
         weighted = net.strength * cost
         (loss + weighted + net.strength * l_thre(net.cells_in(phase.pruned))).backward()
-        self.average([parameter.grad for parameter in self.optimizers.names if parameter.grad is not None])
+        mean_loss = loss.detach().clone()
+        self.average([*gradients_of(self.optimizers.names), mean_loss])
         torch.nn.utils.clip_grad_norm_(self.optimizers.module_weights, self.options.gradient_clip)
         self.optimizers.step(weights_only=warmup)
         if self.switches.threshold_bounds is not None and not warmup:
             self._clamp_thresholds(*self.switches.threshold_bounds)
-        net.epoch_sums += torch.stack([loss.detach(), weighted.detach(), torch.ones_like(cost)])
+        net.epoch_sums += torch.stack([mean_loss, weighted.detach(), torch.ones_like(cost)])
         return sums
 
     def _cost(self) -> Tensor:
@@ -191,7 +192,6 @@ class MGAS(GradientSearch):
 
     def _control(self, removed: int) -> None:
         """Adapt lambda to a commit that removed so many operations."""
-        self.average([self.supernet.epoch_sums])
         cross_entropy, weighted, steps = self.supernet.epoch_sums.tolist()
         present = LambdaState(self.progress.lambda_value, self.progress.lambda_delta)
         steps = max(steps, 1.0)

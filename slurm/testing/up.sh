@@ -3,6 +3,8 @@
 #
 #   slurm/testing/up.sh          installs what is missing (Debian packages), writes the configuration, starts the daemons
 #
+# Exit codes: 77 where there can be no such cluster (no root, no apt-get or no packages, another cluster's configuration).
+#
 # Run it again at will: what is there is kept, a dead daemon is started again, a drained node is put back to service.
 # The settings below are read when the cluster is first laid out; `down.sh --purge` forgets it.
 #
@@ -24,7 +26,7 @@ MARK='# dasbench test cluster'
 HOST=$(hostname -s)
 umask 022                                      # slurm.conf is read by every user that submits
 
-fail() { echo "slurm-up: $*" >&2; exit 2; }
+fail() { echo "slurm-up: $*" >&2; exit 77; }  # there can be no such cluster here
 broken() { echo "slurm-up: $*" >&2; tail -n 15 "$ROOT"/log/*.log >&2 2>/dev/null || true; exit 1; }
 within() { local tries=$(( $1 * 10 )) i; shift; for ((i = 0; i < tries; i++)); do "$@" >/dev/null 2>&1 && return; sleep 0.1; done; return 1; }
 alive() {  # pid file, process name; a zombie is not alive

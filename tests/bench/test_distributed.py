@@ -26,7 +26,7 @@ from methods.base import SearchContext
 from methods.darts import DARTS
 from methods.mgas import MGAS
 from methods.mgas.operations import GatedNorm
-from tests.bench.test_resume import outcome
+from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
 
 
@@ -167,6 +167,27 @@ def check_new_normalisations(group: Any) -> None:
 
 def test_a_regrown_operation_shares_its_statistics_too() -> None:
     in_two_processes(check_new_normalisations)
+
+
+@pytest.mark.long
+def test_mgas_on_two_processes(tmp_path: Path) -> None:
+    """Stopped between two commits and continued: the controller's sums are the whole batch's all the time."""
+    alone, whole, cut = mgas_searches(tmp_path, "alone", "whole", "cut")
+    assert execute(alone.path, "cpu") == DONE
+    assert [member.wait() for member in run_in_two(whole)] == [DONE, DONE]
+    one, two = ([line["values"] for line in directory.read_metrics()] for directory in (alone, whole))
+    assert any(values["mgas/regrown"] for values in two)
+    for mine, theirs in list(zip(two, one, strict=False))[:3]:  # later, rounding may tip a decision
+        assert mine["mgas/lambda"] == pytest.approx(theirs["mgas/lambda"])
+        assert mine["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-3)
+    members = run_in_two(cut, DASBENCH_CHECKPOINT_SECONDS="0")
+    while not list(Path(cut.checkpoints).glob("epoch-00002-step-0000002.pt")):
+        assert members[0].poll() is None
+        time.sleep(0.002)
+    members[1].send_signal(signal.SIGTERM)
+    assert [member.wait() for member in members] == [INTERRUPTED, INTERRUPTED]
+    assert [member.wait() for member in run_in_two(cut)] == [DONE, DONE]
+    assert outcome(cut) == outcome(whole)
 
 
 def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[bytes]]:

@@ -66,9 +66,8 @@ def test_sigkill_in_search_and_in_training(tiny_runs: Callable[..., list[RunDire
         assert outcome(cut) == outcome(alone)
 
 
-@pytest.mark.slow
-def test_sigkill_in_every_phase_of_mgas(tmp_path: Path) -> None:
-    """Killed five times: inside the first stage, at its commit, after a regrowth, in the last stage, at the end."""
+def mgas_searches(tmp_path: Path, *folders: str) -> list[RunDirectory]:
+    """One small MGAS search through all phases, regrowth included, to be done in several folders."""
     content = yaml.safe_load(TINY.read_text())
     content["rows"] = {"mgas": {"method": "mgas"}}
     content["profiles"]["tiny"]["options"] = {
@@ -81,9 +80,16 @@ def test_sigkill_in_every_phase_of_mgas(tmp_path: Path) -> None:
     path = tmp_path / "mgas.yaml"
     path.write_text(yaml.safe_dump(content))
     (info, *_) = plan(load_experiment(str(path)), "tiny", ["mgas"], [0])
-    alone, cut = (RunDirectory(tmp_path / folder / info.name) for folder in ("whole", "cut"))
-    for directory in (alone, cut):
+    made = [RunDirectory(tmp_path / folder / info.name) for folder in folders]
+    for directory in made:
         directory.create(info)
+    return made
+
+
+@pytest.mark.slow
+def test_sigkill_in_every_phase_of_mgas(tmp_path: Path) -> None:
+    """Killed five times: inside the first stage, at its commit, after a regrowth, in the last stage, at the end."""
+    alone, cut = mgas_searches(tmp_path, "whole", "cut")
     assert execute(alone.path, "cpu") == DONE
     epochs = [line["values"] for line in alone.read_metrics()]
     assert {values["mgas/phase"] for values in epochs} == {1, 2, 3, 4}

@@ -32,11 +32,16 @@ def why_not() -> str | None:
     """Why the kernels cannot be used here; None where they can."""
     if not torch.cuda.is_available():
         return "no GPU"
-    if find_spec("triton") is None:
+    if not _has_triton():
         return "triton is not installed"
     if torch.cuda.get_device_capability() < (7, 0):
         return "the GPU is older than Triton supports"
     return None
+
+
+@cache
+def _has_triton() -> bool:
+    return find_spec("triton") is not None
 
 
 _disabled = 0
@@ -84,7 +89,5 @@ def usable(x: Tensor, norms: Iterable[nn.Module], edges: int) -> bool:
     """
     if _disabled or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
         return False
-    there = x.is_cuda and why_not() is None
-    return (there or (_note is not None and x.is_meta)) and all(
-        type(norm) is nn.BatchNorm2d and norm.training for norm in norms
-    )
+    there = why_not() is None if x.is_cuda else _note is not None and x.is_meta and _has_triton()
+    return there and all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
