@@ -97,6 +97,7 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
     context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"])
     method = cls(parse(cls.Options, run.config["options"], "options"), context)
     method.to(engine.device)
+    method.enter_longest_step()
     steps = method.epochs * max(1, round(images * method.split.train / method.batch_size))
     batch = _fake_batch(method.batch_size, info, engine)
     return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)

@@ -144,6 +144,9 @@ class GradientSearch(Method):
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore `state_dict`'s answer into a freshly constructed method, topology changes included."""
 
+    def enter_longest_step(self) -> None:
+        """For an estimate, on a method that is thrown away: from now on `step` takes as long as it ever will."""
+
     def to(self, device: torch.device) -> None:
         """Move to a device; called once, before the first step and before `load_state_dict`."""
         self.supernet.to(device)

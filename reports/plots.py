@@ -118,7 +118,9 @@ def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
     shown = {n: found for n, found in curves.items() if any(k.startswith(prefix) for c in found for k in c.values)}
     if not shown:
         return None
-    figure, panels = _panels(len(shown), legend=True)
+    figure, panels = _panels(
+        len(shown), legend=True, common_y=False
+    )  # a genotype has 16 operations, a supernet hundreds
     present: dict[str, None] = {}
     for axes, (name, found) in zip(panels, shown.items(), strict=True):
         series = {op: data for op in OPERATION_COLOURS if (data := stacked(found, prefix + op)) is not None}
@@ -177,7 +179,7 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
     figure, grid = plt.subplots(
         len(shown),
         3,
-        figsize=(8.4, 0.6 + 2.1 * len(shown)),
+        figsize=(8.4, 0.6 + 2.3 * len(shown)),
         layout="constrained",
         sharex=True,
         sharey=True,
@@ -186,7 +188,7 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
     for line, (name, found) in zip(grid, shown.items(), strict=True):
         for axes, (key, title) in zip(line, RATIOS, strict=True):
             data = stacked(found, f"mgas/ratio_{key}")
-            axes.set_title(f"{name}: {title}")
+            axes.set_title(f"{name}\n{title}")
             if data is None or data[1].ndim != 3:
                 continue
             means = np.ma.masked_invalid(data[1]).mean(axis=0).filled(np.nan)  # not every search has every epoch
@@ -277,13 +279,13 @@ def _front_caption(cost: str) -> str:
     )
 
 
-def _panels(count: int, legend: bool = False) -> tuple[Figure, list[Axes]]:
-    """Small panels with common axes; unused places are removed."""
+def _panels(count: int, legend: bool = False, common_y: bool = True) -> tuple[Figure, list[Axes]]:
+    """Small panels, unused places removed."""
     columns = min(PANELS, count)
     rows = -(-count // columns)
     size = (max(8.4 if legend else 3.4, 2.1 * columns), 0.5 + 1.9 * rows + (0.5 if legend else 0))
     figure, grid = plt.subplots(
-        rows, columns, figsize=size, layout="constrained", sharex=False, sharey=True, squeeze=False
+        rows, columns, figsize=size, layout="constrained", sharex=False, sharey=common_y, squeeze=False
     )
     flat = list(grid.flat)
     for axes in flat[count:]:

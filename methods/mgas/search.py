@@ -360,6 +360,10 @@ class MGAS(GradientSearch):
         self.changed = True
         self._renew_optimizers(state["momentum"])
 
+    def enter_longest_step(self) -> None:
+        """All cells with everything alive; a real search has removed much of the first ones by then."""
+        self._enter(len(self.phases) - 2)
+
     def to(self, device: torch.device) -> None:
         self.supernet.to(device)
         self._renew_optimizers(self.optimizers.momentum())

@@ -240,6 +240,14 @@ def test_no_loop_over_filters_or_weights():
     assert counts[0] == counts[1]
 
 
+def test_the_longest_step_goes_through_all_cells():
+    search, batch = new_search(), images(8)
+    assert len(search.supernet.executed()) < 3
+    search.enter_longest_step()
+    assert len(search.supernet.executed()) == 3
+    assert torch.isfinite(search.step(batch)["loss_sum"])
+
+
 def test_the_controller_sees_one_epochs_means():
     search = new_search(thin=0.8)
     search.supernet.strength.fill_(0.5)
