@@ -117,10 +117,13 @@ def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str
     rows = []
     for row in count(options.cases, options.size or "published", not options.no_oracle):
         rows.append(row)
+        what = f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']} {row['by']:17}: "
+        if "operations" not in row:
+            console.print(what + "cannot be counted, it reads values")
+            continue
         console.print(
-            f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']} {row['by']:17}: "
-            f"{row['operations']:>6} operations, {row['own_kernels']:>4} own kernels, {row['gbyte_moved']:7.1f} GB, "
-            f"{row['gflop']:7.0f} GFLOP, {row['saved_bytes'] / 2**30:6.2f} GiB kept"
+            f"{what}{row['operations']:>6} operations, {row['own_kernels']:>4} own kernels, "
+            f"{row['gbyte_moved']:7.1f} GB, {row['gflop']:7.0f} GFLOP, {row['saved_bytes'] / 2**30:6.2f} GiB kept"
         )
     return rows, f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv"
 
