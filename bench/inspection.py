@@ -70,7 +70,7 @@ def speed(options: argparse.Namespace) -> int:
     if path.exists():  # what was measured now replaces its cases and leaves the others
         before = pd.read_csv(path)
         table = pd.concat([before[~before["case"].isin(table["case"])], table])
-    table.to_csv(path, index=False, float_format="%.4g")
+    table.convert_dtypes().to_csv(path, index=False, float_format="%.4g")  # counts stay whole where one is missing
     console.print(f"Table: {path.resolve()}")
     return 0
 
