@@ -85,6 +85,45 @@ def parse(cls: type[T], value: Any, where: str) -> T:
         raise ConfigError(f"{where}: {error}") from None
 
 
+def identity(value: Any) -> Any:
+    """A dataclass as plain values, for what a signature is made of.
+
+    An option that did not always exist declares, as `field(default=..., metadata={"absent": value})`, the value that
+    stands for how things were before. While the field has that value it is left out, so that a new option gives no old
+    run another signature. `restore` reads the result back.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        kept = (field for field in dataclasses.fields(value) if not _is_absent(field, getattr(value, field.name)))
+        return {field.name: identity(getattr(value, field.name)) for field in kept}
+    if isinstance(value, Mapping):
+        return {key: identity(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(identity(item) for item in value)
+    return value
+
+
+def _is_absent(field: dataclasses.Field[Any], value: object) -> bool:
+    return "absent" in field.metadata and value == field.metadata["absent"]
+
+
+def restore(cls: type[T], stored: Any, where: str) -> T:
+    """The `cls` whose `identity` was recorded: a field that is not there has its "absent" value, not its default.
+
+    Raises:
+        ConfigError: as `parse`.
+    """
+    return parse(cls, _with_absent(cls, stored), where)
+
+
+def _with_absent(kind: Any, stored: Any) -> Any:
+    if not (dataclasses.is_dataclass(kind) and isinstance(stored, Mapping)):
+        return stored
+    hints = get_type_hints(kind)
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    absent = {field.name: field.metadata["absent"] for field in fields if "absent" in field.metadata}
+    return absent | {key: _with_absent(hints.get(key), item) for key, item in stored.items()}
+
+
 def _convert(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:

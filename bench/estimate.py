@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from bench.calibration import recall
-from bench.config import parse
+from bench.config import restore
 from bench.data.datasets import DatasetInfo, ImageData
 from bench.engine import Engine, device_name, make_engine
 from bench.experiment import signature
@@ -95,7 +95,7 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
     if not issubclass(cls, GradientSearch):
         return 0.0
     context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"])
-    method = cls(parse(cls.Options, run.config["options"], "options"), context)
+    method = cls(restore(cls.Options, run.config["options"], "options"), context)
     method.to(engine.device)
     method.enter_longest_step()
     steps = method.epochs * max(1, round(images * method.split.train / method.batch_size))
@@ -104,7 +104,7 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
 
 
 def _time_training(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
-    recipe = parse(Recipe, run.config["recipe"], "recipe")
+    recipe = restore(Recipe, run.config["recipe"], "recipe")
     auxiliary = recipe.auxiliary_weight > 0
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
     name = run.config["architecture"].get("published", "DARTS_V2")

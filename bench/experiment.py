@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import ConfigError, nearest, parse, read_yaml
+from bench.config import ConfigError, identity, nearest, parse, read_yaml
 from bench.recipe import Recipe, load_recipe
 from bench.records import RunInfo
 from methods.architecture import Architecture, ArchitectureError, canonical_json
@@ -212,7 +212,7 @@ class Plan:
         profile = self.profile
         return {
             "dataset": self.experiment.dataset,
-            "data": asdict(profile.data),
+            "data": identity(profile.data),
             "precision": profile.precision,
             "deterministic": profile.deterministic,
             "threads": profile.threads,
@@ -225,7 +225,7 @@ class Plan:
         given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
         if self.memory and "memory" in {each.name for each in fields(cls.Options)}:
             given["memory"] = self.memory
-        return asdict(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
+        return identity(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
 
     def add(self, label: str, method: str, phase: str, config: dict[str, Any], **more: Any) -> RunInfo:
         config = {**config, "phase": phase, **self.common}
@@ -252,7 +252,7 @@ class Plan:
             "search_seed": seed,
         }
         if not issubclass(get_method(row.method), GradientSearch):
-            config |= {"network": asdict(self.profile.network), "recipe": asdict(self.recipe(row))}
+            config |= {"network": identity(self.profile.network), "recipe": identity(self.recipe(row))}
         return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None)
 
     def recipe(self, row: Row) -> Recipe:
@@ -271,8 +271,8 @@ class Plan:
     ) -> RunInfo:
         config = {
             "architecture": architecture,
-            "network": asdict(self.profile.network),
-            "recipe": asdict(recipe),
+            "network": identity(self.profile.network),
+            "recipe": identity(recipe),
             "inheritance": inheritance,
             "retrain_seed": seeds[1],
             "evaluate_every": self.profile.evaluate_every,
@@ -298,7 +298,7 @@ class Plan:
             return self.train(own, "published", _given(row), self.recipe(row), (None, seeds[1]), [], penalty=penalty)
         assert seeds[0] is not None
         found = self.search(label, row, seeds[0])
-        architecture = {"run": found.signature, "select": asdict(row.select) if row.select else None}
+        architecture = {"run": found.signature, "select": identity(row.select) if row.select else None}
         return self.train(own, row.method, architecture, self.recipe(row), seeds, [found.signature], penalty=penalty)
 
     def transform(self, label: str, row: Row, seeds: tuple[int | None, int]) -> list[RunInfo]:

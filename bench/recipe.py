@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import ConfigError, nearest, parse, read_yaml
+from bench.config import ConfigError, identity, nearest, parse, read_yaml
 from methods.architecture import canonical_json
 
 FOLDER = Path(__file__).parent / "recipes"
@@ -69,7 +69,7 @@ class Recipe:
     @property
     def hash(self) -> str:
         """First 8 hex digits of the SHA-256 of every field but name and source."""
-        fields = {key: value for key, value in asdict(self).items() if key not in ("name", "source")}
+        fields = {key: value for key, value in identity(self).items() if key not in ("name", "source")}
         return hashlib.sha256(canonical_json(fields).encode()).hexdigest()[:8]
 
     def lr_at(self, epoch: int) -> float:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from bench.checkpoint import load_newest_checkpoint, save_checkpoint
-from bench.config import parse
+from bench.config import restore
 from bench.data.batches import Batches
 from bench.data.splits import search_data
 from bench.loop import Loop
@@ -26,7 +26,7 @@ from methods.spaces import build
 def run_search(task: Task) -> dict[str, Any]:
     """Search, write architecture.json, return the result."""
     cls = get_method(task.info.method)
-    options: Any = parse(cls.Options, task.config["options"], "options")
+    options: Any = restore(cls.Options, task.config["options"], "options")
     seed = task.seed("search", task.info.search_seed)
     seed_everything(seed)
     costs: dict[str, Any]
@@ -90,7 +90,7 @@ def sample_and_score(task: Task, method: SamplingSearch) -> tuple[Architecture, 
     data = search_data(
         task.data, SearchSplit(), task.seed("search", task.info.search_seed), task.config["data"]["train_images"]
     )
-    recipe = parse(Recipe, task.config["recipe"], "recipe")
+    recipe = restore(Recipe, task.config["recipe"], "recipe")
     state, seed, spent = SamplingState(), task.seed("proxy", task.info.search_seed), 0
     folder = task.directory.checkpoints
     found = load_newest_checkpoint(folder, task.info.signature)

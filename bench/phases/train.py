@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench import cost
-from bench.config import parse
+from bench.config import restore
 from bench.data.splits import FinalEvaluation, train_data
 from bench.phases.task import RunError, Task, settings_for
 from bench.recipe import Recipe
@@ -25,7 +25,7 @@ from methods.spaces import NetworkSettings, build
 def run_train(task: Task) -> dict[str, Any]:
     """Train the architecture with the recipe, evaluate on the test set, count, write weights and result."""
     config = task.config
-    recipe = parse(Recipe, config["recipe"], "recipe")
+    recipe = restore(Recipe, config["recipe"], "recipe")
     architecture, report = chosen_architecture(task)
     if task.engine.group.rank == 0:
         architecture.save(task.directory.path)
@@ -128,7 +128,7 @@ def make_penalty(task: Task) -> Any:
     if wanted is None:
         return None
     cls = get_method(wanted["method"])
-    method = cls(parse(cls.Options, wanted["options"], "options"), task.context())  # type: ignore[call-arg]
+    method = cls(restore(cls.Options, wanted["options"], "options"), task.context())  # type: ignore[call-arg]
     assert isinstance(method, Transform)
     return method.training_penalty
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from bench.config import parse
+from bench.config import restore
 from bench.phases.task import RunError, Task, with_provenance
 from bench.weights import WEIGHTS_NAME, load_weights, save_weights
 from methods.architecture import Architecture
@@ -19,7 +19,7 @@ def run_transform(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     source = task.needed(task.config["source"])
     cls = get_method(task.info.method)
-    method = cls(parse(cls.Options, task.config["options"], "options"), task.context())  # type: ignore[call-arg]
+    method = cls(restore(cls.Options, task.config["options"], "options"), task.context())  # type: ignore[call-arg]
     if not isinstance(method, Transform):
         raise RunError(f"{task.info.method} is not a transform")
     architecture = Architecture.load(source.path)
