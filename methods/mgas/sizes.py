@@ -12,7 +12,7 @@ from methods.mgas.cell import SearchCell
 from methods.mgas.operations import ConvolutionOperation, Reduction
 from methods.mgas.topology import CANDIDATES, Plan, Slot, is_input_edge
 from methods.spaces.cell import EDGES
-from methods.spaces.cell_network import INPUTS, CellLayout, Edge, NetworkSettings, layout
+from methods.spaces.cell_layout import INPUTS, CellLayout, Edge, NetworkSettings, layout
 from methods.spaces.operations import DILATED, KERNEL, SEPARABLE, SKIP
 
 MILLION = 1e6

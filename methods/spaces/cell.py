@@ -8,7 +8,9 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces.cell_network import INPUTS, CellNetwork, NetworkSettings, layout, validate_cell
+from methods.spaces.cell_layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
+from methods.spaces.cell_network import CellNetwork
+from methods.spaces.conventions import DARTS, Conventions
 from methods.spaces.operations import OPERATIONS
 
 NODES = 4
@@ -27,12 +29,12 @@ class CellSpace:
     Attributes:
         name: "darts_cell" (a normal and a reduction cell, two inputs a node) or "dense_cell" (any number of
             operations a node, every cell its own: MGAS).
-        pool_norm: batch normalisation after pools in the built network.
+        conventions: of the built network.
         max_inputs: operations entering a node, exactly; None for any number from one.
     """
 
     name: str = "darts_cell"
-    pool_norm: bool = False
+    conventions: Conventions = DARTS
     max_inputs: int | None = 2
 
     def sample(self, generator: torch.Generator) -> Architecture:
@@ -51,15 +53,13 @@ class CellSpace:
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if the genotype is malformed or not of this space."""
-        genotype = architecture.genotype
-        if "cells" in genotype:
-            cells = {str(index): cell for index, cell in enumerate(genotype["cells"])}
-        elif {"normal", "reduce"} <= set(genotype):
-            cells = {kind: genotype[kind] for kind in ("normal", "reduce")}
-        else:
-            raise ArchitectureError("a cell genotype needs 'normal' and 'reduce', or 'cells'")
-        for name, cell in cells.items():
-            validate_cell(name, cell)
+        for name, cell in cells_of(architecture.genotype).items():
+            validate_cell(name, cell, OPERATIONS[1:])
+            refuse_gaps(name, cell)
+            if min(cell["concat"]) < INPUTS:
+                raise ArchitectureError(
+                    f"cell '{name}': concat {cell['concat']} names an input; {self.name} joins nodes"
+                )
             if self.max_inputs is None:
                 continue
             for node in range(INPUTS, INPUTS + NODES):
@@ -71,4 +71,4 @@ class CellSpace:
         layout(architecture, NetworkSettings())
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
-        return CellNetwork(architecture, num_classes, settings, self.pool_norm)
+        return CellNetwork(architecture, num_classes, settings, self.conventions)

@@ -1,4 +1,5 @@
-"""The candidate operations of the DARTS cell space (Liu et al., ICLR 2019, section 3.1.1 and its released code).
+"""The operations of cells: the candidates of DARTS (Liu et al., ICLR 2019, section 3.1.1 and its released code), and
+those of the cells that were published in other spaces (docs/cells.md).
 
 Convolutions have no bias; the order inside is ReLU, convolution, batch normalisation. Every module maps
 (batch, c_in, h, w) to (batch, c_out, h / stride, w / stride).
@@ -20,18 +21,48 @@ DIL_3, DIL_5 = "dil_conv_3x3", "dil_conv_5x5"
 OPERATIONS = (NONE, MAX_POOL, AVG_POOL, SKIP, SEP_3, SEP_5, DIL_3, DIL_5)
 """The eight candidates, in the order of the released code; the index is the column of alpha."""
 
-KERNEL = {SEP_3: 3, SEP_5: 5, DIL_3: 3, DIL_5: 5}
 POOLS = (MAX_POOL, AVG_POOL)
 SEPARABLE = (SEP_3, SEP_5)
 DILATED = (DIL_3, DIL_5)
 
+NOISE = "noise"
+_FAMILIES = {
+    "sep_conv": [(f"sep_conv_{k}x{k}", k) for k in (3, 5, 7)],
+    "dil_conv": [(f"dil_conv_{k}x{k}", k) for k in (3, 5, 7)],
+    "nor_conv": [(f"nor_conv_{k}x{k}", k) for k in (1, 3, 5, 7)],
+    "cross_conv": [(f"conv_{k}x1_1x{k}", k) for k in (3, 5, 7)],
+    "max_pool": [(f"max_pool_{k}x{k}", k) for k in (3, 5, 7)],
+    "avg_pool": [(f"avg_pool_{k}x{k}", k) for k in (3, 5, 7)],
+}
+KERNEL: dict[str, int] = {name: kernel for members in _FAMILIES.values() for name, kernel in members}
+FAMILY: dict[str, str] = {name: family for family, members in _FAMILIES.items() for name, _ in members} | {
+    name: name for name in (NONE, SKIP, NOISE)
+}
+"""Every operation that can be built, and what it is a kind of; `KERNEL` has its size."""
+
+
+def is_pool(operation: str) -> bool:
+    return FAMILY[operation] in ("max_pool", "avg_pool")
+
+
+def has_inner_width(operation: str) -> bool:
+    """Whether there are channels inside of the operation that are neither its input's nor its output's."""
+    return FAMILY[operation] in ("sep_conv", "cross_conv")
+
+
+def keeps_width(operation: str, stride: int) -> bool:
+    """Whether the operation gives as many channels as it gets, having no filters of its own."""
+    return is_pool(operation) or operation in (NONE, NOISE) or (operation == SKIP and stride == 1)
+
 
 class ReLUConvBN(nn.Sequential):
-    """ReLU, 1x1 convolution, batch normalisation: a cell's preprocessing of an input."""
+    """ReLU, convolution, batch normalisation: a cell's preprocessing of an input (1x1), or `nor_conv`."""
 
-    def __init__(self, c_in: int, c_out: int, affine: bool = True) -> None:
+    def __init__(self, c_in: int, c_out: int, affine: bool = True, kernel: int = 1, stride: int = 1) -> None:
         super().__init__(
-            nn.ReLU(inplace=False), nn.Conv2d(c_in, c_out, 1, bias=False), nn.BatchNorm2d(c_out, affine=affine)
+            nn.ReLU(inplace=False),
+            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
+            nn.BatchNorm2d(c_out, affine=affine),
         )
 
 
@@ -88,6 +119,25 @@ class DilConv(nn.Sequential):
         )
 
 
+class CrossConv(nn.Sequential):
+    """A 1xk convolution with the horizontal stride, then kx1 with the vertical one: `conv_7x1_1x7` of NASNet's space.
+
+    Args:
+        c_mid: channels between the two; `c_in` where it is not given.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int, stride: int, affine: bool = True, c_mid: int | None = None
+    ) -> None:
+        mid, padding = c_mid or c_in, kernel // 2
+        super().__init__(
+            nn.ReLU(inplace=False),
+            nn.Conv2d(c_in, mid, (1, kernel), (1, stride), (0, padding), bias=False),
+            nn.Conv2d(mid, c_out, (kernel, 1), (stride, 1), (padding, 0), bias=False),
+            nn.BatchNorm2d(c_out, affine=affine),
+        )
+
+
 class Zero(nn.Module):
     """The `none` operation: zeros of the output's shape."""
 
@@ -99,11 +149,23 @@ class Zero(nn.Module):
         return x[:, :, :: self.stride, :: self.stride] * 0.0
 
 
+class Noise(nn.Module):
+    """Standard normal noise of the input's shape, in evaluation too (space S4 of Zela et al., ICLR 2020)."""
+
+    def __init__(self, stride: int) -> None:
+        super().__init__()
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.randn_like(x[:, :, :: self.stride, :: self.stride])
+
+
 def pool(operation: str, stride: int) -> nn.Module:
-    """3x3 pooling, padding 1; the average counts only pixels inside the image."""
-    if operation == AVG_POOL:
-        return nn.AvgPool2d(3, stride, padding=1, count_include_pad=False)
-    return nn.MaxPool2d(3, stride, padding=1)
+    """Pooling that keeps the size at stride 1; the average counts only pixels inside the image."""
+    kernel = KERNEL[operation]
+    if FAMILY[operation] == "avg_pool":
+        return nn.AvgPool2d(kernel, stride, padding=kernel // 2, count_include_pad=False)
+    return nn.MaxPool2d(kernel, stride, padding=kernel // 2)
 
 
 def make_operation(
@@ -117,30 +179,43 @@ def make_operation(
     c_mid: int | None = None,
     c_first: int | None = None,
 ) -> nn.Module:
-    """One candidate as a module.
+    """One operation as a module.
 
     Args:
         affine: whether batch normalisations have scale and shift (they have not during a DARTS search).
         pool_norm: batch normalisation after a pool: in the DARTS supernet and in retrained MGAS networks.
-        c_mid: inner width of a separable convolution.
+        c_mid: inner width of a separable convolution, or of a `conv_kx1_1xk`.
         c_first: channels of the first half of a factorised reduction.
 
     Raises:
-        ValueError: unknown operation, or a pool or identity between different widths.
+        ValueError: unknown operation, or one without filters between different widths.
     """
-    if operation in SEPARABLE:
-        return SepConv(c_in, c_out, KERNEL[operation], stride, affine, c_mid)
-    if operation in DILATED:
-        return DilConv(c_in, c_out, KERNEL[operation], stride, affine)
-    if operation == SKIP and stride == 2:
+    if operation not in FAMILY:
+        raise ValueError(f"unknown operation '{operation}'; known: {', '.join(FAMILY)}")
+    if keeps_width(operation, stride):
+        if c_in != c_out:
+            raise ValueError(f"{operation} cannot change the width from {c_in} to {c_out} channels")
+        return _without_filters(operation, c_out, stride, affine, pool_norm)
+    if operation == SKIP:
         return FactorizedReduce(c_in, c_out, affine, c_first)
-    if c_in != c_out:
-        raise ValueError(f"{operation} cannot change the width from {c_in} to {c_out} channels")
+    kernel = KERNEL[operation]
+    match FAMILY[operation]:
+        case "sep_conv":
+            return SepConv(c_in, c_out, kernel, stride, affine, c_mid)
+        case "dil_conv":
+            return DilConv(c_in, c_out, kernel, stride, affine)
+        case "cross_conv":
+            return CrossConv(c_in, c_out, kernel, stride, affine, c_mid)
+        case _:
+            return ReLUConvBN(c_in, c_out, affine, kernel, stride)
+
+
+def _without_filters(operation: str, width: int, stride: int, affine: bool, pool_norm: bool) -> nn.Module:
     if operation == NONE:
         return Zero(stride)
+    if operation == NOISE:
+        return Noise(stride)
     if operation == SKIP:
         return nn.Identity()
-    if operation in POOLS:
-        module = pool(operation, stride)
-        return nn.Sequential(module, nn.BatchNorm2d(c_out, affine=affine)) if pool_norm else module
-    raise ValueError(f"unknown operation '{operation}'; known: {', '.join(OPERATIONS)}")
+    module = pool(operation, stride)
+    return nn.Sequential(module, nn.BatchNorm2d(width, affine=affine)) if pool_norm else module
