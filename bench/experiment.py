@@ -9,6 +9,7 @@ the same search share it, and running again does only what is missing.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -70,6 +71,7 @@ class Row:
     """One line of the table: exactly one of `method`, `published` (a genotype's name) and `architecture` (a file).
 
     Attributes:
+        architecture: path of the file or of its folder, relative to the experiment file.
         options: the method's options that make this row; a profile's options come before them.
         of: for a transform, the row whose trained network it makes smaller.
         inheritance: for a transform, the lines it gives: trained from scratch, fine-tuned from inherited weights.
@@ -151,6 +153,7 @@ def load_experiment(name: str) -> Experiment:
     if not path.exists():
         raise ConfigError(f"unknown experiment '{name}'" + nearest(name, experiment_names()) + "; or a path to a .yaml")
     experiment = parse(Experiment, {"name": path.stem, **(read_yaml(path) or {})}, str(path.name))
+    experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
     for label, row in experiment.rows.items():
         _check_row(experiment, label, row)
     for profile_name, profile in experiment.profiles.items():
@@ -163,6 +166,13 @@ def load_experiment(name: str) -> Experiment:
         if not profile.search_seeds or not profile.retrain_seeds:
             raise ConfigError(f"{where}: search_seeds and retrain_seeds need at least one seed each")
     return experiment
+
+
+def _beside(path: Path, row: Row) -> Row:
+    """The row with its architecture's path, which is relative to the experiment file at `path`, made absolute."""
+    if row.architecture is None:
+        return row
+    return replace(row, architecture=os.path.abspath(path.parent / Path(row.architecture).expanduser()))
 
 
 def _check_row(experiment: Experiment, label: str, row: Row) -> None:
@@ -268,6 +278,7 @@ class Plan:
         needs: list[str],
         inheritance: Inheritance = "scratch",
         penalty: dict[str, Any] | None = None,
+        given: str | None = None,
     ) -> RunInfo:
         config = {
             "architecture": architecture,
@@ -288,6 +299,7 @@ class Plan:
             inheritance=inheritance,
             recipe={"name": recipe.name, "hash": recipe.hash},
             needs=needs,
+            given=given,
         )
 
     def dense(self, label: str, seeds: tuple[int | None, int], penalty: dict[str, Any] | None = None) -> RunInfo:
@@ -295,7 +307,10 @@ class Plan:
         row = self.experiment.rows[label]
         own = f"{label}-penalised" if penalty else label
         if row.method is None:
-            return self.train(own, "published", _given(row), self.recipe(row), (None, seeds[1]), [], penalty=penalty)
+            what, recipe = _given(row), self.recipe(row)
+            return self.train(
+                own, "published", what, recipe, (None, seeds[1]), [], penalty=penalty, given=row.architecture
+            )
         assert seeds[0] is not None
         found = self.search(label, row, seeds[0])
         architecture = {"run": found.signature, "select": identity(row.select) if row.select else None}
@@ -331,15 +346,20 @@ class Plan:
 
 
 def _given(row: Row) -> dict[str, Any]:
-    """The architecture part of a training's configuration, for a published genotype or a file."""
+    """The architecture part of a training's configuration, for a published genotype or a file.
+
+    A file counts by what it says, not by where it lies: moved, it is still the same run.
+
+    Raises:
+        ConfigError: there is no such file, or no architecture in it.
+    """
     if row.published is not None:
         return {"published": row.published, "digest": published(row.published).digest}
     assert row.architecture is not None
     try:
-        architecture = Architecture.load(Path(row.architecture))
+        return {"digest": Architecture.load(Path(row.architecture)).digest}
     except ArchitectureError as error:
-        raise ConfigError(str(error)) from None
-    return {"file": str(Path(row.architecture).resolve()), "digest": architecture.digest}
+        raise ConfigError(f"{error} (paths in an experiment are relative to its file)") from None
 
 
 def plan(

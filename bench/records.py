@@ -4,6 +4,7 @@ RUNS_DIR/<experiment>-<profile>/<phase>-<label>[-s<search seed>][-r<retrain seed
     run.json            what was asked (frozen config), by what (environment), and how it stands (status)
     metrics.jsonl       one line per epoch: phase, epoch, step, values, wall and device seconds
     architecture.json   a search's or transform's answer (+ architecture.safetensors with masks)
+    given/              for a training of an architecture from a file: its copy, so that the file may move
     checkpoints/        atomic, last two kept
     result.json         final metrics and costs; written once, last
 """
@@ -17,6 +18,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from methods.architecture import Architecture
 
 SCHEMA_VERSION = 1
 PHASES = ("search", "transform", "train")
@@ -42,6 +45,7 @@ class RunInfo:
         config: everything that decides the result, as JSON values.
         recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.
         needs: signatures of the runs whose result this one reads.
+        given: the file that the architecture was read from; for people, nothing depends on where it lay.
         environment: commit, dirty, versions, device, host, command, ...
         error: for a failed run, the last line of its error.
     """
@@ -59,6 +63,7 @@ class RunInfo:
     inheritance: str = "scratch"
     recipe: dict[str, str] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
+    given: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
     error: str | None = None
@@ -122,9 +127,19 @@ class RunDirectory:
     def checkpoints(self) -> Path:
         return self.path / "checkpoints"
 
+    @property
+    def given(self) -> Path:
+        return self.path / "given"
+
     def create(self, info: RunInfo) -> None:
-        """Make the directory and write run.json."""
+        """Make the directory, copy a given architecture into it, and write run.json.
+
+        Raises:
+            ArchitectureError: the given architecture cannot be read.
+        """
         make_folder(self.path)
+        if info.given is not None:
+            Architecture.load(Path(info.given)).save(self.given)
         info.created = info.created or time.time()
         self.write_info(info)
 

@@ -15,8 +15,9 @@ from bench.records import Record
 from methods.architecture import canonical_json
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
 
-SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source"})
-"""Keys of a configuration, at any depth, in which runs of one row may differ: seeds, and runs named by signature."""
+SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source", "file"})
+"""Keys of a configuration, at any depth, in which runs of one row may differ: seeds, runs named by signature, and where
+the file of a given architecture lay (older records name it; its digest stands beside it)."""
 
 
 def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:

@@ -78,11 +78,7 @@ def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
     """
     wanted = task.config["architecture"]
     if "run" not in wanted:
-        named = "published" in wanted
-        architecture = published(wanted["published"]) if named else Architecture.load(Path(wanted["file"]))
-        if architecture.digest != wanted["digest"]:
-            raise RunError(f"architecture {wanted} has changed since this run was planned (now {architecture.digest})")
-        return architecture, {}
+        return _given_architecture(task, wanted), {}
     source = task.needed(wanted["run"])
     assert source.result is not None
     report = dict(source.result.get("report", {}))
@@ -90,6 +86,21 @@ def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
     if select is None:
         return Architecture.load(source.path), report
     return chosen_member(task, source, select, report)
+
+
+def _given_architecture(task: Task, wanted: dict[str, Any]) -> Architecture:
+    """A published architecture, or the run's own copy of a file (runs planned by earlier versions name the file)."""
+    if "published" in wanted:
+        architecture, where = published(wanted["published"]), wanted["published"]
+    else:
+        where = Path(wanted["file"]) if "file" in wanted else task.directory.given
+        architecture = Architecture.load(where)
+    if architecture.digest != wanted["digest"]:
+        raise RunError(
+            f"architecture {where} has changed since this run was planned: it has digest {architecture.digest}, the "
+            f"plan {wanted['digest']}. Run the experiment again; what changed is a new run"
+        )
+    return architecture
 
 
 def chosen_member(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from bench.config import ConfigError
 from bench.experiment import experiment_names, load_experiment, plan
 from bench.records import RunInfo
 from methods.base import MethodError
+from methods.genotypes import published
 from tests.bench.conftest import TINY
 
 
@@ -112,3 +114,37 @@ def test_unknown_names() -> None:
         plan(load_experiment("cifar10"), "papr")
     with pytest.raises(ConfigError, match="unknown row 'dart'; did you mean 'darts'"):
         plan(load_experiment("cifar10"), "quick", ["dart"])
+
+
+def given(folder: Path, wanted: str, published_name: str = "DARTS_V1") -> str:
+    """The tiny experiment in `folder` with a row `mine` from a file that lies in `folder`/cells."""
+    published(published_name).save(folder / "cells")
+    return changed(folder, rows={"mine": {"architecture": wanted}})
+
+
+@pytest.mark.parametrize("wanted", ["cells/architecture.json", "cells", "./cells/../cells"])
+def test_a_given_architecture_lies_beside_the_experiment_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    path = given(tmp_path, wanted)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    runs = plan(load_experiment(path), "tiny")
+    assert {run.config["architecture"]["digest"] for run in runs} == {published("DARTS_V1").digest}
+
+
+def test_a_moved_folder_is_the_same_run_and_another_architecture_is_not(tmp_path: Path) -> None:
+    here, there, other = (tmp_path / name for name in ("here", "there", "other"))
+    plans = [
+        plan(load_experiment(given(folder, "cells", name)), "tiny")
+        for folder, name in ((here, "DARTS_V1"), (there, "DARTS_V1"), (other, "DARTS_V2"))
+    ]
+    signatures = [[run.signature for run in runs] for runs in plans]
+    assert signatures[0] == signatures[1] != signatures[2]
+    assert str(here) not in json.dumps(plans[0][0].config)
+
+
+def test_a_given_architecture_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no architecture at .*relative to its file") as error:
+        plan(load_experiment(given(tmp_path, "cell")), "tiny")
+    assert str(tmp_path / "cell") in str(error.value)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from bench.experiment import load_experiment, plan
 from bench.records import Record, RunDirectory
 from bench.run import DONE, execute
+from methods.genotypes import published
 from tests.bench.conftest import TINY
 
 
@@ -70,3 +74,30 @@ def test_select_needs_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str
     done = run_all(tmp_path, rows, ["one"])
     assert set(done) == {"search one scratch"}
     assert "no family to select from" in capsys.readouterr().err
+
+
+def test_a_given_architecture_is_trained_from_the_run_s_own_copy(tmp_path: Path) -> None:
+    """Files move between the plan and the run; masks are part of the copy."""
+    cell = published("DARTS_V1")
+    content = yaml.safe_load(TINY.read_text())
+    content["rows"] = {"mine": {"architecture": "cell"}}
+    content["profiles"]["tiny"]["recipe_changes"] |= {"epochs": 1, "augmentation": "none"}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    mask = torch.ones(4, 12, 1, 1, dtype=torch.bool)
+    mask[:, :7] = False
+    replace(cell, masks={"cells.0.preprocess1.1.weight": mask}).save(tmp_path / "cell")
+    (info,) = plan(load_experiment(str(tmp_path / "mine.yaml")), "tiny")
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+    directory.create(info)
+    shutil.rmtree(tmp_path / "cell")
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    directory = RunDirectory(tmp_path / "moved" / "mine-tiny" / info.name)
+    assert execute(directory.path, "cpu") == DONE
+    found = Record(directory.path, directory.read_info(), directory.read_result())
+    assert found.result is not None
+    assert found.result["architecture"] == info.config["architecture"]["digest"]
+    assert costs(found)["params"] - costs(found)["params_nonzero"] == 7 * 4
+    published("DARTS_V2").save(directory.given)
+    (directory.path / "result.json").unlink()
+    assert execute(directory.path, "cpu") != DONE
+    assert "has changed since this run was planned" in str(directory.read_info().error)
