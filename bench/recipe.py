@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,7 +25,7 @@ class Recipe:
         epochs, batch_size: length, and images in one update (over all devices).
         optimizer: "sgd" (torch's, Nesterov off) or any name of timm's `create_optimizer_v2`.
         schedule: learning rate by epoch: "cosine" to `lr_min`; "exponential" by `gamma` an epoch; "step" by `gamma`
-            at `milestones` (fractions of the epochs); "linear" to `lr_min`; "constant".
+            at `milestones` (fractions of the epochs); "linear" to `lr_min`, see `tail_epochs`; "constant".
         warmup_epochs: linear warm-up, in epochs, before the schedule's own value is reached.
         augmentation: name in `bench.data.augment`.
         drop_path: final probability; grows linearly with the epoch (DARTS code: rate * epoch / epochs).
@@ -33,6 +33,8 @@ class Recipe:
         grad_clip: largest norm of the gradient; 0 for none.
         ema_decay: exponential moving average of the weights (timm's ModelEmaV3), evaluated instead; 0 for none.
         mixup: alpha of timm's Mixup; 0 for none.
+        tail_epochs: T last epochs of a linear schedule that share the step before them. The others fall on a line
+            that would reach `lr_min` after epochs - T; 0 for one line over all epochs.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Recipe:
     grad_clip: float = 0.0
     ema_decay: float = 0.0
     mixup: float = 0.0
+    tail_epochs: int = field(default=0, metadata={"absent": 0})
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -63,6 +66,13 @@ class Recipe:
         for name in ("drop_path", "label_smoothing", "ema_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"recipe {self.name}: {name} must be in [0, 1), not {getattr(self, name)}")
+        if not 0 <= self.tail_epochs < self.epochs:
+            raise ConfigError(
+                f"recipe {self.name}: a tail of {self.tail_epochs} epochs does not fit into {self.epochs}; "
+                f"set tail_epochs to 0 .. {self.epochs - 1}"
+            )
+        if self.tail_epochs and self.schedule != "linear":
+            raise ConfigError(f"recipe {self.name}: only a linear schedule has a tail; set tail_epochs to 0")
         if self.lr <= 0:
             raise ConfigError(f"recipe {self.name}: lr must be positive, not {self.lr}")
 
@@ -79,6 +89,8 @@ class Recipe:
         part = epoch / self.epochs
         if self.schedule == "cosine":
             return self.lr_min + (self.lr - self.lr_min) * (1 + math.cos(math.pi * part)) / 2
+        if self.schedule == "linear" and self.tail_epochs:
+            return self.lr_min + (self.lr - self.lr_min) * self._tailed(epoch)
         if self.schedule == "linear":
             return self.lr + (self.lr_min - self.lr) * part
         if self.schedule == "exponential":
@@ -86,6 +98,13 @@ class Recipe:
         if self.schedule == "step":
             return self.lr * self.gamma ** sum(part >= milestone for milestone in self.milestones)
         return self.lr
+
+    def _tailed(self, epoch: int) -> float:
+        """Share of the way down that is left, with a tail (Xu et al., ICLR 2020, released ImageNet code)."""
+        line = self.epochs - self.tail_epochs
+        if epoch < line:
+            return (line - epoch) / line
+        return (self.epochs - epoch) / (line * self.tail_epochs)
 
     def drop_path_at(self, epoch: int) -> float:
         return self.drop_path * epoch / self.epochs

@@ -1,7 +1,8 @@
 """MGAS, multi-granularity architecture search: operations, filters and weights pruned together to a target size.
 
-Lin et al., arXiv 2310.15074. One-level: one batch updates weights, gates and thresholds. The search runs through
-phases (`methods.mgas.schedule`); at commits, units below their learned thresholds are removed for good.
+Liu, Saxena, Cao, Zhao and Ruan, arXiv 2310.15074. One-level: one batch updates weights, gates and thresholds. The
+search runs through phases (`methods.mgas.schedule`); at commits, units below their learned thresholds are removed for
+good.
 """
 
 from __future__ import annotations

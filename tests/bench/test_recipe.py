@@ -45,6 +45,39 @@ def test_other_schedules() -> None:
     assert [round(steps.lr_at(epoch), 6) for epoch in range(8)] == [1, 1, 1, 1, 0.1, 0.1, 0.01, 0.01]
 
 
+def test_every_epoch_of_pc_darts_imagenet_schedule_is_the_released_one() -> None:
+    """A line that would end at epoch 245, five epochs that share its last step, and a warm-up of five."""
+    recipe = load_recipe("pc-darts-imagenet")
+    assert recipe.epochs == 250
+    for epoch in range(250):
+        if epoch < 5:
+            expected = 0.5 * (epoch + 1) / 5
+        elif 250 - epoch > 5:
+            expected = 0.5 * (245 - epoch) / 245
+        else:
+            expected = 0.5 * (250 - epoch) / (245 * 5)
+        assert math.isclose(recipe.lr_at(epoch), expected, rel_tol=1e-12), epoch
+    assert math.isclose(recipe.lr_at(240), 0.010204081632653062, rel_tol=1e-12)
+    assert recipe.lr_at(244) == recipe.lr_at(245)
+    assert math.isclose(recipe.lr_at(249), 0.5 / 1225, rel_tol=1e-12)
+    line = load_recipe("pc-darts-imagenet", {"tail_epochs": 0})
+    assert line.lr_at(240) == pytest.approx(0.02)
+    assert line.hash != recipe.hash
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"epochs": 5}, "a tail of 5 epochs does not fit into 5"),
+        ({"tail_epochs": -1}, "set tail_epochs to 0 .. 249"),
+        ({"schedule": "cosine"}, "only a linear schedule has a tail"),
+    ],
+)
+def test_a_tail_that_cannot_be(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_recipe("pc-darts-imagenet", changes)
+
+
 def test_a_changed_recipe_is_marked_and_hashes_differently() -> None:
     published = load_recipe("darts-cifar")
     changed = load_recipe("darts-cifar", {"epochs": 3})
