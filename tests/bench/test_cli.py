@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import build_parser, main, seeds
+from bench.cli import build_parser, main
+from bench.commands.arguments import seeds
 from tests.bench.conftest import TINY
 
 COMMANDS = {"run", "launch", "status", "cancel", "report", "sync", "show", "export", "speed", "list", "doctor"}
@@ -30,7 +31,10 @@ def test_the_surface() -> None:
         (["run", "demo", "--device", "gpu"], "unknown device"),
         (["run", "demo", "--search-seeds", "x"], "not a seed"),
         (["runn"], "invalid choice"),
-        (["report", "demo"], "no runs"),
+        (["status", "demo", "--prfile", "quick"], "did you mean '--profile'? Try 'dasbench status --help'."),
+        (["report", "demo", "--profile"], "Try 'dasbench report --help'."),
+        (["show", "DARTS_V2", "again"], "unknown argument 'again'"),
+        (["report", "demo"], "no runs in"),
     ],
 )
 def test_mistakes_end_with_one_message(

@@ -1,0 +1,25 @@
+"""`dasbench export`: a trained network for other programs."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.commands.output import console
+
+HELP = "write a trained network as ONNX and torch.export, checked against PyTorch"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run_directory", type=Path, help="the directory of a finished training")
+    parser.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
+    parser.add_argument("--formats", nargs="+", default=["onnx", "torch"], metavar="FORMAT", help="onnx torch (all)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a trained network for other programs."""
+    from bench.export import export as write
+
+    for made in write(options.run_directory, options.out, options.formats):
+        console.print(f"{made.path}  (largest difference from PyTorch's logits: {made.difference:.2g})")
+    return 0

@@ -1,0 +1,31 @@
+"""`dasbench launch`: submit an experiment to SLURM."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.commands.arguments import add_data_root, add_planned
+from bench.commands.output import console
+from bench.commands.selection import choose_profile, what
+
+HELP = "submit an experiment to SLURM; again: only what is missing, failed or lost"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_planned(parser)
+    add_data_root(parser)
+    parser.add_argument("--cluster", required=True, help="a cluster profile's name or the path of its YAML file")
+    parser.add_argument("--dry-run", action="store_true", help="print the exact sbatch text, submit nothing")
+    parser.add_argument("--yes", action="store_true", help="do not ask, whatever it costs")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Submit an experiment to SLURM, or print what would be submitted."""
+    from bench.experiment import load_experiment, plan
+    from slurm import commands
+
+    experiment = load_experiment(options.experiment)
+    profile = choose_profile(experiment, options.profile)
+    planned = plan(experiment, profile, **what(options))
+    folder = options.runs_dir / f"{experiment.name}-{profile}"
+    return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)

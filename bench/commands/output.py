@@ -1,0 +1,38 @@
+"""What commands print and draw."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from bench.records import Record
+
+console = Console(highlight=False, soft_wrap=True)
+
+
+def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | None = None) -> None:
+    """Make the report of what is finished and print its tables.
+
+    Raises:
+        ReportError: nothing is finished, or an unknown format.
+    """
+    from reports import build
+
+    result = build(folders, out, **({"formats": formats} if formats else {}))
+    console.print(result.table, markup=False, soft_wrap=True)
+    console.print(f"Report: {out.resolve()}", markup=False)
+
+
+def picture_of(record: Record) -> dict[str, Path]:
+    """A drawing of a run's architecture for MLflow, made beside its record."""
+    from methods.architecture import Architecture
+    from reports.draw import draw
+
+    path = record.path / "architecture.png"
+    if not path.exists():
+        draw(Architecture.load(record.path), path)
+    return {"architecture.png": path}

@@ -1,0 +1,35 @@
+"""`dasbench report`: tables, plots and the page."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.commands.arguments import add_recorded
+from bench.commands.output import console, print_report
+from bench.commands.selection import folders_of
+from bench.config import ConfigError
+
+HELP = "make tables, plots and one page of what is finished"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_recorded(parser)
+    parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (./report)")
+    parser.add_argument("--formats", nargs="+", metavar="FORMAT", help="csv md tex png svg pdf html (all)")
+    parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="what changed between two folders")
+    parser.add_argument("--merge", nargs="+", type=Path, metavar="RUNS_DIR", help="report over several runs folders")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Tables, plots and the page of finished runs."""
+    import reports
+
+    try:
+        if options.compare:
+            console.print(reports.compare(*options.compare), markup=False)
+        else:
+            print_report(options.merge or folders_of(options), options.out, options.formats)
+    except reports.ReportError as error:
+        raise ConfigError(str(error)) from None
+    return 0

@@ -1,0 +1,127 @@
+"""`dasbench run`: plan an experiment, run what is missing on this machine, report it."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from bench.commands.arguments import add_data_root, add_planned, add_tracking
+from bench.commands.output import console, print_report
+from bench.commands.selection import choose_profile, what
+
+if TYPE_CHECKING:
+    from bench.data.datasets import ImageData
+    from bench.local import Job, Queue
+    from bench.records import RunInfo
+
+HELP = "run an experiment on this machine; again: only what is missing or failed"
+STOPPED, TRACKER_DOWN = 130, 3
+"""Exit codes: stopped by a person; everything is done and recorded but MLflow could not be told."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    add_planned(parser)
+    parser.add_argument("--device", default="auto", help="auto (GPUs if there are any), cpu, cuda, cuda:1")
+    parser.add_argument(
+        "--jobs", type=int, help="runs at once (default: one a GPU, or as many as the CPU's cores allow)"
+    )
+    add_data_root(parser)
+    add_tracking(parser)
+    parser.add_argument(
+        "--no-tracking", action="store_true", help="write records only; `dasbench sync` can follow later"
+    )
+    parser.add_argument("--fail-fast", action="store_true", help="stop everything at the first failure")
+    parser.add_argument("--dry-run", action="store_true", help="print the plan and the estimate of time, run nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
+    from bench.commands.mirroring import Tracking
+    from bench.data.datasets import load
+    from bench.experiment import load_experiment, plan
+    from bench.local import Queue, devices_for, make_jobs, work
+    from bench.progress import display
+
+    experiment = load_experiment(options.experiment)
+    profile_name = choose_profile(experiment, options.profile)
+    profile = experiment.profile(profile_name)
+    planned = plan(experiment, profile_name, **what(options))
+    devices = devices_for(options.device, profile.threads, options.jobs)
+    options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
+    data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
+
+    folder = options.runs_dir / f"{experiment.name}-{profile_name}"
+    jobs = make_jobs(folder, planned)
+    queue = Queue(jobs, devices, options.fail_fast)
+    todo = [job.info for job in jobs if job.state != "done"]
+    console.print(f"[bold]{experiment.name}[/], profile {profile_name}: {profile.description}")
+    print_plan(planned, todo)
+    console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}")
+    if todo:
+        print_estimate(todo, data, devices, profile.threads, options.runs_dir)
+    del data  # the runs load their own
+    if options.dry_run:
+        return 0
+    with contextlib.nullcontext() if options.no_tracking else Tracking(options, folder) as tracking:
+        if todo:
+            with display(console) as shown:
+                work(queue, [shown])
+    print_failures(jobs, queue)
+    if any(job.state == "done" and job.info.phase == "train" for job in jobs):
+        out = Path("report") / folder.name
+        print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
+        if tracking is not None:
+            tracking.attach(out)
+    states = {job.state for job in jobs}
+    if states != {"done"}:
+        return STOPPED if queue.stopping and "failed" not in states else 1
+    return TRACKER_DOWN if tracking is not None and not tracking.good else 0
+
+
+def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
+    """One line for each row: how many runs of each phase it has, and how many are still to be done."""
+    table = Table("row", "method", "search", "transform", "train", "to do", box=None, padding=(0, 2, 0, 0))
+    left = {info.signature for info in todo}
+    rows: dict[str, list[RunInfo]] = {}
+    for info in planned:
+        rows.setdefault(info.label, []).append(info)
+    for label, runs in rows.items():
+        phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
+        missing = sum(info.signature in left for info in runs)
+        table.add_row(label, runs[0].method, *(str(n or "") for n in phases), str(missing))
+    console.print(table)
+
+
+def print_estimate(todo: list[RunInfo], data: ImageData, devices: Sequence[str], threads: int, runs_dir: Path) -> None:
+    """Calibrate a CPU, time a few steps of each kind of run, and say how long the whole will take."""
+    from bench.calibration import calibrate
+    from bench.engine import choose_device
+    from bench.estimate import estimate_seconds, makespan
+    from bench.progress import duration
+
+    if devices[0] == "cpu":
+        calibrate(runs_dir, threads)
+    console.print("Timing a few steps of each kind of run ...")
+    seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir)
+    console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
+
+
+def print_failures(jobs: Sequence[Job], queue: Queue) -> None:
+    """What failed, what was not started for it, and whether the queue was stopped."""
+    from bench.progress import run_title
+
+    states = [job.state for job in jobs]
+    for job in jobs:
+        if job.state == "failed":
+            console.print(f"[red]failed[/] {run_title(job)}: {job.info.error}", markup=True)
+    blocked = states.count("blocked")
+    if blocked:
+        console.print(f"[red]{blocked} runs[/] were not started because a run they need failed")
+    if queue.stopping:
+        console.print(f"Stopped; {states.count('done')} of {len(states)} runs are done. The same command continues.")

@@ -1,0 +1,94 @@
+"""From what was named on the command line to profiles, runs and folders of records."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench.config import ConfigError, nearest, read_yaml
+
+if TYPE_CHECKING:
+    from bench.experiment import Experiment
+
+
+def choose_profile(experiment: Experiment, name: str | None) -> str:
+    """The profile asked for, or the only one there is; "auto" is "short" on a GPU and "quick" on a CPU.
+
+    Raises:
+        ConfigError: none was asked for and there are several.
+    """
+    if name is not None:
+        name = resolve_auto(name)
+        experiment.profile(name)
+        return name
+    if len(experiment.profiles) > 1:
+        raise ConfigError(
+            f"experiment {experiment.name} has several profiles; choose one with --profile: "
+            + ", ".join(experiment.profiles)
+        )
+    return next(iter(experiment.profiles))
+
+
+def resolve_auto(name: str) -> str:
+    """The profile that "auto" stands for on this machine; any other name as it is."""
+    if name != "auto":
+        return name
+    import torch
+
+    return "short" if torch.cuda.is_available() else "quick"
+
+
+def what(options: argparse.Namespace) -> dict[str, Any]:
+    """What of an experiment is asked for, as arguments of `bench.experiment.plan`."""
+    names = {"rows": "methods", "search_seeds": "search_seeds", "retrain_seeds": "retrain_seeds", "memory": "memory"}
+    return {argument: getattr(options, name) for argument, name in names.items()}
+
+
+def folders_of(options: argparse.Namespace) -> list[Path]:
+    """The record folders that names, name-profile pairs, paths or experiment files stand for; all if none is given.
+
+    Raises:
+        ConfigError: nothing there by that name, or of that profile.
+    """
+    there = {path: owner(path) for path in sorted(options.runs_dir.glob("*")) if any(path.glob("*/run.json"))}
+    if not there and not any(Path(name).is_dir() for name in options.experiments):
+        raise ConfigError(f"no runs in {options.runs_dir}; `dasbench run demo` makes some, --runs-dir looks elsewhere")
+    chosen = {} if options.experiments else there
+    for name in options.experiments:
+        chosen |= _named(name, there, options.runs_dir)
+    if options.profile is None:
+        return list(chosen)
+    profile = resolve_auto(options.profile)
+    kept = [path for path, (_, its_profile) in chosen.items() if its_profile == profile]
+    if not kept:
+        profiles = dict.fromkeys(its_profile for _, its_profile in chosen.values())
+        names = ", ".join(path.name for path in chosen)
+        raise ConfigError(f"no runs of profile '{profile}' among {names}" + nearest(profile, profiles))
+    return kept
+
+
+def _named(name: str, there: dict[Path, tuple[str, str]], runs_dir: Path) -> dict[Path, tuple[str, str]]:
+    given = Path(name)
+    if given.is_dir() and any(given.glob("*/run.json")):
+        return {given: owner(given)}
+    if name.endswith((".yaml", ".yml")):
+        content = read_yaml(given)
+        name = str(content.get("name", given.stem)) if isinstance(content, dict) else given.stem
+    found = {path: who for path, who in there.items() if name in (path.name, who[0])}
+    if not found:
+        raise ConfigError(f"no runs of '{name}' in {runs_dir}" + nearest(name, [path.name for path in there]))
+    return found
+
+
+def owner(folder: Path) -> tuple[str, str]:
+    """Experiment and profile of a folder of records, as its first readable run.json says; else by the folder's name."""
+    for path in sorted(folder.glob("*/run.json")):
+        try:
+            content = json.loads(path.read_text())
+            return str(content["experiment"]), str(content["profile"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            continue
+    experiment, _, profile = folder.name.rpartition("-")
+    return experiment, profile

@@ -1,0 +1,99 @@
+"""`dasbench speed`: the steps of searches and of retraining, timed or counted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bench.commands.output import console
+
+HELP = "time the steps of searches and of retraining, beside a textbook and the roofline"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "cases",
+        nargs="*",
+        default=["darts", "pc_darts", "mgas", "retrain"],
+        metavar="CASE",
+        help="darts darts-2nd darts-low pc_darts mgas retrain",
+    )
+    parser.add_argument("--device", default="auto", help="auto (GPUs if there are any), cpu, cuda, cuda:1")
+    parser.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--count", action="store_true", help="count what steps do on a GPU instead of timing; needs none"
+    )
+    parser.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
+    parser.add_argument("--out", type=Path, default=Path("reports/results/speed"), help="folder of the CSV")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure or count, print, and write a CSV named by hardware and versions."""
+    import pandas as pd
+
+    rows, name = _count_steps(options) if options.count else _time_steps(options)
+    options.out.mkdir(parents=True, exist_ok=True)
+    path, table = options.out / name, pd.DataFrame(rows)
+    if path.exists():  # what was measured now replaces its cases and leaves the others
+        before = pd.read_csv(path)
+        table = pd.concat([before[~before["case"].isin(table["case"])], table])
+    table.convert_dtypes().to_csv(path, index=False, float_format="%.4g")  # counts stay whole where one is missing
+    console.print(f"Table: {path.resolve()}")
+    return 0
+
+
+def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    from bench.calibration import calibrate
+    from bench.engine import choose_device, make_engine
+    from bench.speed.cases import cases
+    from bench.speed.measure import device_limits, file_name, measure
+    from methods.parts.convolution import choose
+
+    device = choose_device(options.device)
+    engine = make_engine(device, options.precision, deterministic=device.type == "cuda", threads=options.threads)
+    if device.type == "cpu":  # in the ways a run on this machine would compute
+        choose(calibrate(options.runs_dir, options.threads))
+    limits = device_limits(engine)
+    console.print(
+        f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
+    )
+    size = options.size or ("published" if device.type == "cuda" else "small")
+    rows = []
+    for case in cases(options.cases, size, engine, not options.no_oracle):
+        row = measure(case, engine, options.repeats, limits)
+        rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
+        eager = f", without its graph {row['eager_ms']:.1f} ms" if row["eager_ms"] else ""
+        beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
+        console.print(
+            f"{case.name:10} C={case.channels} cells={case.cells} batch={case.batch}: {row['step_ms']:.1f} ms "
+            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
+            f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
+        )
+    return rows, file_name(engine)
+
+
+def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    import torch
+
+    from bench.config import ConfigError
+    from bench.speed.count import count
+
+    if options.device != "auto" or options.precision != "fp32":
+        raise ConfigError("steps are counted in fp32 and on no device; leave --device and --precision out")
+
+    rows = []
+    for row in count(options.cases, options.size or "published", not options.no_oracle):
+        rows.append(row)
+        what = f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']} {row['by']:17}: "
+        if "operations" not in row:
+            console.print(what + "cannot be counted, it reads values")
+            continue
+        console.print(
+            f"{what}{row['operations']:>6} operations, {row['own_kernels']:>4} own kernels, "
+            f"{row['gbyte_moved']:7.1f} GB, {row['gflop']:7.0f} GFLOP, {row['saved_bytes'] / 2**30:6.2f} GiB kept"
+        )
+    return rows, f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv"

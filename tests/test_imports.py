@@ -1,0 +1,120 @@
+"""Imports point one way: methods <- bench <- reports, slurm. The command line alone looks up, and only when it runs."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BELOW = {
+    "methods": {"methods"},
+    "bench": {"methods", "bench"},
+    "reports": {"methods", "bench", "reports"},
+    "slurm": {"methods", "bench", "slurm"},
+}
+"""What the modules of a package may import of the house."""
+
+
+def is_command_line(path: Path) -> bool:
+    return path.parts[:2] == ("bench", "commands") or path == Path("bench/cli.py")
+
+
+def imports(tree: ast.AST, package: str) -> Iterator[tuple[str, int]]:
+    """Every module a file imports, wherever it stands in it, with its line."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parts = package.split(".")
+            base = ".".join(parts[: len(parts) + 1 - node.level]) if node.level else ""
+            module = ".".join(filter(None, [base, node.module]))
+            yield from ((f"{module}.{alias.name}", node.lineno) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            if called in ("import_module", "__import__"):
+                yield str(node.args[0].value), node.lineno
+
+
+def faults(path: Path, source: str) -> list[str]:
+    """What a file of the product imports against the direction; its path is relative to the repository."""
+    tree = ast.parse(source)
+    package = ".".join(path.parent.parts)
+    allowed, found = BELOW[path.parts[0]], []
+    for module, line in imports(tree, package):
+        top = module.partition(".")[0]
+        upwards = top in BELOW and top not in allowed and not is_command_line(path)
+        upwards |= module.startswith(("bench.cli", "bench.commands")) and not is_command_line(path)
+        if upwards or top == "tests":
+            found.append(f"{path}:{line} imports {module}")
+    if is_command_line(path):
+        at_once = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.ClassDef)]
+        at_once = [
+            node for node in at_once if not (isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test))
+        ]
+        for module, line in imports(ast.Module(at_once, []), package):
+            if module.partition(".")[0] in ("reports", "slurm"):
+                found.append(f"{path}:{line} imports {module} before it runs")
+    return found
+
+
+def product() -> list[Path]:
+    return sorted(path.relative_to(ROOT) for room in BELOW for path in (ROOT / room).rglob("*.py"))
+
+
+def test_the_whole_tree() -> None:
+    assert len(product()) > 150
+    assert [fault for path in product() for fault in faults(path, (ROOT / path).read_text())] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("methods/darts.py", "from bench.config import parse"),
+        ("methods/mgas/cell.py", "def f():\n    import bench"),
+        ("bench/show.py", "def f():\n    from reports.draw import draw"),
+        ("bench/speed/cases.py", "import importlib\nimportlib.import_module('slurm.task')"),
+        ("bench/run.py", "from bench.commands.output import console"),
+        ("reports/page.py", "from slurm.status import status"),
+        ("slurm/task.py", "import reports"),
+        ("bench/commands/show.py", "from reports.draw import draw"),
+        ("bench/cli.py", "import slurm"),
+        ("methods/parts/bilevel.py", "from ...bench import config"),
+        ("bench/speed/cases.py", "from tests.oracles import bilevel"),
+    ],
+)
+def test_what_points_the_other_way_is_found(path: str, source: str) -> None:
+    assert len(faults(Path(path), source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("bench/commands/show.py", "def run():\n    from reports.draw import draw"),
+        ("bench/cli.py", "from bench.commands import COMMANDS"),
+        ("reports/page.py", "from bench.records import Record\nfrom methods.genotypes import published"),
+        ("methods/mgas/cell.py", "from . import operations\nfrom ..base import Method"),
+    ],
+)
+def test_what_points_the_right_way_is_not(path: str, source: str) -> None:
+    assert faults(Path(path), source) == []
+
+
+HEAVY = ("torch", "numpy", "pandas", "matplotlib", "mlflow", "scipy", "submitit", "sklearn")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"]])
+def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
+    """It answers in the time a shell needs to start Python, not in the seconds of importing torch."""
+    code = (
+        "import sys; from bench.cli import build_parser\n"
+        f"try: build_parser().parse_args({arguments})\n"
+        f"except SystemExit: sys.exit(repr([name for name in {HEAVY} if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.strip() == "[]"
+    assert "usage: dasbench" in done.stdout
