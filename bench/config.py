@@ -1,19 +1,21 @@
-"""Strict reading of configuration: YAML into dataclasses; a mistake is named with its place and the nearest name."""
+"""Strict reading of configuration into dataclasses; a mistake is named with its place and the nearest name."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-import re
 import types
 import typing
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-import yaml
+from methods.domain import check, shown
 
 T = TypeVar("T")
+
+LONGEST_NAME = 100
+"""Characters of a name that are compared with others; comparing takes time with their square."""
 
 
 class ConfigError(ValueError):
@@ -23,66 +25,34 @@ class ConfigError(ValueError):
 def nearest(name: object, known: Iterable[object]) -> str:
     """The end of an error message: the most similar known name, and all of them."""
     names = [str(item) for item in known]
-    close = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(str(name)[:LONGEST_NAME], names, n=1, cutoff=0.5)
     return (f"; did you mean '{close[0]}'?" if close else ".") + f" Valid: {', '.join(names)}"
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML as people mean it: `on`, `off`, `yes` and `no` are words, and 1e-3 is a number (YAML 1.2)."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in resolvers if tag not in ("tag:yaml.org,2002:bool", "tag:yaml.org,2002:float")
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(
-        r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$|^[-+]?\.(?:inf|Inf|INF)$|^\.(?:nan|NaN|NAN)$"
-    ),
-    list("-+0123456789."),
-)
-
-
-def read_yaml(path: Path) -> Any:
-    """Raises ConfigError when the file is missing or not YAML, with the line."""
-    try:
-        return yaml.load(path.read_text(), Loader=_Loader)
-    except FileNotFoundError:
-        raise ConfigError(f"no configuration file at {path}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
 
 
 def parse(cls: type[T], value: Any, where: str) -> T:
     """Make a `cls` (a dataclass) of a mapping; `where` names its place in messages.
 
     Raises:
-        ConfigError: unknown or missing key, or a value of the wrong type.
+        ConfigError: unknown or missing key, or a value of the wrong type or outside its domain (`methods.domain`).
     """
     if not isinstance(value, Mapping):
-        raise ConfigError(f"{where}: expected a mapping of settings, found {value!r}")
+        raise ConfigError(f"{where}: expected a mapping of settings, found {shown(value)}")
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in value:
         if key not in fields:
-            raise ConfigError(f"{where}: unknown key '{key}'" + nearest(key, fields))
+            raise ConfigError(f"{where}: unknown key {shown(key)}" + nearest(key, fields))
     for name, field in fields.items():
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and name not in value:
             raise ConfigError(f"{where}: '{name}' is missing")
     arguments = {key: _convert(hints[key], item, f"{where}.{key}") for key, item in value.items()}
     try:
-        return cls(**arguments)
-    except ConfigError:
-        raise
+        made = cls(**arguments)
+        check(made, ConfigError)
     except ValueError as error:
         raise ConfigError(f"{where}: {error}") from None
+    return made
 
 
 def identity(value: Any) -> Any:
@@ -129,19 +99,19 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
     if kind is Any:
         return value
     if origin is Literal:
-        if value not in arguments:
-            raise ConfigError(f"{where}: {value!r} is not possible" + nearest(value, arguments))
+        if not any(value == choice and type(value) is type(choice) for choice in arguments):
+            raise ConfigError(f"{where}: {shown(value)} is not possible" + nearest(value, arguments))
         return value
     if origin in (Union, types.UnionType):
         return _convert_union(arguments, value, where)
     if origin in (list, tuple):
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where}: expected a list, found {value!r}")
+            raise ConfigError(f"{where}: expected a list, found {shown(value)}")
         item = arguments[0] if arguments else Any
         return origin(_convert(item, entry, f"{where}[{n}]") for n, entry in enumerate(value))
     if origin in (dict, typing.cast(Any, Mapping)) or kind is dict:
         if not isinstance(value, Mapping):
-            raise ConfigError(f"{where}: expected a mapping, found {value!r}")
+            raise ConfigError(f"{where}: expected a mapping, found {shown(value)}")
         item = arguments[1] if len(arguments) == 2 else Any
         return {str(key): _convert(item, entry, f"{where}.{key}") for key, entry in value.items()}
     if dataclasses.is_dataclass(kind):
@@ -169,9 +139,12 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
         except ValueError:
             pass
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:
+            raise ConfigError(f"{where}: expected a number, found {shown(value)}") from None
     if kind is Path and isinstance(value, str):
         return Path(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where}: expected {kind.__name__}, found {value!r}")
+        raise ConfigError(f"{where}: expected {kind.__name__}, found {shown(value)}")
     return value

@@ -15,34 +15,39 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import ConfigError, identity, nearest, parse, read_yaml
+from bench.config import ConfigError, identity, nearest, parse
+from bench.names import LABEL, NAME
 from bench.recipe import Recipe, load_recipe
 from bench.records import RunInfo
+from bench.strict_yaml import read_mapping
 from methods.architecture import Architecture, ArchitectureError, canonical_json
-from methods.base import GradientSearch, Transform
+from methods.base import GradientSearch, Method, MethodError, Transform
+from methods.domain import check, shown, within
 from methods.genotypes import published, published_names
 from methods.registry import get_method
 
 FOLDER = Path(__file__).parent / "experiments"
 DATASETS = ("cifar10", "cifar100", "digits", "imagenet")
 Inheritance = Literal["scratch", "finetune"]
+SEEDS = within("[0, 9223372036854775807]")
+MOST_SEEDS = 1000
 
 
 @dataclass(frozen=True)
 class DataSettings:
     """Reduced data for reduced profiles: numbers of images (None: all), and the side of an ImageNet image."""
 
-    train_images: int | None = None
-    test_images: int | None = None
-    image_size: int | None = None
+    train_images: int | None = field(default=None, metadata=within("[2, inf)"))
+    test_images: int | None = field(default=None, metadata=within("[1, inf)"))
+    image_size: int | None = field(default=None, metadata=within("[1, 10000]"))
 
 
 @dataclass(frozen=True)
 class NetworkSize:
     """Scale of retrained networks whose architecture does not fix its own."""
 
-    channels: int = 36
-    cells: int = 20
+    channels: int = field(default=36, metadata=within("[1, 10000]"))
+    cells: int = field(default=20, metadata=within("[1, 1000]"))
     stem: Literal["cifar", "imagenet"] = "cifar"
 
 
@@ -54,7 +59,7 @@ class Selection:
     """
 
     on: Literal["params", "params_nonzero", "macs"] = "params"
-    at_most: float | None = None
+    at_most: float | None = field(default=None, metadata=within("(0, inf)"))
     smallest: bool = False
 
 
@@ -106,9 +111,9 @@ class Profile:
     """
 
     description: str = ""
-    search_seeds: tuple[int, ...] = (0, 1, 2, 3)
-    retrain_seeds: tuple[int, ...] = (0,)
-    given_seeds: tuple[int, ...] | None = None
+    search_seeds: tuple[int, ...] = field(default=(0, 1, 2, 3), metadata=SEEDS)
+    retrain_seeds: tuple[int, ...] = field(default=(0,), metadata=SEEDS)
+    given_seeds: tuple[int, ...] | None = field(default=None, metadata=SEEDS)
     data: DataSettings = DataSettings()
     network: NetworkSize = NetworkSize()
     recipe: str = "darts-cifar"
@@ -118,24 +123,39 @@ class Profile:
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
-    threads: int = 1
-    evaluate_every: int = 1
+    threads: int = field(default=1, metadata=within("[1, 1024]"))
+    evaluate_every: int = field(default=1, metadata=within("[1, 100000]"))
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
+        for name in ("search_seeds", "retrain_seeds", "given_seeds"):
+            seeds = getattr(self, name)
+            if seeds is not None:
+                check_seeds(name, seeds)
 
 
 @dataclass(frozen=True)
 class Experiment:
     """The content of an experiment file."""
 
-    name: str
+    name: str = field(metadata=NAME)
     dataset: Literal["cifar10", "cifar100", "digits", "imagenet"]
     rows: dict[str, Row]
     profiles: dict[str, Profile]
     description: str = ""
 
+    def __post_init__(self) -> None:
+        for what, names, domain in (("row", self.rows, LABEL["domain"]), ("profile", self.profiles, NAME["domain"])):
+            if not names:
+                raise ConfigError(f"there is no {what}; name at least one under '{what}s'")
+            for name in names:
+                if name not in domain:
+                    raise ConfigError(f"a {what} is called {shown(name)}; it must be {domain.describe('')}")
+
     def profile(self, name: str) -> Profile:
         """Raises ConfigError for an unknown profile."""
         if name not in self.profiles:
-            raise ConfigError(f"experiment {self.name}: unknown profile '{name}'" + nearest(name, self.profiles))
+            raise ConfigError(f"experiment {self.name}: unknown profile {shown(name)}" + nearest(name, self.profiles))
         return self.profiles[name]
 
 
@@ -143,28 +163,34 @@ def experiment_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def check_seeds(name: str, seeds: Sequence[int]) -> None:
+    """Raises ConfigError when there is no seed, one twice, or more than anybody waits for."""
+    if not seeds:
+        raise ConfigError(f"{name} needs at least one seed")
+    if len(set(seeds)) < len(seeds):
+        raise ConfigError(f"{name} is {shown(list(seeds))}; a seed is named twice")
+    if len(seeds) > MOST_SEEDS:
+        raise ConfigError(f"{name} has {len(seeds)} seeds; at most {MOST_SEEDS}")
+
+
 def load_experiment(name: str) -> Experiment:
     """An experiment by its shipped name or the path of a YAML file.
 
     Raises:
-        ConfigError: not found, or anything wrong in it.
+        ConfigError: not found, or anything wrong in it, whatever part of it will be run.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
-    if not path.exists():
-        raise ConfigError(f"unknown experiment '{name}'" + nearest(name, experiment_names()) + "; or a path to a .yaml")
-    experiment = parse(Experiment, {"name": path.stem, **(read_yaml(path) or {})}, str(path.name))
+    path = Path(name)
+    if not name.endswith((".yaml", ".yml")):
+        if name not in experiment_names():
+            names = nearest(name, experiment_names())
+            raise ConfigError(f"unknown experiment {shown(name)}{names}; or a path to a .yaml")
+        path = FOLDER / f"{name}.yaml"
+    experiment = parse(Experiment, {"name": path.stem, **read_mapping(path)}, path.name)
     experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
     for label, row in experiment.rows.items():
         _check_row(experiment, label, row)
     for profile_name, profile in experiment.profiles.items():
-        where = f"{path.name}.profiles.{profile_name}"
-        for key in profile.options:
-            if key not in experiment.rows:
-                get_method(key)
-        load_recipe(profile.recipe, profile.recipe_changes)
-        load_recipe(profile.finetune_recipe, profile.finetune_changes)
-        if not profile.search_seeds or not profile.retrain_seeds:
-            raise ConfigError(f"{where}: search_seeds and retrain_seeds need at least one seed each")
+        _check_profile(experiment, profile, f"{experiment.name}.profiles.{profile_name}")
     return experiment
 
 
@@ -175,6 +201,29 @@ def _beside(path: Path, row: Row) -> Row:
     return replace(row, architecture=os.path.abspath(path.parent / Path(row.architecture).expanduser()))
 
 
+def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None:
+    """Recipes and options as they will be used, and options of methods that no row uses."""
+    load_recipe(profile.finetune_recipe, profile.finetune_changes)
+    load_recipe(profile.recipe, profile.recipe_changes)
+    for row in experiment.rows.values():
+        if row.recipe is not None:
+            load_recipe(row.recipe, profile.recipe_changes)
+    for key, given in profile.options.items():
+        if key not in experiment.rows:
+            parse(_method(key, where + ".options").Options, given, f"{where}.options.{key}")
+    for label, row in experiment.rows.items():
+        if row.method is not None:
+            given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
+            parse(get_method(row.method).Options, given, f"{where} with rows.{label}.options")
+
+
+def _method(name: str, where: str) -> type[Method]:
+    try:
+        return get_method(name)
+    except MethodError as error:
+        raise ConfigError(f"{where}: {error}") from None
+
+
 def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     where = f"{experiment.name}.rows.{label}"
     sources = [name for name in ("method", "published", "architecture") if getattr(row, name) is not None]
@@ -182,20 +231,20 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         raise ConfigError(f"{where}: give exactly one of method, published, architecture; found {sources or 'none'}")
     if row.published is not None and row.published not in published_names():
         raise ConfigError(
-            f"{where}: unknown published genotype '{row.published}'" + nearest(row.published, published_names())
+            f"{where}: unknown published genotype {shown(row.published)}" + nearest(row.published, published_names())
         )
     if row.method is None:
         if row.options:
             raise ConfigError(f"{where}: a given architecture has no options")
         return
-    is_transform = issubclass(get_method(row.method), Transform)
+    is_transform = issubclass(_method(row.method, where), Transform)
     if is_transform and row.of is None:
         raise ConfigError(f"{where}: {row.method} makes a trained network smaller; name its row with 'of'")
     if not is_transform and (row.of or row.match):
         raise ConfigError(f"{where}: 'of' and 'match' belong to transforms; {row.method} searches from nothing")
     for other in [row.of, row.match.row if row.match else None]:
         if other is not None and other not in experiment.rows:
-            raise ConfigError(f"{where}: unknown row '{other}'" + nearest(other, experiment.rows))
+            raise ConfigError(f"{where}: unknown row {shown(other)}" + nearest(other, experiment.rows))
         if other is not None and experiment.rows[other].of is not None:
             raise ConfigError(
                 f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
@@ -381,13 +430,15 @@ def plan(
         ConfigError: unknown profile or row, an option a method does not have, or `memory` where nothing has it.
     """
     whole = Plan(experiment, profile, memory)
-    if search_seeds:
+    if search_seeds is not None:
         whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
-    if retrain_seeds:
+    if retrain_seeds is not None:
         whole.profile = replace(whole.profile, retrain_seeds=tuple(retrain_seeds), given_seeds=None)
     for label in rows or experiment.rows:
         if label not in experiment.rows:
-            raise ConfigError(f"experiment {experiment.name}: unknown row '{label}'" + nearest(label, experiment.rows))
+            raise ConfigError(
+                f"experiment {experiment.name}: unknown row {shown(label)}" + nearest(label, experiment.rows)
+            )
     for label in rows or experiment.rows:
         row = experiment.rows[label]
         base = experiment.rows[row.of] if row.of else row

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bench.config import ConfigError, identity, nearest, parse, read_yaml
+from bench.config import ConfigError, identity, nearest, parse
+from bench.strict_yaml import read_mapping
 from methods.architecture import canonical_json
+from methods.domain import check, shown, within
 
 FOLDER = Path(__file__).parent / "recipes"
 Schedule = Literal["cosine", "exponential", "linear", "constant", "step"]
@@ -38,43 +41,43 @@ class Recipe:
     """
 
     name: str
-    epochs: int
-    batch_size: int
-    lr: float
+    epochs: int = field(metadata=within("[1, 100000]"))
+    batch_size: int = field(metadata=within("[1, 1000000]"))
+    lr: float = field(metadata=within("(0, inf)"))
     source: str = ""
     optimizer: str = "sgd"
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
+    momentum: float = field(default=0.9, metadata=within("[0, 1)"))
+    weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
     schedule: Schedule = "cosine"
-    lr_min: float = 0.0
-    gamma: float = 0.1
-    milestones: tuple[float, ...] = ()
-    warmup_epochs: int = 0
+    lr_min: float = field(default=0.0, metadata=within("[0, inf)"))
+    gamma: float = field(default=0.1, metadata=within("(0, 1]"))
+    milestones: tuple[float, ...] = field(default=(), metadata=within("(0, 1)"))
+    warmup_epochs: int = field(default=0, metadata=within("[0, 100000]"))
     augmentation: str = "crop-flip"
-    label_smoothing: float = 0.0
-    drop_path: float = 0.0
-    auxiliary_weight: float = 0.0
-    grad_clip: float = 0.0
-    ema_decay: float = 0.0
-    mixup: float = 0.0
-    tail_epochs: int = field(default=0, metadata={"absent": 0})
+    label_smoothing: float = field(default=0.0, metadata=within("[0, 1)"))
+    drop_path: float = field(default=0.0, metadata=within("[0, 1)"))
+    auxiliary_weight: float = field(default=0.0, metadata=within("[0, inf)"))
+    grad_clip: float = field(default=0.0, metadata=within("[0, inf)"))
+    ema_decay: float = field(default=0.0, metadata=within("[0, 1)"))
+    mixup: float = field(default=0.0, metadata=within("[0, inf)"))
+    tail_epochs: int = field(default=0, metadata=within("[0, 100000]") | {"absent": 0})
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"recipe {self.name}: {name} must be at least 1, not {getattr(self, name)}")
-        for name in ("drop_path", "label_smoothing", "ema_decay"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"recipe {self.name}: {name} must be in [0, 1), not {getattr(self, name)}")
-        if not 0 <= self.tail_epochs < self.epochs:
+        check(self, ConfigError)
+        if (self.schedule == "step") != bool(self.milestones):
             raise ConfigError(
-                f"recipe {self.name}: a tail of {self.tail_epochs} epochs does not fit into {self.epochs}; "
+                f"milestones is {shown(self.milestones)} with the schedule '{self.schedule}'; a schedule 'step' needs "
+                "fractions of the epochs, e.g. [0.5, 0.75], and no other schedule has any"
+            )
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ConfigError(f"milestones is {shown(self.milestones)}; it must be ascending")
+        if not self.tail_epochs < self.epochs:
+            raise ConfigError(
+                f"a tail of {self.tail_epochs} epochs does not fit into {self.epochs}; "
                 f"set tail_epochs to 0 .. {self.epochs - 1}"
             )
         if self.tail_epochs and self.schedule != "linear":
-            raise ConfigError(f"recipe {self.name}: only a linear schedule has a tail; set tail_epochs to 0")
-        if self.lr <= 0:
-            raise ConfigError(f"recipe {self.name}: lr must be positive, not {self.lr}")
+            raise ConfigError("only a linear schedule has a tail; set tail_epochs to 0")
 
     @property
     def hash(self) -> str:
@@ -122,11 +125,15 @@ def load_recipe(name: str, changes: dict[str, Any] | None = None) -> Recipe:
     Raises:
         ConfigError: unknown recipe or field.
     """
-    path = FOLDER / f"{name}.yaml"
-    if not path.exists():
-        raise ConfigError(f"unknown recipe '{name}'" + nearest(name, recipe_names()))
-    recipe = parse(Recipe, {"name": name, **read_yaml(path)}, f"recipe {name}")
+    recipe = _published(name)
     if not changes:
         return recipe
     changed = parse(Recipe, {**asdict(recipe), **changes}, f"recipe {name}")
     return changed if changed == recipe else replace(changed, name=f"{name}*")
+
+
+@cache
+def _published(name: str) -> Recipe:
+    if name not in recipe_names():
+        raise ConfigError(f"unknown recipe {shown(name)}" + nearest(name, recipe_names()))
+    return parse(Recipe, {"name": name, **read_mapping(FOLDER / f"{name}.yaml")}, f"recipe {name}")

@@ -7,15 +7,16 @@ schedule by epoch. Edge normalisation and partial channels are options, each of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
 from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
+from methods.domain import check, within
 from methods.parts.bilevel import FirstOrder, Unrolled, frozen_statistics, loss_and_sums, set_gradients
 from methods.parts.discretiser import top_two_edges
 from methods.parts.mixture import Mixture
@@ -44,41 +45,27 @@ class DARTSOptions:
         memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
     """
 
-    epochs: int = 50
-    batch_size: int = 64
-    channels: int = 16
-    cells: int = 8
+    epochs: int = field(default=50, metadata=within("[1, 100000]"))
+    batch_size: int = field(default=64, metadata=within("[2, 1000000]"))
+    channels: int = field(default=16, metadata=within("[2, 10000]"))
+    cells: int = field(default=8, metadata=within("[3, 1000]"))
     unrolled: bool = False
-    partial_channels: int = 1
+    partial_channels: int = field(default=1, metadata=within("[1, 10000]"))
     edge_normalisation: bool = False
-    arch_start_epoch: int = 0
-    warmup_epochs: int = 0
-    lr: float = 0.025
-    lr_end: float = 0.001
-    momentum: float = 0.9
-    weight_decay: float = 3e-4
-    clip: float = 5.0
-    arch_lr: float = 3e-4
-    arch_betas: tuple[float, float] = (0.5, 0.999)
-    arch_weight_decay: float = 1e-3
-    memory: str = "full"
+    arch_start_epoch: int = field(default=0, metadata=within("[0, inf)"))
+    warmup_epochs: int = field(default=0, metadata=within("[0, inf)"))
+    lr: float = field(default=0.025, metadata=within("[0, inf)"))
+    lr_end: float = field(default=0.001, metadata=within("[0, inf)"))
+    momentum: float = field(default=0.9, metadata=within("[0, 1)"))
+    weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
+    clip: float = field(default=5.0, metadata=within("(0, inf)"))
+    arch_lr: float = field(default=3e-4, metadata=within("[0, inf)"))
+    arch_betas: tuple[float, float] = field(default=(0.5, 0.999), metadata=within("[0, 1)"))
+    arch_weight_decay: float = field(default=1e-3, metadata=within("[0, inf)"))
+    memory: Literal["full", "low"] = "full"
 
     def __post_init__(self) -> None:
-        at_least = {"epochs": 1, "batch_size": 2, "channels": 2, "cells": 3, "partial_channels": 1}
-        at_least |= {"arch_start_epoch": 0, "warmup_epochs": 0}
-        for name, low in at_least.items():
-            value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < low:
-                raise MethodError(f"{name} is {value!r}; it must be a whole number, at least {low}")
-        for name in ("unrolled", "edge_normalisation"):
-            if not isinstance(getattr(self, name), bool):
-                raise MethodError(f"{name} is {getattr(self, name)!r}; it must be true or false")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.type == "float" and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
-                raise MethodError(f"{field.name} is {value!r}; it must be a number, at least 0")
-        if self.memory not in ("full", "low"):
-            raise MethodError(f"memory is {self.memory!r}; it must be 'full' or 'low'")
+        check(self)
         if self.channels % self.partial_channels:
             raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
         if self.arch_start_epoch >= self.epochs:
@@ -86,9 +73,6 @@ class DARTSOptions:
                 f"arch_start_epoch={self.arch_start_epoch} leaves none of the {self.epochs} epochs to search in; "
                 "lower it or raise epochs"
             )
-        betas = self.arch_betas
-        if not isinstance(betas, list | tuple) or len(betas) != 2 or not all(0 <= beta < 1 for beta in betas):
-            raise MethodError(f"arch_betas is {betas!r}; it must be two numbers in [0, 1)")
 
 
 @register("darts")

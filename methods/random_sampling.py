@@ -5,12 +5,13 @@ Li and Talwalkar, UAI 2019 (arXiv 1902.07638) and Yu et al., ICLR 2020 (arXiv 19
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from methods.architecture import Architecture
 from methods.base import MethodError, SamplingSearch, SearchContext
+from methods.domain import check, within
 from methods.registry import register
 from methods.spaces.cell import CellSpace
 
@@ -19,11 +20,10 @@ from methods.spaces.cell import CellSpace
 class RandomSamplingOptions:
     """With more than one sample, the harness scores each and the best is kept."""
 
-    samples: int = 1
+    samples: int = field(default=1, metadata=within("[1, 100000]"))
 
     def __post_init__(self) -> None:
-        if not isinstance(self.samples, int) or isinstance(self.samples, bool) or self.samples < 1:
-            raise MethodError(f"samples is {self.samples!r}; it must be a whole number, at least 1")
+        check(self)
 
 
 @register("random_sampling")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from bench.config import ConfigError, nearest, parse, read_yaml
+from bench.config import ConfigError, nearest, parse
 from bench.records import PHASES
+from bench.strict_yaml import read_mapping
 
 FOLDER = Path(__file__).parent / "clusters"
 CONTROLLED = ("array", "signal", "requeue", "open-mode", "output", "error", "job-name", "dependency")
@@ -118,10 +118,7 @@ def load_cluster(name: str) -> Cluster:
     path = Path(name) if name.endswith((".yaml", ".yml")) else FOLDER / f"{name}.yaml"
     if not path.exists():
         raise ConfigError(f"unknown cluster '{name}'" + nearest(name, cluster_names()) + "; or a path to a .yaml")
-    content = read_yaml(path) or {}
-    if not isinstance(content, Mapping):
-        raise ConfigError(f"{path.name}: expected a mapping of settings, found {content!r}")
-    return parse(Cluster, {"name": path.stem, **content}, path.name)
+    return parse(Cluster, {"name": path.stem, **read_mapping(path)}, path.name)
 
 
 def minutes(time: str) -> int:

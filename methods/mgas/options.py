@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from methods.base import MethodError
+from methods.domain import check, within
 from methods.mgas.discretize import LEVELS
 from methods.mgas.switches import Switches, resolve_switches
 
@@ -48,58 +49,49 @@ class MGASOptions:
         lambda_*: the controller, see `methods.mgas.controller.LambdaRule`; `lambda_ratios` is by phase.
     """
 
-    channels: int = 24
-    cells: int = 8
-    batch_size: int = 96
-    targets: tuple[float, ...] = (704_082.0,)
+    channels: int = field(default=24, metadata=within("[2, 10000]"))
+    cells: int = field(default=8, metadata=within("[3, 1000]"))
+    batch_size: int = field(default=96, metadata=within("[1, 1000000]"))
+    targets: tuple[float, ...] = field(default=(704_082.0,), metadata=within("(0, inf)"))
     target_on: Literal["params", "params_nonzero", "macs", "size"] = "params"
-    snapshot_tolerance: float = 0.1
-    valid_fraction: float = 0.1
+    snapshot_tolerance: float = field(default=0.1, metadata=within("[0, 1]"))
+    valid_fraction: float = field(default=0.1, metadata=within("[0, 0.9]"))
     autoaugment: bool = True
     compat: Literal["fixed", "official"] = "fixed"
     switches: dict[str, Any] = field(default_factory=dict)
     granularities: tuple[Granularity, ...] = LEVELS  # type: ignore[assignment]
-    fixed_ratios: dict[str, float] = field(default_factory=dict)
-    fixed_ratio_epochs: int = 8
+    fixed_ratios: dict[str, float] = field(default_factory=dict, metadata=within("(0, 1]"))
+    fixed_ratio_epochs: int = field(default=8, metadata=within("[1, 100000]"))
     stages: Literal[1, 3] = 3
-    stage_ratios: tuple[float, ...] = (0.3,)
+    stage_ratios: tuple[float, ...] = field(default=(0.3,), metadata=within("[0, 1]"))
     reevaluation: bool = True
-    regrow_share: float = 0.2
-    warmup_epochs: tuple[int, ...] = (5,)
-    commit_interval: int = 2
-    max_epochs: int = 300
-    phase_epochs: tuple[int, ...] = ()
-    weight_lr: float = 0.01
-    weight_decay: float = 3e-4
-    momentum: float = 0.9
-    gradient_clip: float = 5.0
-    alpha_lr: float = 1.0
-    kappa_lr: float = 1.0
-    threshold_lr: float = 0.1
-    weight_threshold_lr: float = 0.001
-    threshold_pace: float = 1.0
-    mu: float = 0.0
-    lambda_delta: float = 1e-5
-    lambda_grow: float = 4.0
-    lambda_shrink: float = 2.0
-    lambda_few: int = 24
-    lambda_many: int = 48
-    lambda_cap: float = 100.0
-    lambda_ratios: tuple[float, ...] = (1.0, 1.0, 1.0, 0.5)
+    regrow_share: float = field(default=0.2, metadata=within("[0, 1]"))
+    warmup_epochs: tuple[int, ...] = field(default=(5,), metadata=within("[0, 100000]"))
+    commit_interval: int = field(default=2, metadata=within("[1, 100000]"))
+    max_epochs: int = field(default=300, metadata=within("[1, 100000]"))
+    phase_epochs: tuple[int, ...] = field(default=(), metadata=within("[1, 100000]"))
+    weight_lr: float = field(default=0.01, metadata=within("[0, inf)"))
+    weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
+    momentum: float = field(default=0.9, metadata=within("[0, 0.999]"))
+    gradient_clip: float = field(default=5.0, metadata=within("(0, inf)"))
+    alpha_lr: float = field(default=1.0, metadata=within("[0, inf)"))
+    kappa_lr: float = field(default=1.0, metadata=within("[0, inf)"))
+    threshold_lr: float = field(default=0.1, metadata=within("[0, inf)"))
+    weight_threshold_lr: float = field(default=0.001, metadata=within("[0, inf)"))
+    threshold_pace: float = field(default=1.0, metadata=within("(0, inf)"))
+    mu: float = field(default=0.0, metadata=within("[0, inf)"))
+    lambda_delta: float = field(default=1e-5, metadata=within("[0, inf)"))
+    lambda_grow: float = field(default=4.0, metadata=within("[1, inf)"))
+    lambda_shrink: float = field(default=2.0, metadata=within("[1, inf)"))
+    lambda_few: int = field(default=24, metadata=within("[0, inf)"))
+    lambda_many: int = field(default=48, metadata=within("[0, inf)"))
+    lambda_cap: float = field(default=100.0, metadata=within("(0, inf)"))
+    lambda_ratios: tuple[float, ...] = field(default=(1.0, 1.0, 1.0, 0.5), metadata=within("[0, inf)"))
 
     def __post_init__(self) -> None:
+        check(self)
         self.resolved_switches()
-        for name, low, high in (
-            ("valid_fraction", 0.0, 0.9),
-            ("snapshot_tolerance", 0.0, 1.0),
-            ("regrow_share", 0.0, 1.0),
-            ("momentum", 0.0, 0.999),
-        ):
-            _require(low <= getattr(self, name) <= high, f"{name} lies in [{low}, {high}]; got {getattr(self, name)}")
-        for name in ("batch_size", "commit_interval", "max_epochs", "fixed_ratio_epochs"):
-            _require(getattr(self, name) >= 1, f"{name} must be at least 1; got {getattr(self, name)}")
-        _require(self.stages in (1, 3), f"stages is 1 or 3; got {self.stages}")
-        _require(bool(self.targets) and min(self.targets, default=0) > 0, "targets needs at least one positive size")
+        _require(bool(self.targets), "targets needs at least one positive size")
         self._check_levels()
         for name, length in (("stage_ratios", self.stages), ("warmup_epochs", self.phases)):
             _require(len(getattr(self, name)) in (1, length), f"{name} needs 1 or {length} values")
@@ -120,7 +112,6 @@ class MGASOptions:
                 set(self.fixed_ratios) == set(self.granularities),
                 f"fixed_ratios needs one share for each of {list(self.granularities)}; got {sorted(self.fixed_ratios)}",
             )
-            _require(all(0 < share <= 1 for share in self.fixed_ratios.values()), "fixed_ratios are shares in (0, 1]")
 
     @property
     def phases(self) -> int:

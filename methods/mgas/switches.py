@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal, get_args, get_type_hints
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
 from methods.base import MethodError
+from methods.domain import check, shown, within
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Switches:
     size: Literal["kept", "nonzero", "published"] = "kept"
     narrow: Literal["aligned", "separate"] = "aligned"
     width_rule: Literal["mean", "lossless"] = "mean"
-    width_floor: float = 0.5
+    width_floor: float = field(default=0.5, metadata=within("(0, 1]"))
     rebuild_final: bool = True
     stop: Literal["target", "overshoot"] = "target"
     empty_operation: Literal["remove", "keep"] = "remove"
@@ -54,6 +55,11 @@ class Switches:
     regrow_saturated: Literal["redraw", "drop"] = "redraw"
     pool_norm: bool = False
     threshold_bounds: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check(self)
+        if self.threshold_bounds is not None and self.threshold_bounds[0] > self.threshold_bounds[1]:
+            raise MethodError(f"threshold_bounds is {self.threshold_bounds}; the first must not be above the second")
 
 
 FIXED = Switches()
@@ -79,17 +85,13 @@ def resolve_switches(compat: str, changes: Mapping[str, Any]) -> Switches:
     preset = {"fixed": FIXED, "official": OFFICIAL}.get(compat)
     if preset is None:
         raise MethodError(f"compat is {compat!r}; valid: fixed, official")
-    hints = get_type_hints(Switches)
-    for name, value in changes.items():
-        if name not in hints:
-            raise MethodError(f"unknown switch '{name}'; valid: {', '.join(f.name for f in fields(Switches))}")
-        choices = get_args(hints[name])
-        if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-            raise MethodError(f"switch {name} is {value!r}; valid: {', '.join(choices)}")
+    known = [field.name for field in fields(Switches)]
+    for name in changes:
+        if name not in known:
+            raise MethodError(f"unknown switch {shown(name)}; valid: {', '.join(known)}")
     bounds = changes.get("threshold_bounds")
-    switches = replace(preset, **{**changes, **({"threshold_bounds": tuple(bounds)} if bounds else {})})
+    pair = {"threshold_bounds": tuple(bounds)} if isinstance(bounds, list) else {}
+    switches = replace(preset, **{**changes, **pair})
     if switches.narrow == "separate" and switches.width_rule == "lossless":
         raise MethodError("width_rule 'lossless' needs narrow 'aligned': separate channel subsets lose the function")
-    if not 0 < switches.width_floor <= 1:
-        raise MethodError(f"width_floor is a share in (0, 1]; got {switches.width_floor}")
     return switches

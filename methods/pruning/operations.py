@@ -12,7 +12,7 @@ operation.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import torch
@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.darts import DARTS, DARTSOptions
+from methods.domain import within
 from methods.parts.counts import module_macs
 from methods.parts.parameterisation import KINDS, Gates
-from methods.pruning.ratio import RatioOptions, depthwise_layers, image_shape
+from methods.pruning.ratio import depthwise_layers, image_shape
 from methods.registry import register
 from methods.spaces import NetworkSettings, build
 from methods.spaces.cell import EDGES, NODES
@@ -44,12 +45,8 @@ class OperationPruningOptions(DARTSOptions):
     of: its unit: the candidate operations themselves, or a count of the network they make (`methods.pruning.ratio`).
     """
 
-    ratio: float = 0.5
+    ratio: float = field(default=0.5, metadata=within("(0, 1)"))
     of: OperationUnit = "params"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        RatioOptions(self.ratio, "params" if self.of == "operations" else self.of)
 
 
 class Survivors(Parameterisation):

@@ -11,12 +11,13 @@ A ratio is the fraction *removed*: ratio 0.3 of params leaves 70 % of the dense 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from torch import nn
 
 from methods.base import MethodError, SearchContext
+from methods.domain import check, within
 from methods.parts.counts import AUXILIARY_HEAD, ImageShape, count_macs, count_params
 from methods.spaces.channels import ChannelNetwork
 
@@ -31,16 +32,11 @@ class RatioOptions:
     of: the unit of that fraction; see the module's description.
     """
 
-    ratio: float = 0.5
+    ratio: float = field(default=0.5, metadata=within("(0, 1)"))
     of: Unit = "params"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.ratio, int | float) or isinstance(self.ratio, bool) or not 0 < self.ratio < 1:
-            raise MethodError(
-                f"ratio is {self.ratio!r}; it is the fraction removed and must lie strictly between 0 and 1"
-            )
-        if self.of not in UNITS:
-            raise MethodError(f"a ratio of '{self.of}' is not known; known: {', '.join(UNITS)}")
+        check(self)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ a channel (sums, skips and pools of cells; residual streams), its score is the m
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from methods.base import MethodError
+from methods.domain import within
 from methods.parts.counts import AUXILIARY_HEAD
 from methods.pruning.filters import FilterPruning, Removal
 from methods.pruning.ratio import RatioOptions
@@ -30,12 +31,7 @@ class SlimmingOptions(RatioOptions):
         in the paper (section 4.2).
     """
 
-    penalty: float = 1e-4
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not isinstance(self.penalty, int | float) or not 0 <= self.penalty < float("inf"):
-            raise MethodError(f"penalty is {self.penalty!r}; it must be a number, at least 0")
+    penalty: float = field(default=1e-4, metadata=within("[0, inf)"))
 
 
 @register("network_slimming")

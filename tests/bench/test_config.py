@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from bench.config import ConfigError, parse, read_yaml
+from bench.config import ConfigError, parse
+from bench.strict_yaml import read_yaml
 
 
 @dataclass(frozen=True)
@@ -78,3 +80,67 @@ def test_broken_yaml_names_the_file(tmp_path: Path) -> None:
         read_yaml(path)
     with pytest.raises(ConfigError, match="no configuration file"):
         read_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: 1\nb: 2\na: 3\n", ["line 3", "the key 'a' is given twice"]),
+        ("a: {x: 1, x: 1}\n", ["line 1", "the key 'x' is given twice"]),
+        ("a: [{1: x, '1': y}]\n", ["the key '1' is given twice"]),
+        ("when: 2026-02-31\n", ["line 1", "2026-02-31 reads as a date; put it in quotes"]),
+        ("when: 2026-02-01 10:00:00\n", ["reads as a date"]),
+        ("null: x\n", ["a key that is no text"]),
+        ("? [a, b]\n: x\n", ["a key that is no text"]),
+        ("a: !!python/name:os.system x\n", ["a tag", "is not read here"]),
+        ("a: !!int abc\n", ["a tag"]),
+        ("a: &a [*a]\n", ["an alias that contains itself"]),
+        ("a: *nothing\n", ["undefined alias"]),
+        ("a: " + "[" * 41 + "]" * 41 + "\n", ["more than 40 levels"]),
+        ("a: " + "[" * 100_000 + "\n", ["more than 40 levels"]),
+        (
+            "a: &a {x: 1}\n" + "".join(f"k{n}: &b{n} [*{'a' if n == 0 else f'b{n - 1}'}]\n" for n in range(60)),
+            ["levels"],
+        ),
+        ("a: " + "7" * 5000 + "\n", ["a whole number of 5000 digits"]),
+        ("#" * 300_000, ["has 300,000 bytes"]),
+        ("--- a\n--- b\n", ["expected a single document"]),
+        ("a: \x00\n", ["not valid YAML"]),
+    ],
+)
+def test_yaml_that_means_two_things_or_too_much_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        read_yaml(path)
+    for word in ["bad.yaml", *words]:
+        assert word in str(error.value)
+
+
+def test_aliases_that_blow_up_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["k0: &k0 [1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 9)}]" for n in range(1, 12)]
+    path = tmp_path / "bomb.yaml"
+    path.write_text("\n".join(lines))
+    started = time.monotonic()
+    with pytest.raises(ConfigError, match="more than 20,000 values with every alias written out"):
+        read_yaml(path)
+    assert time.monotonic() - started < 1
+
+
+def test_anchors_and_merges_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "good.yaml"
+    path.write_text("a: &a {x: 1, y: 2}\nb: {<<: *a, y: 3}\nc: *a\nd: 1:30:00\ne: 010\nf: 1_000\n")
+    assert read_yaml(path) == {
+        "a": {"x": 1, "y": 2}, "b": {"x": 1, "y": 3}, "c": {"x": 1, "y": 2}, "d": "1:30:00", "e": 10, "f": 1000
+    }  # fmt: skip
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no configuration file"):
+        read_yaml(tmp_path)
+    with pytest.raises(ConfigError, match="cannot read"):
+        read_yaml(tmp_path / ("x" * 300))
+    (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
+    with pytest.raises(ConfigError, match="not valid YAML"):
+        read_yaml(tmp_path / "latin.yaml")

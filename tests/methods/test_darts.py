@@ -263,7 +263,7 @@ def test_published_defaults():
         ({"lr": "fast"}, "lr is 'fast'"),
         ({"arch_betas": [0.5]}, "arch_betas"),
         ({"unrolled": "yes"}, "unrolled is 'yes'"),
-        ({"memory": "tiny"}, "memory is 'tiny'; it must be 'full' or 'low'"),
+        ({"memory": "tiny"}, "memory is 'tiny'; it must be one of 'full', 'low'"),
     ],
 )
 def test_options_that_cannot_work_are_refused(options, message):

@@ -388,9 +388,9 @@ def test_registered_with_its_options():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"compat": "old"}, "valid: fixed, official"),
+        ({"compat": "old"}, "it must be one of 'fixed', 'official'"),
         ({"switches": {"gard": "last"}}, "unknown switch 'gard'; valid: guard"),
-        ({"switches": {"guard": "first"}}, "valid: strongest, last"),
+        ({"switches": {"guard": "first"}}, "it must be one of 'strongest', 'last'"),
         ({"granularities": ("filter",)}, "operation always"),
         ({"fixed_ratios": {"operation": 0.5}}, "one share for each"),
         ({"targets": ()}, "at least one positive size"),

@@ -209,7 +209,7 @@ def test_other_bad_input():
     masked = Architecture("vgg", architecture.genotype, masks={"classifier.weight": torch.ones(10, 64).bool()})
     with pytest.raises(MethodError, match="has weight masks already"):
         l1().apply(masked, network, None)
-    with pytest.raises(MethodError, match="a ratio of 'flops' is not known"):
+    with pytest.raises(MethodError, match="of is 'flops'; it must be one of"):
         RatioOptions(0.5, "flops")
     with pytest.raises(MethodError, match="penalty is -1"):
         SlimmingOptions(penalty=-1)

@@ -122,7 +122,7 @@ def test_match():
     [
         ({"ratio": 1.0}, "strictly between 0 and 1"),
         ({"of": "filters"}, "a ratio of filters has no meaning"),
-        ({"scope": "cell"}, "unknown scope 'cell'; known: global, layer"),
+        ({"scope": "cell"}, "scope is 'cell'; it must be one of 'global', 'layer'"),
     ],
 )
 def test_bad_options(options, message):

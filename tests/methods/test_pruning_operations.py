@@ -147,7 +147,7 @@ def test_the_share_rises_and_a_resumed_search_ends_with_the_same_bits():
 def test_bad_options():
     with pytest.raises(MethodError, match="strictly between 0 and 1"):
         options(1.0)
-    with pytest.raises(MethodError, match="a ratio of 'flops' is not known"):
+    with pytest.raises(MethodError, match="of is 'flops'; it must be one of"):
         options(0.5, "flops")
     with pytest.raises(MethodError, match=r"could leave a node without an operation; .* 9\d\.\d% is always"):
         OperationPruning(options(0.99, "operations"), CONTEXT)
