@@ -7,7 +7,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.config import ConfigError, nearest, read_yaml
+from bench.config import ConfigError, nearest
+from bench.strict_yaml import read_yaml
 
 if TYPE_CHECKING:
     from bench.experiment import Experiment
