@@ -16,13 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.domain import MethodError as MethodError
 
 Batch = tuple[Tensor, Tensor]
 """Images, float, (batch, channels, height, width), normalised; and labels, int64, (batch,)."""
-
-
-class MethodError(ValueError):
-    """Options that a method cannot work with, or a state it cannot continue from."""
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,14 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Literal, Protocol, Union, get_args, get_origin, get_type_hints
 
-from methods.base import MethodError
-
 KEY = "domain"
 SHOWN = 60
 """Characters of a value that a message repeats."""
 _BOUNDS = re.compile(r"([\[(])\s*([\w.+-]+)\s*,\s*([\w.+-]+)\s*([\])])")
+
+
+class MethodError(ValueError):
+    """Options that a method cannot work with, or a state it cannot continue from."""
 
 
 class Domain(Protocol):
