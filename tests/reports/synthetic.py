@@ -118,7 +118,7 @@ def _search(
     run = RunDirectory(folder / info.name)
     run.create(info)
     for epoch in range(0 if transform else epochs):
-        run.append_metrics(epoch, epoch * 10, _search_values(kind, epoch, epochs, generator), epoch * 60, epoch * 60)
+        run.append_metrics(epoch, epoch * 10, search_values(kind, epoch, epochs, generator), epoch * 60, epoch * 60)
     if found is not None:
         found.save(run.path)
     run.write_result({
@@ -130,7 +130,7 @@ def _search(
     return signature
 
 
-def _search_values(kind: Kind, epoch: int, epochs: int, generator: Any) -> dict[str, Any]:
+def search_values(kind: Kind, epoch: int, epochs: int, generator: Any) -> dict[str, Any]:
     part = (epoch + 1) / epochs
     skips = min(8, round((8 if kind.collapse else 2) * part))
     values: dict[str, Any] = {
@@ -167,11 +167,11 @@ def _train(
     run.create(info)
     architecture.save(run.path)
     if info.status == "done":
-        run.write_result(_train_result(kind, architecture, error))
+        run.write_result(train_result(kind, architecture, error))
     return run
 
 
-def _train_result(kind: Kind, architecture: Architecture, error: float) -> dict[str, Any]:
+def train_result(kind: Kind, architecture: Architecture, error: float) -> dict[str, Any]:
     return {
         "phase": "train", "architecture": architecture.digest, "epochs": 600, "report": {},
         "metrics": {"test_error": error, "test_accuracy": 100 - error, "test_loss": 0.12, "train_loss": 0.1,
