@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar, cast
 
 from bench.config import ConfigError, identity, nearest, parse
 from bench.names import LABEL, NAME
@@ -31,6 +32,7 @@ DATASETS = ("cifar10", "cifar100", "digits", "imagenet")
 Inheritance = Literal["scratch", "finetune"]
 SEEDS = within("[0, 9223372036854775807]")
 MOST_SEEDS = 1000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -265,8 +267,15 @@ class Plan:
         self.profile_name = profile
         self.profile = experiment.profile(profile)
         self.runs: dict[str, RunInfo] = {}
+        self._made: dict[tuple[object, ...], Any] = {}
 
-    @property
+    def _once(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What does not depend on seeds is made once: thousands of runs share it."""
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    @cached_property
     def common(self) -> dict[str, Any]:
         profile = self.profile
         return {
@@ -277,8 +286,15 @@ class Plan:
             "threads": profile.threads,
         }
 
+    @cached_property
+    def network(self) -> dict[str, Any]:
+        return cast(dict[str, Any], identity(self.profile.network))
+
     def options(self, label: str, row: Row) -> dict[str, Any]:
         """A row's options: the method's defaults, then the profile's for the method and the row, then the row's."""
+        return self._once(("options", label), lambda: self._options(label, row))
+
+    def _options(self, label: str, row: Row) -> dict[str, Any]:
         assert row.method is not None
         cls, profile = get_method(row.method), self.profile
         given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
@@ -303,6 +319,9 @@ class Plan:
         return self.runs.setdefault(name, info)
 
     def search(self, label: str, row: Row, seed: int) -> RunInfo:
+        return self._once(("search", label, seed), lambda: self._search(label, row, seed))
+
+    def _search(self, label: str, row: Row, seed: int) -> RunInfo:
         assert row.method is not None
         config = {
             "method": row.method,
@@ -311,11 +330,20 @@ class Plan:
             "search_seed": seed,
         }
         if not issubclass(get_method(row.method), GradientSearch):
-            config |= {"network": identity(self.profile.network), "recipe": identity(self.recipe(row))}
+            config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
         return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None)
 
     def recipe(self, row: Row) -> Recipe:
-        return load_recipe(row.recipe or self.profile.recipe, self.profile.recipe_changes)
+        name = row.recipe or self.profile.recipe
+        return self._once(("recipe", name), lambda: load_recipe(name, self.profile.recipe_changes))
+
+    def _identity(self, recipe: Recipe) -> tuple[dict[str, Any], dict[str, str]]:
+        """A recipe as a run's configuration holds it, and its name and hash."""
+
+        def make() -> tuple[dict[str, Any], dict[str, str]]:
+            return identity(recipe), {"name": recipe.name, "hash": recipe.hash}
+
+        return self._once(("identity", recipe), make)
 
     def train(
         self,
@@ -329,10 +357,11 @@ class Plan:
         penalty: dict[str, Any] | None = None,
         given: str | None = None,
     ) -> RunInfo:
+        in_config, in_record = self._identity(recipe)
         config = {
             "architecture": architecture,
-            "network": identity(self.profile.network),
-            "recipe": identity(recipe),
+            "network": self.network,
+            "recipe": in_config,
             "inheritance": inheritance,
             "retrain_seed": seeds[1],
             "evaluate_every": self.profile.evaluate_every,
@@ -346,7 +375,7 @@ class Plan:
             search_seed=seeds[0],
             retrain_seed=seeds[1],
             inheritance=inheritance,
-            recipe={"name": recipe.name, "hash": recipe.hash},
+            recipe=in_record,
             needs=needs,
             given=given,
         )
@@ -356,7 +385,7 @@ class Plan:
         row = self.experiment.rows[label]
         own = f"{label}-penalised" if penalty else label
         if row.method is None:
-            what, recipe = _given(row), self.recipe(row)
+            what, recipe = self._once(("given", label), lambda: _given(row)), self.recipe(row)
             return self.train(
                 own, "published", what, recipe, (None, seeds[1]), [], penalty=penalty, given=row.architecture
             )
@@ -385,7 +414,9 @@ class Plan:
         smaller = self.add(label, row.method, "transform", config, search_seed=own[0], retrain_seed=own[1], needs=needs)
         recipes: dict[Inheritance, Recipe] = {
             "scratch": self.recipe(row),
-            "finetune": load_recipe(self.profile.finetune_recipe, self.profile.finetune_changes),
+            "finetune": self._once(
+                ("finetune",), lambda: load_recipe(self.profile.finetune_recipe, self.profile.finetune_changes)
+            ),
         }
         architecture = {"run": smaller.signature, "select": None}
         return [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cache
 from importlib.metadata import entry_points
 from typing import TypeVar
 
@@ -40,12 +41,30 @@ def register(name: str) -> Callable[[M], M]:
     return add
 
 
-def all_methods() -> dict[str, type[Method]]:
-    """Every known method by name, sorted; third-party packages are loaded through their entry points."""
+@cache
+def broken_plugins() -> Mapping[str, str]:
+    """What is wrong with each third-party entry point that cannot be loaded, by its name.
+
+    The first call loads all methods, ours and others'; a plugin that fails keeps nobody from the rest.
+    """
     for module in _OWN_MODULES:
         importlib.import_module(module)
+    broken = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
-        entry.load()
+        try:
+            entry.load()
+        except (Exception, SystemExit) as error:  # another's code may fail in any way
+            broken[entry.name] = f"plugin '{entry.name}' ({entry.value}) cannot be loaded: {_said(error)}"
+    return broken
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+def all_methods() -> dict[str, type[Method]]:
+    """Every known method by name, sorted; third-party packages are loaded through their entry points."""
+    broken_plugins()
     return dict(sorted(_methods.items()))
 
 
@@ -53,11 +72,12 @@ def get_method(name: str) -> type[Method]:
     """The class registered under `name`.
 
     Raises:
-        MethodError: no such method; the message names the nearest one and lists all.
+        MethodError: no such method; the message names the nearest one, lists all, and says which plugins are broken.
     """
-    methods = all_methods()
-    if name in methods:
-        return methods[name]
-    near = difflib.get_close_matches(name, methods, n=1)
+    broken = broken_plugins()
+    if name in _methods:
+        return _methods[name]
+    near = difflib.get_close_matches(name, _methods, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise MethodError(f"unknown method '{name}'{hint} Known methods: {', '.join(methods)}")
+    told = "".join(f"; {text}" for text in broken.values())
+    raise MethodError(f"unknown method '{name}'{hint} Known methods: {', '.join(sorted(_methods))}{told}")

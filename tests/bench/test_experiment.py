@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 
+from bench import experiment
 from bench.config import ConfigError
 from bench.experiment import experiment_names, load_experiment, plan
 from bench.records import RunInfo
@@ -148,3 +150,17 @@ def test_a_given_architecture_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no architecture at .*relative to its file") as error:
         plan(load_experiment(given(tmp_path, "cell")), "tiny")
     assert str(tmp_path / "cell") in str(error.value)
+
+
+def test_what_no_seed_changes_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of runs: recipes, options and given architectures are not read again for each of them."""
+    demo, asked = load_experiment("demo"), Counter[str]()
+    for name in ("load_recipe", "published", "parse"):
+        real = getattr(experiment, name)
+        monkeypatch.setattr(
+            experiment, name, lambda *given, name=name, real=real: (asked.update([name]), real(*given))[1]
+        )
+    plan(demo, "quick", search_seeds=[0], retrain_seeds=[0])
+    once = Counter(asked)
+    assert len(plan(demo, "quick", search_seeds=range(6), retrain_seeds=range(3))) == 147
+    assert asked == once + once
