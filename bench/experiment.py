@@ -28,7 +28,6 @@ from methods.genotypes import published, published_names
 from methods.registry import get_method
 
 FOLDER = Path(__file__).parent / "experiments"
-DATASETS = ("cifar10", "cifar100", "digits", "imagenet")
 Inheritance = Literal["scratch", "finetune"]
 SEEDS = within("[0, 9223372036854775807]")
 MOST_SEEDS = 1000

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
+from methods.facts import Facts
 
 Batch = tuple[Tensor, Tensor]
 """Images, float, (batch, channels, height, width), normalised; and labels, int64, (batch,)."""
@@ -58,6 +59,7 @@ class Method(ABC):
     """Common to the three kinds."""
 
     name: ClassVar[str] = ""
+    facts: ClassVar[Facts] = Facts("")
     Options: ClassVar[type]
 
     def provenance(self) -> dict[str, Any]:

@@ -75,7 +75,12 @@ class DARTSOptions:
             )
 
 
-@register("darts")
+@register(
+    "darts",
+    special="softmax over all candidate operations; weights and architecture parameters take turns (bilevel)",
+    paper="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
+    space="darts_cell",
+)
 class DARTS(GradientSearch):
     """Searches a normal and a reduction cell; see `DARTSOptions`."""
 

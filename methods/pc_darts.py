@@ -28,7 +28,12 @@ class PCDARTSOptions(DARTSOptions):
     arch_lr: float = 6e-4
 
 
-@register("pc_darts")
+@register(
+    "pc_darts",
+    special="DARTS with 1/K of the channels through the candidates and normalised edges: less memory, larger batches",
+    paper="Xu et al., ICLR 2020, arXiv 1907.05737",
+    space="darts_cell",
+)
 class PCDARTS(DARTS):
     """Searches a normal and a reduction cell; see `PCDARTSOptions`."""
 

@@ -26,7 +26,12 @@ class RandomSamplingOptions:
         check(self)
 
 
-@register("random_sampling")
+@register(
+    "random_sampling",
+    special="cells drawn uniformly, no search: the line every other method has to beat",
+    paper="Li and Talwalkar, UAI 2019, arXiv 1902.07638",
+    space="darts_cell",
+)
 class RandomSampling(SamplingSearch):
     """Uniform over valid genotypes; the search seed decides the whole sequence."""
 

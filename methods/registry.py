@@ -10,8 +10,8 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from methods.base import Method, MethodError
+from methods.facts import ENTRY_POINT_GROUP, KINDS, Facts, first_line
 
-ENTRY_POINT_GROUP = "dasbench.methods"
 _OWN_MODULES = (
     "methods.darts",
     "methods.pc_darts",
@@ -24,8 +24,13 @@ _methods: dict[str, type[Method]] = {}
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str) -> Callable[[M], M]:
-    """Make a method class known under `name`.
+def register(name: str, *, special: str = "", paper: str = "", space: str = "") -> Callable[[M], M]:
+    """Make a method class known under `name`, with what `dasbench list` says of it (`methods.facts`).
+
+    Args:
+        special: in one line, what sets the method apart; without it the first line of the class's docstring stands.
+        paper: authors, venue, arXiv number.
+        space: the space (or spaces) of its architectures.
 
     Raises:
         MethodError: another class has that name already.
@@ -35,10 +40,15 @@ def register(name: str) -> Callable[[M], M]:
         if _methods.get(name, cls).__qualname__ != cls.__qualname__:
             raise MethodError(f"two methods are called '{name}': {_methods[name].__module__} and {cls.__module__}")
         cls.name = name
+        cls.facts = Facts(special or first_line(cls.__doc__), paper, space, _kind(cls))
         _methods[name] = cls
         return cls
 
     return add
+
+
+def _kind(cls: type[Method]) -> str:
+    return next((KINDS[base.__name__] for base in cls.__mro__ if base.__name__ in KINDS), "")
 
 
 @cache

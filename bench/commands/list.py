@@ -3,38 +3,108 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
+from bench.commands.arguments import offer
 from bench.commands.output import console
 
-HELP = "list experiments, methods, recipes, published architectures, and what has been run"
+HELP = "list experiments, methods, spaces, data sets, recipes, architectures, clusters, and what has been run"
+Item = tuple[str, list[str]]
+"""A name, and the lines that stand beside it."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """None of its own."""
+    offer(
+        parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"only these: {' '.join(KINDS)}"),
+        lambda prefix, **_: list(KINDS),
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Everything that can be named on the command line, and what has been run."""
-    from bench.experiment import experiment_names, load_experiment
-    from bench.recipe import recipe_names
-    from bench.records import read_records
-    from methods.genotypes import published_names
-    from methods.registry import all_methods
+    from bench.config import ConfigError, nearest
 
-    for name in experiment_names():
-        experiment = load_experiment(name)
-        console.print(f"[bold]{name}[/]  {experiment.dataset}; profiles {', '.join(experiment.profiles)}")
-        console.print(f"    rows: {', '.join(experiment.rows)}")
-    console.print("[bold]methods[/]")
-    for name, method in all_methods().items():
-        console.print(f"    {name:24} {(method.__doc__ or '').strip().splitlines()[0]}", markup=False)
-    console.print(f"[bold]recipes[/]  {', '.join(recipe_names())}")
-    console.print(f"[bold]published architectures[/]  {', '.join(published_names())}")
-    console.print(f"[bold]runs[/]  in {options.runs_dir}")
-    for folder in sorted(options.runs_dir.glob("*")):
-        records, problems = read_records(folder)
-        if records or problems:
-            done = sum(record.result is not None for record in records)
-            damaged = f", {len(problems)} damaged" if problems else ""
-            console.print(f"    {folder.name}: {done} of {len(records)} done{damaged}")
+    for kind in options.kinds:
+        if kind not in KINDS:
+            raise ConfigError(f"there are no '{kind}' to list" + nearest(kind, KINDS))
+    for kind in options.kinds or KINDS:
+        console.print(f"[bold]{kind}[/]")
+        items = list(KINDS[kind](options.runs_dir))
+        width = max((len(name) for name, _ in items if len(name) <= 24), default=0)
+        for name, lines in items:
+            for index, line in enumerate(lines or [""]):
+                console.print(f"  {'' if index else name:{width}}  {line}".rstrip(), markup=False)
     return 0
+
+
+def _experiments(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import EXPERIMENTS, experiment, names
+
+    for name in names(EXPERIMENTS):
+        facts = experiment(name)
+        profiles = [f"--profile {profile}: {text}" for profile, text in facts.profiles.items()]
+        yield name, [f"{facts.dataset}: {facts.description}", *profiles, f"rows: {', '.join(facts.rows)}"]
+
+
+def _methods(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import methods
+
+    for name, facts in methods().items():
+        where = facts.kind + (f" in {facts.space}" if facts.kind and facts.space else facts.space)
+        yield name, [facts.special, "; ".join(filter(None, [where, facts.paper]))]
+
+
+def _spaces(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import spaces
+
+    yield from ((name, [text]) for name, text in spaces().items())
+
+
+def _datasets(runs_dir: Path) -> Iterator[Item]:
+    from bench.data.names import DATASETS
+
+    yield from ((name, [text]) for name, text in DATASETS.items())
+
+
+def _recipes(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import RECIPES, names, recipe
+
+    yield from ((name, [recipe(name)]) for name in names(RECIPES))
+
+
+def _architectures(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import GENOTYPES, architecture, names
+
+    yield from ((name, [architecture(name)]) for name in names(GENOTYPES, ".json"))
+
+
+def _clusters(runs_dir: Path) -> Iterator[Item]:
+    from bench.catalogue import CLUSTERS, cluster, names
+
+    yield from ((name, [cluster(name)]) for name in names(CLUSTERS))
+
+
+def _runs(runs_dir: Path) -> Iterator[Item]:
+    """What lies there, counted by the files' names: `dasbench status` reads them."""
+    found = False
+    for folder in sorted(runs_dir.glob("*")):
+        runs = [path.parent for path in folder.glob("*/run.json")]
+        if runs:
+            found = True
+            done = sum((run / "result.json").exists() for run in runs)
+            yield folder.name, [f"{done} of {len(runs)} done"]
+    if not found:
+        yield str(runs_dir), ["nothing has been run here"]
+
+
+KINDS: dict[str, Callable[[Path], Iterable[Item]]] = {
+    "experiments": _experiments,
+    "methods": _methods,
+    "spaces": _spaces,
+    "datasets": _datasets,
+    "recipes": _recipes,
+    "architectures": _architectures,
+    "clusters": _clusters,
+    "runs": _runs,
+}

@@ -24,9 +24,9 @@ import torch
 from torch import Tensor
 
 from bench.data.image_files import ImageFiles, list_image_folder
+from bench.data.names import DATASETS
 
 DOWNLOAD_TIMEOUT_S = 10.0
-NAMES = ("cifar10", "cifar100", "digits", "imagenet")
 
 
 class DataError(RuntimeError):
@@ -104,10 +104,10 @@ def load(
     Raises:
         DataError: unknown name or size, missing or damaged files, a download that failed.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f"; did you mean '{near[0]}'? Known" if near else "; known"
-        raise DataError(f"unknown data set '{name}'{hint}: {', '.join(NAMES)}")
+        raise DataError(f"unknown data set '{name}'{hint}: {', '.join(DATASETS)}")
     folder = Path(root if root is not None else os.environ.get("DATA_ROOT", "data")).expanduser().absolute()
     if download is None:
         download = os.environ.get("DASBENCH_DOWNLOAD", "1") != "0"

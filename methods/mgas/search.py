@@ -42,7 +42,12 @@ Evaluate = Callable[[], dict[str, float]]
 """Loss and accuracy of the present supernet on the validation part."""
 
 
-@register("mgas")
+@register(
+    "mgas",
+    special="prunes operations, filters and weights together by learned thresholds, stage by stage, to target sizes",
+    paper="Liu, Saxena, Cao, Zhao and Ruan, arXiv 2310.15074",
+    space="dense_cell",
+)
 class MGAS(GradientSearch):
     """Multi-granularity architecture search.
 

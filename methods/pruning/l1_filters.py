@@ -17,7 +17,12 @@ from methods.registry import register
 from methods.spaces.channels import ChannelGroup
 
 
-@register("l1_filter_pruning")
+@register(
+    "l1_filter_pruning",
+    special="removes the filters of smallest L1 norm, the same share of every layer",
+    paper="Li et al., ICLR 2017, arXiv 1608.08710",
+    space="darts_cell, dense_cell, resnet, vgg",
+)
 class L1FilterPruning(FilterPruning):
     """Uniform shares of all layers, smallest filters first; see `RatioOptions`."""
 

@@ -41,7 +41,12 @@ class MagnitudeOptions(RatioOptions):
             raise MethodError("magnitude_pruning removes single weights: a ratio of filters has no meaning here")
 
 
-@register("magnitude_pruning")
+@register(
+    "magnitude_pruning",
+    special="masks the smallest weights of convolutions; the network keeps its shape",
+    paper="Han et al., NeurIPS 2015, arXiv 1506.02626",
+    space="any",
+)
 class MagnitudePruning(Transform):
     """Masks over the smallest weights of convolutions; see `MagnitudeOptions`."""
 

@@ -65,7 +65,12 @@ class Survivors(Parameterisation):
         return Gates(left / left.sum(dim=-1, keepdim=True), gates.edges)
 
 
-@register("operation_pruning")
+@register(
+    "operation_pruning",
+    special="a DARTS search that drops the weakest operations epoch by epoch down to a preset share",
+    paper="ours; supernet and steps of DARTS, arXiv 1806.09055",
+    space="dense_cell",
+)
 class OperationPruning(DARTS):
     """Searches a normal and a reduction cell of any density; see `OperationPruningOptions`."""
 

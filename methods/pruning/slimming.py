@@ -34,7 +34,12 @@ class SlimmingOptions(RatioOptions):
     penalty: float = field(default=1e-4, metadata=within("[0, inf)"))
 
 
-@register("network_slimming")
+@register(
+    "network_slimming",
+    special="trains with an L1 penalty on batch-norm scales, then cuts channels below one global threshold",
+    paper="Liu et al., ICCV 2017, arXiv 1708.06519",
+    space="darts_cell, dense_cell, resnet, vgg",
+)
 class NetworkSlimming(FilterPruning):
     """A global threshold over the scales of batch normalisations; see `SlimmingOptions`."""
 

@@ -34,6 +34,16 @@ class Space(Protocol):
         """An architecture drawn uniformly from the space."""
 
 
+SPACES = {
+    "darts_cell": "a normal and a reduction cell of 4 nodes, 2 inputs a node, 7 operations (DARTS)",
+    "dense_cell": "every cell its own, any number of DARTS' operations into a node, scale and filters fixed (MGAS)",
+    "general_cell": "cells of any shape over the operations of published cells (NASNet, AmoebaNet, PNASNet, ...)",
+    "resnet": "plain residual networks for CIFAR, depth 6n + 2, width of each layer free",
+    "vgg": "VGG-11, -13, -16 and -19 with batch normalisation, width of each layer free",
+}
+"""What a list says of every space."""
+
+
 def _spaces() -> dict[str, Space]:
     spaces: list[Space] = [
         CellSpace("darts_cell"),

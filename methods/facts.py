@@ -1,0 +1,94 @@
+"""What a list says of a method or a space: declared beside the thing, and read from its source without importing torch.
+
+A method declares its facts where it is registered; whoever says nothing is listed by the first line of its docstring:
+
+    @register("darts", special="...", paper="Liu et al., ICLR 2019, arXiv 1806.09055", space="darts_cell")
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ENTRY_POINT_GROUP = "dasbench.methods"
+"""Under which installed packages name the modules of their methods."""
+FOLDER = Path(__file__).parent
+KINDS = {"GradientSearch": "gradient search", "SamplingSearch": "sampling search", "Transform": "transform"}
+"""The three contracts of `methods.base` by the words of a list."""
+_CLASS = re.compile(r"^class (\w+)\(([^)]*)\)", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One line of what is special about a method, its paper, the space it works in ("" where not declared), its kind."""
+
+    special: str
+    paper: str = ""
+    space: str = ""
+    kind: str = ""
+
+
+def first_line(text: str | None) -> str:
+    """Of a docstring."""
+    return (text or "").strip().partition("\n")[0]
+
+
+@cache
+def own_methods() -> Mapping[str, Facts]:
+    """The facts of every method of this package, by name."""
+    return dict(sorted(item for path in _sources() for item in declared(_sources()[path])))
+
+
+def declared(source: str) -> Iterator[tuple[str, Facts]]:
+    """Names and facts of the classes that a module's text registers."""
+    if "@register(" not in source:
+        return
+    for node in ast.parse(source).body:
+        for call in getattr(node, "decorator_list", []):
+            if isinstance(node, ast.ClassDef) and _is_registration(call):
+                given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+                special = given.pop("special", "") or first_line(ast.get_docstring(node))
+                bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
+                yield ast.literal_eval(call.args[0]), Facts(special, kind=_kind(bases), **given)
+
+
+def literal(path: Path, name: str) -> Mapping[str, str]:
+    """A mapping that a module assigns to `name` in plain words.
+
+    Raises:
+        KeyError: there is none.
+    """
+    for node in ast.parse(path.read_text()).body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            value: Mapping[str, str] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
+            return value
+    raise KeyError(f"{path} assigns no {name}")
+
+
+def _is_registration(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register"
+
+
+@cache
+def _sources() -> Mapping[Path, str]:
+    return {path: path.read_text() for path in sorted(FOLDER.rglob("*.py"))}
+
+
+@cache
+def _bases() -> Mapping[str, list[str]]:
+    """The base classes of every class of this package, by the class's name."""
+    found = (match for text in _sources().values() for match in _CLASS.finditer(text))
+    return {match[1]: [base.strip().rpartition(".")[2] for base in match[2].split(",")] for match in found}
+
+
+def _kind(bases: list[str]) -> str:
+    for base in bases:
+        kind = KINDS.get(base) or _kind(_bases().get(base, []))
+        if kind:
+            return kind
+    return ""
