@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.config import ConfigError, read_yaml
+from bench.config import ConfigError
 from methods.facts import ENTRY_POINT_GROUP, Facts, declared, first_line, literal, own_methods
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 HERE = Path(__file__).parent
 EXPERIMENTS, RECIPES = HERE / "experiments", HERE / "recipes"
@@ -46,13 +47,23 @@ def experiment(name: str) -> ExperimentFacts:
         ConfigError: no such file, or not an experiment's.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else EXPERIMENTS / f"{name}.yaml"
-    content = read_yaml(path)
+    content = _read(path)
     rows, profiles = (_mapping(content, key) for key in ("rows", "profiles"))
     told = {key: str(_mapping(profiles, key).get("description", "")) for key in profiles}
     text = " ".join(str(_mapping(content).get("description", "")).split())
     return ExperimentFacts(
         str(content.get("name", path.stem)), str(content.get("dataset", "")), text, tuple(map(str, rows)), told
     )
+
+
+def _read(path: Path) -> Any:
+    """The content of a YAML file with every word as it is written; the loader in C takes milliseconds."""
+    import yaml
+
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
 
 
 def _mapping(content: Any, key: str | None = None) -> Mapping[str, Any]:
@@ -64,8 +75,8 @@ def _mapping(content: Any, key: str | None = None) -> Mapping[str, Any]:
 
 def recipe(name: str) -> str:
     """One line on a shipped recipe: its length, batch and learning rate, and where it is published."""
-    content = _mapping(read_yaml(RECIPES / f"{name}.yaml"))
-    return f"{content['epochs']} epochs, batch {content['batch_size']}, lr {content['lr']:g}; {content.get('source', '')}"
+    content = _mapping(_read(RECIPES / f"{name}.yaml"))
+    return f"{content['epochs']} epochs, batch {content['batch_size']}, lr {content['lr']}; {content.get('source', '')}"
 
 
 def architecture(name: str) -> str:
@@ -75,7 +86,7 @@ def architecture(name: str) -> str:
 
 
 def cluster(name: str) -> str:
-    return str(_mapping(read_yaml(CLUSTERS / f"{name}.yaml")).get("description", ""))
+    return str(_mapping(_read(CLUSTERS / f"{name}.yaml")).get("description", ""))
 
 
 def spaces() -> Mapping[str, str]:
@@ -89,11 +100,15 @@ def methods() -> dict[str, Facts]:
 
 
 def plugins() -> Iterator[EntryPoint]:
+    from importlib.metadata import entry_points  # a tenth of a second that only a list of methods is worth
+
     yield from entry_points(group=ENTRY_POINT_GROUP)
 
 
 def _of_plugin(entry: EntryPoint) -> list[tuple[str, Facts]]:
     """From the source of the module that an entry point names; a module that registers elsewhere is imported."""
+    from importlib.util import find_spec
+
     try:
         spec = find_spec(entry.module)
         found = list(declared(Path(spec.origin).read_text())) if spec and spec.origin else []
@@ -103,7 +118,8 @@ def _of_plugin(entry: EntryPoint) -> list[tuple[str, Facts]]:
 
 
 def _by_import(entry: EntryPoint) -> list[tuple[str, Facts]]:
-    from methods.registry import known
+    from methods.registry import all_methods, broken_plugins
 
-    entry.load()
-    return [(name, cls.facts) for name, cls in known().items() if name not in own_methods()]
+    broken = broken_plugins().get(entry.name)
+    others = [(name, cls.facts) for name, cls in all_methods().items() if name not in own_methods()]
+    return [(entry.name, Facts(broken))] if broken else others

@@ -1,3 +1,4 @@
+# PYTHON_ARGCOMPLETE_OK
 """`dasbench`: the command line. Each command is a file of `bench.commands`; the work is done in the rooms they call."""
 
 from __future__ import annotations
@@ -78,7 +79,12 @@ def expected() -> tuple[type[Exception], ...]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    options = build_parser().parse_args(arguments)
+    parser = build_parser()
+    if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
+        import argcomplete
+
+        argcomplete.autocomplete(parser)
+    options = parser.parse_args(arguments)
     if getattr(options, "data_root", None):
         os.environ["DATA_ROOT"] = str(options.data_root.resolve())
     try:

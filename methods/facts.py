@@ -24,7 +24,7 @@ _CLASS = re.compile(r"^class (\w+)\(([^)]*)\)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Facts:
-    """One line of what is special about a method, its paper, the space it works in ("" where not declared), its kind."""
+    """One line of what is special about a method, its paper, the space it works in ("" where unknown), its kind."""
 
     special: str
     paper: str = ""

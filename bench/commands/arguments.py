@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 
 def default_runs_dir() -> Path:
@@ -23,6 +25,20 @@ def seeds(text: str) -> list[int]:
     return result
 
 
+PROFILES = "quick, short, paper, ..., or auto: short on a GPU, quick on a CPU"
+
+
+def offer(argument: argparse.Action, what: str | Sequence[str]) -> None:
+    """Let a shell complete an argument: with words, or with a function of `bench.commands.completion` by its name."""
+
+    def complete(**line: Any) -> Sequence[str]:
+        from bench.commands import completion
+
+        return getattr(completion, what)(**line) if isinstance(what, str) else what
+
+    argument.completer = complete  # type: ignore[attr-defined]
+
+
 def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--runs-dir", type=Path, default=default_runs_dir(), help="where records are kept (RUNS_DIR, else ./runs)"
@@ -31,9 +47,10 @@ def add_where(parser: argparse.ArgumentParser) -> None:
 
 def add_planned(parser: argparse.ArgumentParser) -> None:
     """What of one experiment is to be done."""
-    parser.add_argument("experiment", help="a shipped experiment (`dasbench list`) or the path of a YAML file")
-    parser.add_argument("--profile", help="quick, short, paper, or auto: short on a GPU, quick on a CPU")
-    parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment")
+    named = parser.add_argument("experiment", help="a shipped experiment (`dasbench list`) or the path of a YAML file")
+    offer(named, "experiments")
+    add_profile(parser, f"{PROFILES}; needed where the experiment has several")
+    add_rows(parser)
     parser.add_argument("--search-seeds", type=seeds, metavar="SEEDS", help="e.g. 0-3, instead of the profile's")
     parser.add_argument("--retrain-seeds", type=seeds, metavar="SEEDS", help="e.g. 0,1, instead of the profile's")
     parser.add_argument(
@@ -46,8 +63,27 @@ def add_planned(parser: argparse.ArgumentParser) -> None:
 def add_recorded(parser: argparse.ArgumentParser, nargs: str = "*") -> None:
     """Which experiments' records are meant."""
     text = "name, name-profile, folder or YAML file" + ("; all if none" if nargs == "*" else "")
-    parser.add_argument("experiments", nargs=nargs, metavar="EXPERIMENT", help=text)
-    parser.add_argument("--profile", help="only this profile")
+    offer(parser.add_argument("experiments", nargs=nargs, metavar="EXPERIMENT", help=text), "recorded")
+    add_profile(parser, f"only this one: {PROFILES}")
+
+
+def add_profile(parser: argparse.ArgumentParser, text: str) -> None:
+    offer(parser.add_argument("--profile", help=text), "profiles")
+
+
+def add_rows(parser: argparse.ArgumentParser) -> None:
+    offer(parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment"), "rows")
+
+
+def add_formats(parser: argparse.ArgumentParser, formats: Sequence[str]) -> None:
+    """What to write, all by default; an unknown one is refused where it is written."""
+    text = f"only these: {' '.join(formats)} (all)"
+    offer(parser.add_argument("--formats", nargs="+", metavar="FORMAT", default=list(formats), help=text), formats)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    text = "auto (GPUs if there are any), cpu, cuda, cuda:1"
+    offer(parser.add_argument("--device", default="auto", help=text), ("auto", "cpu", "cuda"))
 
 
 def add_tracking(parser: argparse.ArgumentParser) -> None:

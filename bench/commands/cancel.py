@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands.arguments import add_recorded
+from bench.commands.arguments import add_recorded, add_rows
 from bench.commands.output import console
 from bench.commands.selection import folders_of
 
@@ -13,7 +13,7 @@ HELP = "cancel an experiment's SLURM jobs; checkpoints stay"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_recorded(parser, nargs="+")
-    parser.add_argument("--methods", nargs="+", metavar="ROW", help="only these rows of the experiment")
+    add_rows(parser)
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,6 +6,7 @@ A completer gets what was typed of the word and what stands before it on the lin
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,7 +22,7 @@ def experiments(prefix: str, **_: object) -> list[str]:
 
 def recorded(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
     """Experiments with runs, and each with its profile."""
-    found = [path for path in _folders(parsed_args)]
+    found = _folders(parsed_args)
     return sorted({owner(path)[0] for path in found} | {path.name for path in found})
 
 
@@ -41,6 +42,13 @@ def rows(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]
 def architectures(prefix: str, **_: object) -> list[str]:
     """Published ones, files, and run directories."""
     return [*names(GENOTYPES, ".json"), *files(prefix, ".json")]
+
+
+def trained(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:
+    """Directories of finished trainings."""
+    found = sorted(path.parent for path in parsed_args.runs_dir.glob("*/train-*/result.json"))
+    shown = [os.path.relpath(path) for path in found]
+    return [*shown, *map(str, found)] if prefix.startswith("/") else [*shown, *files(prefix)]
 
 
 def clusters(prefix: str, **_: object) -> list[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands.arguments import add_formats, offer
 from bench.commands.output import console
 
 HELP = "write a trained network as ONNX and torch.export, checked against PyTorch"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run_directory", type=Path, help="the directory of a finished training")
+    named = parser.add_argument("run_directory", type=Path, help="the directory of a finished training")
+    offer(named, "trained")
     parser.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
-    parser.add_argument("--formats", nargs="+", default=["onnx", "torch"], metavar="FORMAT", help="onnx torch (all)")
+    add_formats(parser, ("onnx", "torch"))
 
 
 def run(options: argparse.Namespace) -> int:

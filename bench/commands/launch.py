@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from bench.commands.arguments import add_data_root, add_planned
+from bench.commands.arguments import add_data_root, add_planned, offer
 from bench.commands.output import console
 from bench.commands.selection import choose_profile, what
 
@@ -14,7 +14,8 @@ HELP = "submit an experiment to SLURM; again: only what is missing, failed or lo
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_planned(parser)
     add_data_root(parser)
-    parser.add_argument("--cluster", required=True, help="a cluster profile's name or the path of its YAML file")
+    named = "--cluster", "a cluster profile's name (`dasbench list clusters`) or the path of its YAML file"
+    offer(parser.add_argument(named[0], required=True, help=named[1]), "clusters")
     parser.add_argument("--dry-run", action="store_true", help="print the exact sbatch text, submit nothing")
     parser.add_argument("--yes", action="store_true", help="do not ask, whatever it costs")
 

@@ -15,10 +15,8 @@ Item = tuple[str, list[str]]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    offer(
-        parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"only these: {' '.join(KINDS)}"),
-        lambda prefix, **_: list(KINDS),
-    )
+    kinds = parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"only these: {' '.join(KINDS)} (all)")
+    offer(kinds, list(KINDS))
 
 
 def run(options: argparse.Namespace) -> int:

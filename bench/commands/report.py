@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.arguments import add_recorded
+from bench.commands.arguments import add_formats, add_recorded
 from bench.commands.output import console, print_report
 from bench.commands.selection import folders_of
 from bench.config import ConfigError
@@ -16,7 +16,7 @@ HELP = "make tables, plots and one page of what is finished"
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_recorded(parser)
     parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (./report)")
-    parser.add_argument("--formats", nargs="+", metavar="FORMAT", help="csv md tex png svg pdf html (all)")
+    add_formats(parser, ("csv", "md", "tex", "png", "svg", "pdf", "html"))
     parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="what changed between two folders")
     parser.add_argument("--merge", nargs="+", type=Path, metavar="RUNS_DIR", help="report over several runs folders")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bench.commands.arguments import add_data_root, add_planned, add_tracking
+from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking
 from bench.commands.output import console, print_report
 from bench.commands.selection import choose_profile, what
 
@@ -27,7 +27,7 @@ STOPPED, TRACKER_DOWN = 130, 3
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_planned(parser)
-    parser.add_argument("--device", default="auto", help="auto (GPUs if there are any), cpu, cuda, cuda:1")
+    add_device(parser)
     parser.add_argument(
         "--jobs", type=int, help="runs at once (default: one a GPU, or as many as the CPU's cores allow)"
     )

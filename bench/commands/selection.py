@@ -7,14 +7,14 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.catalogue import experiment
 from bench.config import ConfigError, nearest
-from bench.strict_yaml import read_yaml
 
 if TYPE_CHECKING:
     from bench.experiment import Experiment
 
 
-def choose_profile(experiment: Experiment, name: str | None) -> str:
+def choose_profile(of: Experiment, name: str | None) -> str:
     """The profile asked for, or the only one there is; "auto" is "short" on a GPU and "quick" on a CPU.
 
     Raises:
@@ -22,14 +22,13 @@ def choose_profile(experiment: Experiment, name: str | None) -> str:
     """
     if name is not None:
         name = resolve_auto(name)
-        experiment.profile(name)
+        of.profile(name)
         return name
-    if len(experiment.profiles) > 1:
+    if len(of.profiles) > 1:
         raise ConfigError(
-            f"experiment {experiment.name} has several profiles; choose one with --profile: "
-            + ", ".join(experiment.profiles)
+            f"experiment {of.name} has several profiles; choose one with --profile: " + ", ".join(of.profiles)
         )
-    return next(iter(experiment.profiles))
+    return next(iter(of.profiles))
 
 
 def resolve_auto(name: str) -> str:
@@ -75,8 +74,7 @@ def _named(name: str, there: dict[Path, tuple[str, str]], runs_dir: Path) -> dic
     if given.is_dir() and any(given.glob("*/run.json")):
         return {given: owner(given)}
     if name.endswith((".yaml", ".yml")):
-        content = read_yaml(given)
-        name = str(content.get("name", given.stem)) if isinstance(content, dict) else given.stem
+        name = experiment(name).name
     found = {path: who for path, who in there.items() if name in (path.name, who[0])}
     if not found:
         raise ConfigError(f"no runs of '{name}' in {runs_dir}" + nearest(name, [path.name for path in there]))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands.arguments import offer
 from bench.commands.output import console
 
 HELP = "count an architecture and draw it"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("architecture", help="a file, a run directory, or a published name (`dasbench list`)")
+    named = parser.add_argument("architecture", help="a file, a run directory, or a published name (`dasbench list`)")
+    offer(named, "architectures")
     parser.add_argument("--channels", type=int, default=36, help="where the architecture does not fix its scale (36)")
     parser.add_argument("--cells", type=int, default=20, help="likewise (20)")
     parser.add_argument("--stem", choices=["cifar", "imagenet"], default="cifar")
     parser.add_argument("--classes", type=int, default=10)
-    parser.add_argument("--size", type=int, help="side of the image in pixels (32, or 224 with the imagenet stem)")
+    parser.add_argument("--image-size", type=int, help="its side in pixels (32, or 224 with the imagenet stem)")
     parser.add_argument("--out", type=Path, help="picture to write, e.g. cell.png or cell.svg")
 
 
@@ -31,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     known = name in published_names()
     architecture = published(name) if known else Architecture.load(Path(name))
     imagenet = options.stem == "imagenet"
-    size = options.size or (224 if imagenet else 32)
+    size = options.image_size or (224 if imagenet else 32)
     settings = NetworkSettings(options.channels, options.cells, size == 32 or imagenet, options.stem)
     network = build(architecture, options.classes, settings)
     scale = architecture.scale or {"channels": options.channels, "cells": options.cells}

@@ -6,20 +6,18 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from bench.commands.arguments import add_device, offer
 from bench.commands.output import console
 
 HELP = "time the steps of searches and of retraining, beside a textbook and the roofline"
+CASES = ("darts", "darts-2nd", "darts-low", "pc_darts", "mgas", "retrain")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "cases",
-        nargs="*",
-        default=["darts", "pc_darts", "mgas", "retrain"],
-        metavar="CASE",
-        help="darts darts-2nd darts-low pc_darts mgas retrain",
-    )
-    parser.add_argument("--device", default="auto", help="auto (GPUs if there are any), cpu, cuda, cuda:1")
+    text = f"{' '.join(CASES)} (all but darts-2nd and darts-low)"
+    usual = [case for case in CASES if case not in ("darts-2nd", "darts-low")]
+    offer(parser.add_argument("cases", nargs="*", default=usual, metavar="CASE", help=text), CASES)
+    add_device(parser)
     parser.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     parser.add_argument("--threads", type=int, default=1)

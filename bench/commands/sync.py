@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_recorded(parser)
     add_tracking(parser)
     parser.add_argument("--models", action="store_true", help="log every trained network as an MLflow model too")
-    parser.add_argument("--follow", action="store_true", help="keep going until interrupted")
+    parser.add_argument("--watch", "--follow", action="store_true", dest="watch", help="keep going until interrupted")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
                     console.print(f"    {problem}", markup=False)
                 if options.models:
                     console.print(f"    {tracking.log_models(folder, store)} models new")
-            if not options.follow:
+            if not options.watch:
                 break
             time.sleep(MIRROR_SECONDS)
     except tracking.TrackingError as error:
