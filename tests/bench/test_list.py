@@ -83,5 +83,5 @@ def test_a_broken_plugin_is_listed_as_broken(installed: dict[str, str], tmp_path
         [sys.executable, "-c", code], env={**installed, "PYTHONPATH": path}, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert "aging_evolution    cannot be loaded: RuntimeError: out of order" in done.stdout
+    assert "(dasbench_evolution) cannot be loaded: RuntimeError: out of order" in done.stdout
     assert "pc_darts" in done.stdout
