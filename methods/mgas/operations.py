@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.parts.convolution import depthwise, in_memory_format
+from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
 from methods.spaces.operations import AVG_POOL, KERNEL, SEPARABLE
 
 Affine = tuple[Tensor, Tensor]
@@ -145,8 +145,8 @@ class Reduction(nn.Module):
         return len(self.conv_1["weight"]), len(self.conv_2["weight"])
 
     def forward(self, rectified: Tensor, affine: Affine, gate_first: Tensor | None = None) -> Tensor:
-        first = F.conv2d(rectified, self.conv_1["weight"], stride=2)
-        second = F.conv2d(rectified[:, :, 1:, 1:], self.conv_2["weight"], stride=2)
+        first = strided_pointwise(rectified, self.conv_1["weight"])
+        second = strided_pointwise(rectified[:, :, 1:, 1:], self.conv_2["weight"])
         x = torch.cat([first, second], dim=1)
         if gate_first is not None:
             x = x * gate_first.to(x.dtype)[:, None, None]

@@ -19,11 +19,14 @@ from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.grad import conv2d_input, conv2d_weight
 
 FAST_COLUMNS = 3
 """Widest kernel for which oneDNN's depthwise weight gradient is fast."""
+
+NARROW = 16
+"""Fewer input channels than this may be fewer than one vector of a processor holds (AVX-512: 16 floats)."""
 
 MemoryFormat = Literal["channels_last", "contiguous"]
 DepthwiseClass = tuple[int, int, int]
@@ -104,6 +107,32 @@ def pointwise(x: Tensor, weight: Tensor) -> Tensor:
         return F.conv2d(x, weight.reshape(edges * c_out, c_in, 1, 1), groups=edges)
     height, width = x.shape[2:]
     return (weight @ x.reshape(len(x), edges, c_in, height * width)).view(len(x), edges * c_out, height, width)
+
+
+def strided_pointwise(x: Tensor, weight: Tensor) -> Tensor:
+    """1x1 convolution with stride 2.
+
+    In channels-last memory, oneDNN's own (seen in torch 2.15 on a processor with AVX2) writes past the end of its
+    buffer where the input has fewer channels than a vector holds, and the process dies now or later. There the pixels
+    that it would see are picked out first, which gives the same values.
+
+    Args:
+        x: (batch, channels in, h, w).
+        weight: (channels out, channels in, 1, 1).
+    """
+    if x.device.type == "cpu" and x.shape[1] < NARROW:
+        return F.conv2d(x[:, :, ::2, ::2], weight)
+    return F.conv2d(x, weight, stride=2)
+
+
+class StridedPointwise(nn.Conv2d):
+    """`strided_pointwise` as a layer."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__(c_in, c_out, 1, stride=2, bias=False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        return strided_pointwise(input, self.weight)
 
 
 def _convolve(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:

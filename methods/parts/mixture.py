@@ -13,11 +13,10 @@ from collections.abc import Iterable
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.parts import kernels
-from methods.parts.convolution import depthwise, pointwise
+from methods.parts.convolution import depthwise, pointwise, strided_pointwise
 from methods.parts.parameterisation import Gates
 from methods.parts.weighted_sum import weighted_sum
 from methods.spaces.cell_supernet import StateExecutor
@@ -61,8 +60,8 @@ class Reduce(nn.Module):
         self.norm = nn.BatchNorm2d(edges * channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        even = F.conv2d(x, self.even.flatten(0, 1)[..., None, None], stride=2)
-        odd = F.conv2d(x[:, :, 1:, 1:], self.odd.flatten(0, 1)[..., None, None], stride=2)
+        even = strided_pointwise(x, self.even.flatten(0, 1)[..., None, None])
+        odd = strided_pointwise(x[:, :, 1:, 1:], self.odd.flatten(0, 1)[..., None, None])
         halves = zip(even.chunk(self.edges, dim=1), odd.chunk(self.edges, dim=1), strict=True)
         return torch.cat([half for pair in halves for half in pair], dim=1)
 

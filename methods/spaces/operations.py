@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.parts.convolution import StridedPointwise
+
 NONE = "none"
 MAX_POOL = "max_pool_3x3"
 AVG_POOL = "avg_pool_3x3"
@@ -59,11 +61,11 @@ class ReLUConvBN(nn.Sequential):
     """ReLU, convolution, batch normalisation: a cell's preprocessing of an input (1x1), or `nor_conv`."""
 
     def __init__(self, c_in: int, c_out: int, affine: bool = True, kernel: int = 1, stride: int = 1) -> None:
-        super().__init__(
-            nn.ReLU(inplace=False),
-            nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False),
-            nn.BatchNorm2d(c_out, affine=affine),
-        )
+        if (kernel, stride) == (1, 2):
+            convolution: nn.Conv2d = StridedPointwise(c_in, c_out)
+        else:
+            convolution = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, bias=False)
+        super().__init__(nn.ReLU(inplace=False), convolution, nn.BatchNorm2d(c_out, affine=affine))
 
 
 class FactorizedReduce(nn.Module):
@@ -75,8 +77,8 @@ class FactorizedReduce(nn.Module):
     def __init__(self, c_in: int, c_out: int, affine: bool = True, c_first: int | None = None) -> None:
         super().__init__()
         c_first = c_out // 2 if c_first is None else c_first
-        self.conv_1 = nn.Conv2d(c_in, c_first, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(c_in, c_out - c_first, 1, stride=2, bias=False)
+        self.conv_1 = StridedPointwise(c_in, c_first)
+        self.conv_2 = StridedPointwise(c_in, c_out - c_first)
         self.bn = nn.BatchNorm2d(c_out, affine=affine)
 
     def forward(self, x: Tensor) -> Tensor:

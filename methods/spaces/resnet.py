@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.parts.convolution import StridedPointwise
 from methods.spaces.cell_network import NetworkSettings
 from methods.spaces.channels import ChannelGroup, ChannelMap
 
@@ -55,7 +56,7 @@ class BasicBlock(nn.Module):
         if stride > 1 and shortcut == "pad":
             self.shortcut = PadShortcut(c_out - c_in)
         elif stride > 1:
-            self.shortcut = nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
+            self.shortcut = nn.Sequential(StridedPointwise(c_in, c_out), nn.BatchNorm2d(c_out))
 
     def forward(self, x: Tensor) -> Tensor:
         inner = F.relu(self.bn1(self.conv1(x)))

@@ -8,6 +8,8 @@ from itertools import product
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.parts.convolution import (
     DEFAULT_CHOICES,
@@ -16,7 +18,10 @@ from methods.parts.convolution import (
     choose,
     depthwise,
     in_memory_format,
+    strided_pointwise,
 )
+from methods.parts.mixture import Reduce
+from methods.spaces.operations import FactorizedReduce, ReLUConvBN
 from tests.methods.test_cell_supernet import compare, pair
 
 EVERY_WAY = [
@@ -78,3 +83,39 @@ def test_what_does_not_exist_cannot_be_chosen() -> None:
         CpuChoices("rows_first")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"no depthwise convolution is \[\(7, 1, 1\)\]"):
         CpuChoices(native=((7, 1, 1),))
+
+
+@pytest.mark.parametrize("channels", [1, 4, 7, 8, 15, 16, 20])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_strided_pointwise_equals_the_mathematics(channels: int, dtype: torch.dtype, form: torch.memory_format) -> None:
+    x = torch.randn(3, channels, 7, 8, dtype=dtype).contiguous(memory_format=form).requires_grad_()
+    weight = torch.randn(5, channels, 1, 1, dtype=dtype, requires_grad=True)
+    found = strided_pointwise(x, weight)
+    wanted = torch.einsum("oc,bchw->bohw", weight[..., 0, 0], x[:, :, ::2, ::2])
+    torch.testing.assert_close(found, wanted)
+    gradient = torch.randn_like(wanted)
+    mine, theirs = (torch.autograd.grad(y, (x, weight), gradient) for y in (found, wanted))
+    torch.testing.assert_close(mine, theirs)
+
+
+def test_no_strided_pointwise_convolution_of_few_channels_reaches_the_library() -> None:
+    """Which writes past its buffer there; the process may die much later, so what is called is looked at."""
+    called = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, arguments=(), named=None):  # type: ignore[no-untyped-def]
+            if function is torch.ops.aten.convolution.default:
+                called.append((arguments[1].shape, arguments[3]))
+            return function(*arguments, **(named or {}))
+
+    layers = [FactorizedReduce(4, 6), ReLUConvBN(3, 4, kernel=1, stride=2), Reduce(3, 4)]
+    with Watch():
+        for layer in layers:
+            layer(torch.randn(2, layer_inputs(layer), 8, 8).contiguous(memory_format=torch.channels_last))
+    assert len(called) == 5
+    assert all(tuple(stride) == (1, 1) for _, stride in called), called
+
+
+def layer_inputs(layer: nn.Module) -> int:
+    return 3 if isinstance(layer, ReLUConvBN) else 4
