@@ -2,7 +2,8 @@
 
 All operations entering a node are summed, so their filters are one group; an identity or a pool carries the channels
 of its source into its node, so those two states are one group. Inside of a separable convolution is a group of its
-own. A cell's output concatenates its nodes, which the next two cells, the auxiliary head and the classifier consume.
+own, as is what lies between the two convolutions of a `conv_kx1_1xk`. A cell's output concatenates states, which the
+next two cells, the auxiliary head and the classifier consume. What a convolution in groups reads cannot be removed.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from torch import nn
 
 from methods.spaces.channels import ChannelGroup, ChannelMap
-from methods.spaces.operations import DilConv, FactorizedReduce, ReLUConvBN, SepConv
+from methods.spaces.operations import CrossConv, DilConv, FactorizedReduce, GroupConv, ReLUConvBN, SepConv
 
 if TYPE_CHECKING:
     from methods.spaces.cell_network import Cell, CellNetwork
@@ -47,7 +48,7 @@ def cell_channel_groups(network: CellNetwork) -> tuple[ChannelGroup, ...]:
 
 
 def _project(channels: ChannelMap, path: str, module: nn.Module, inputs: list[str], output: str) -> None:
-    """A 1x1 convolution of a concatenation, plain or in the two halves of a factorised reduction."""
+    """A convolution of a concatenation, plain or in the two halves of a factorised reduction."""
     if isinstance(module, FactorizedReduce):
         channels.consume(f"{path}.conv_1", inputs)
         channels.consume(f"{path}.conv_2", inputs)
@@ -71,18 +72,27 @@ def _pointwise(channels: ChannelMap, path: str, place: int, inputs: list[str], o
 
 
 def _operation(channels: ChannelMap, path: str, module: nn.Module, source: str, node: str, mid: str) -> None:
-    if isinstance(module, FactorizedReduce):
-        _project(channels, path, module, [source], node)
-    elif isinstance(module, SepConv):
-        channels.add(mid, _filters(module[2]))
-        channels.depthwise(f"{path}.1", source)
-        _pointwise(channels, path, 2, [source], mid)
-        channels.depthwise(f"{path}.5", mid)
-        _pointwise(channels, path, 6, [mid], node)
-    elif isinstance(module, DilConv):
-        channels.depthwise(f"{path}.1", source)
-        _pointwise(channels, path, 2, [source], node)
-    else:
-        channels.couple(source, node)
-        if isinstance(module, nn.Sequential):
-            channels.norm(f"{path}.1", node)
+    match module:
+        case FactorizedReduce() | ReLUConvBN():
+            _project(channels, path, module, [source], node)
+        case SepConv():
+            channels.add(mid, _filters(module[2]))
+            channels.depthwise(f"{path}.1", source)
+            _pointwise(channels, path, 2, [source], mid)
+            channels.depthwise(f"{path}.5", mid)
+            _pointwise(channels, path, 6, [mid], node)
+        case DilConv():
+            channels.depthwise(f"{path}.1", source)
+            _pointwise(channels, path, 2, [source], node)
+        case CrossConv():
+            channels.add(mid, _filters(module[1]))
+            channels.consume(f"{path}.1", [source])
+            channels.produce(f"{path}.1", mid)
+            _pointwise(channels, path, 2, [mid], node)
+        case GroupConv():
+            channels.fix(source)
+            _pointwise(channels, path, 5, [], node)
+        case _:  # what has no filters carries its source's channels into the node
+            channels.couple(source, node)
+            if isinstance(module, nn.Sequential):
+                channels.norm(f"{path}.1", node)

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces.operations import SKIP, has_inner_width, keeps_width
+from methods.spaces.operations import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
 """Input states of a cell."""
@@ -153,6 +153,11 @@ def _check_widths(index: int, cell: CellLayout) -> None:
             raise ArchitectureError(
                 f"cell {index}: {edge.operation} from state {edge.source} ({source} channels) to node {edge.node} "
                 f"({node} channels) must keep the width"
+            )
+        if FAMILY[edge.operation] == "group_conv" and source % GROUPS:
+            raise ArchitectureError(
+                f"cell {index}: {edge.operation} from state {edge.source} needs a multiple of {GROUPS} channels, "
+                f"not {source}; choose other initial channels"
             )
     if min(cell.widths) < 1:
         raise ArchitectureError(f"cell {index}: a state has no channel left")

@@ -86,6 +86,7 @@ class ChannelMap:
     parents: dict[str, str] = field(default_factory=dict)
     slots: dict[str, list[tuple[str, Slot]]] = field(default_factory=dict)
     split_names: list[tuple[str, str, int]] = field(default_factory=list)
+    fixed: set[str] = field(default_factory=set)
 
     def add(self, name: str, size: int) -> None:
         """A new group of `size` channels."""
@@ -99,6 +100,10 @@ class ChannelMap:
         order = list(self.sizes)
         keep, gone = sorted((one, other), key=order.index)
         self.parents[gone] = keep
+
+    def fix(self, name: str) -> None:
+        """No channel of this name's group can be removed (a grouped convolution reads it)."""
+        self.fixed.add(name)
 
     def produce(self, module: str, name: str, first: int = 0) -> int:
         """The filters of a convolution or linear layer are the group's channels from `first`; returns their end."""
@@ -124,11 +129,11 @@ class ChannelMap:
         self.split_names.append((name, width_name, first))
 
     def groups(self) -> tuple[ChannelGroup, ...]:
-        """Every group, in the order in which its first name was added."""
+        """Every group that can lose channels, in the order in which its first name was added."""
         members: dict[str, list[str]] = {}
         for name in self.sizes:
             members.setdefault(self._root(name), []).append(name)
-        return tuple(self._group(names) for names in members.values())
+        return tuple(self._group(names) for names in members.values() if not self.fixed & set(names))
 
     def _group(self, names: list[str]) -> ChannelGroup:
         def slots(role: str) -> tuple[Slot, ...]:

@@ -79,6 +79,7 @@ FAMILIES: dict[str, Conventions] = {
     "darts": DARTS,
     "pdarts": Conventions(auxiliary_norm=True),
     "autodl": Conventions(auxiliary_norm=True),
+    "gdas": Conventions(pool_norm="affine"),
     "snas": Conventions(pool_norm="affine", auxiliary_norm=True),
     "mdenas": Conventions(pool_norm="affine"),
     "drnas": Conventions(pool_norm="without_affine"),

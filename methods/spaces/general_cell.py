@@ -16,7 +16,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.cell_layout import INPUTS, NetworkSettings, cells_of, empty_nodes, layout, validate_cell
 from methods.spaces.cell_network import CellNetwork
 from methods.spaces.conventions import DARTS, Conventions
-from methods.spaces.operations import AVG_POOL, FAMILY, MAX_POOL, SKIP
+from methods.spaces.operations import AVG_POOL, FAMILY, GROUPS, MAX_POOL, SKIP
 
 SAMPLED_OPERATIONS = (
     SKIP,
@@ -84,7 +84,7 @@ class GeneralCellSpace:
                 )
             if not set(cell["concat"]) - set(empty):
                 raise ArchitectureError(f"cell '{name}': concat {cell['concat']} joins nothing but empty nodes")
-        layout(architecture, NetworkSettings())
+        layout(architecture, NetworkSettings(channels=GROUPS))  # a width that every operation can have
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         return CellNetwork(

@@ -33,6 +33,7 @@ _FAMILIES = {
     "dil_conv": [(f"dil_conv_{k}x{k}", k) for k in (3, 5, 7)],
     "nor_conv": [(f"nor_conv_{k}x{k}", k) for k in (1, 3, 5, 7)],
     "cross_conv": [(f"conv_{k}x1_1x{k}", k) for k in (3, 5, 7)],
+    "group_conv": [("group_conv_3x1_1x3", 3)],
     "max_pool": [(f"max_pool_{k}x{k}", k) for k in (3, 5, 7)],
     "avg_pool": [(f"avg_pool_{k}x{k}", k) for k in (3, 5, 7)],
 }
@@ -41,6 +42,10 @@ FAMILY: dict[str, str] = {name: family for family, members in _FAMILIES.items() 
     name: name for name in (NONE, SKIP, NOISE)
 }
 """Every operation that can be built, and what it is a kind of; `KERNEL` has its size."""
+
+
+GROUPS = 8
+"""Groups of `group_conv_3x1_1x3`: it needs a multiple of as many channels."""
 
 
 def is_pool(operation: str) -> bool:
@@ -140,6 +145,23 @@ class CrossConv(nn.Sequential):
         )
 
 
+class GroupConv(nn.Sequential):
+    """1x3 and 3x1 convolutions in eight groups, then a pointwise one: GDAS' fixed reduction cell (Dong and Yang, CVPR
+    2019, figure 3 and released code). The strides are those of `CrossConv`.
+    """
+
+    def __init__(self, c_in: int, c_out: int, stride: int, affine: bool = True) -> None:
+        super().__init__(
+            nn.ReLU(inplace=False),
+            nn.Conv2d(c_in, c_in, (1, 3), (1, stride), (0, 1), groups=GROUPS, bias=False),
+            nn.Conv2d(c_in, c_in, (3, 1), (stride, 1), (1, 0), groups=GROUPS, bias=False),
+            nn.BatchNorm2d(c_in, affine=affine),
+            nn.ReLU(inplace=False),
+            nn.Conv2d(c_in, c_out, 1, bias=False),
+            nn.BatchNorm2d(c_out, affine=affine),
+        )
+
+
 class Zero(nn.Module):
     """The `none` operation: zeros of the output's shape."""
 
@@ -208,6 +230,8 @@ def make_operation(
             return DilConv(c_in, c_out, kernel, stride, affine)
         case "cross_conv":
             return CrossConv(c_in, c_out, kernel, stride, affine, c_mid)
+        case "group_conv":
+            return GroupConv(c_in, c_out, stride, affine)
         case _:
             return ReLUConvBN(c_in, c_out, affine, kernel, stride)
 
