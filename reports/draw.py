@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces.cell_layout import INPUTS, NetworkSettings, layout
+from methods.spaces.cell_layout import INPUTS, NetworkSettings, empty_nodes, layout
 from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save, svg
 
 LANE = 0.27
@@ -115,10 +115,8 @@ def draw_cell(axes: Axes, cell: CellDrawing, lanes: int | None = None) -> None:
     order = sorted(cell.edges, key=lambda edge: (edge[2], edge[1], edge[0]))
     for lane, (operation, source, node, remark) in enumerate(order):
         _draw_edge(axes, operation, source, node, remark, -(lane + 1))
-    joined = ", ".join(str(node - INPUTS) for node in cell.concat)
-    axes.text(
-        -0.45, bottom - 0.95, f"output: nodes {joined} concatenated", ha="left", va="top", fontsize=7, color=MUTED
-    )
+    joined = ", ".join(names[state] for state in cell.concat)
+    axes.text(-0.45, bottom - 0.95, f"output: {joined} concatenated", ha="left", va="top", fontsize=7, color=MUTED)
     axes.set_title(cell.title, fontsize=9, loc="left", color=INK)
     axes.set_xlim(-0.5, cell.states - 0.5)
     axes.set_ylim(bottom - 1.7, 1.1)
@@ -147,17 +145,21 @@ def _density(architecture: Architecture) -> str:
 
 
 def _shared(architecture: Architecture, kind: str) -> CellDrawing:
-    cell: Mapping[str, Any] = architecture.genotype[kind]
-    states = INPUTS + len({node for _, _, node in cell["edges"]} | set(cell["concat"]))
-    widths, remarks = ("",) * states, [""] * len(cell["edges"])
-    if architecture.widths:
-        expanded = [found for found in layout(architecture, NetworkSettings()) if found.reduction == (kind == "reduce")]
-        widths = tuple(_range([found.widths[j] for found in expanded]) for j in range(states))
-        mids = [[found.edges[n].mid for found in expanded] for n in range(len(remarks))]
-        remarks = ["" if None in mid else "mid " + _range([m for m in mid if m is not None], "") for mid in mids]
-    edges = tuple((op, source, node, remark) for (op, source, node), remark in zip(cell["edges"], remarks, strict=True))
+    """One drawing for all cells of a kind: as the genotype says, or, where widths were changed, as they are built."""
     title = "normal cell" if kind == "normal" else "reduction cell"
-    return CellDrawing(title, edges, tuple(cell["concat"]), widths)
+    if architecture.widths:
+        built = [cell for cell in layout(architecture, NetworkSettings()) if cell.reduction == (kind == "reduce")]
+        widths = tuple(_range([cell.widths[j] for cell in built]) for j in range(len(built[0].widths)))
+        mids = [[cell.edges[n].mid for cell in built] for n in range(len(built[0].edges))]
+        remarks = ["" if None in mid else "mid " + _range([m for m in mid if m is not None], "") for mid in mids]
+        edges = [(e.operation, e.source, e.node, remark) for e, remark in zip(built[0].edges, remarks, strict=True)]
+        return CellDrawing(title, tuple(edges), built[0].concat, widths)
+    cell: Mapping[str, Any] = architecture.genotype[kind]
+    empty = empty_nodes(cell)
+    states = 1 + max([*cell["concat"], *(node for _, _, node in cell["edges"])])
+    edges = [(op, source, node, "left out" if source in empty else "") for op, source, node in cell["edges"]]
+    joined = tuple(state for state in cell["concat"] if state not in empty)
+    return CellDrawing(title, tuple(edges), joined, tuple("empty" if state in empty else "" for state in range(states)))
 
 
 def _range(values: Sequence[int], unit: str = " ch") -> str:

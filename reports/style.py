@@ -40,7 +40,15 @@ OPERATION_COLOURS = {
     "sep_conv_5x5": "#56b4e9",
     "dil_conv_3x3": "#009e73",
     "dil_conv_5x5": "#66c2a5",
+    "sep_conv_7x7": "#00437a",
+    "dil_conv_7x7": "#2f6b57",
+    "conv_3x1_1x3": "#cc79a7",
+    "conv_7x1_1x7": "#9b4f8a",
+    "group_conv_3x1_1x3": "#6a3d9a",
+    "nor_conv_1x1": "#b15928",
+    "nor_conv_3x3": "#8c3f12",
     "none": "#5a646f",
+    "noise": "#5a646f",
 }
 
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}

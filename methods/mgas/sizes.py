@@ -12,8 +12,10 @@ from methods.mgas.cell import SearchCell
 from methods.mgas.operations import ConvolutionOperation, Reduction
 from methods.mgas.topology import CANDIDATES, Plan, Slot, is_input_edge
 from methods.spaces.cell import EDGES
-from methods.spaces.cell_layout import INPUTS, CellLayout, Edge, NetworkSettings, layout
-from methods.spaces.operations import DILATED, KERNEL, SEPARABLE, SKIP
+from methods.spaces.cell_counts import network_counts, operation_weights
+from methods.spaces.cell_layout import NetworkSettings, layout
+from methods.spaces.conventions import MGAS
+from methods.spaces.operations import SKIP
 
 MILLION = 1e6
 COUNTS = ("params", "params_nonzero", "macs")
@@ -81,70 +83,15 @@ def effective_masks(module: ConvolutionOperation) -> list[Tensor]:
     return masks
 
 
-# -- discrete networks, in closed form (tests compare with the counts of the built network)
-
-
-def edge_weights(cell: CellLayout, edge: Edge) -> int:
-    """Convolution weights of one operation of a discrete cell."""
-    source, node = cell.widths[edge.source], cell.widths[edge.node]
-    if edge.operation in SEPARABLE:
-        assert edge.mid is not None
-        square = KERNEL[edge.operation] ** 2
-        return square * source + source * edge.mid + square * edge.mid + edge.mid * node
-    if edge.operation in DILATED:
-        return KERNEL[edge.operation] ** 2 * source + source * node
-    return source * node if _reduces(cell, edge) else 0
-
-
-def _reduces(cell: CellLayout, edge: Edge) -> bool:
-    return edge.operation == SKIP and cell.reduction and edge.source < INPUTS
-
-
-def _norm_channels(cell: CellLayout, edge: Edge) -> int:
-    if edge.operation == SKIP and not _reduces(cell, edge):
-        return 0
-    return cell.widths[edge.node] + (edge.mid or 0)
-
-
 def counts(architecture: Architecture, context: SearchContext) -> dict[str, int]:
-    """Parameters (all, and without masked weights) and MACs of the retrained network, auxiliary head excluded."""
+    """Parameters (all, and without masked weights) and MACs of the retrained network, auxiliary head excluded.
+
+    In closed form; tests compare with the counts of the built network.
+    """
     settings = NetworkSettings(stem=context.stem, in_channels=context.in_channels)
-    cells = layout(architecture, settings)
-    channels = int(architecture.scale["channels"])
-    params, macs, resolution, before_last, last = _stem_counts(channels, context)
-    for cell in cells:
-        inputs = before_last * cell.widths[0] + last * cell.widths[1]
-        operations = sum(edge_weights(cell, edge) for edge in cell.edges)
-        norms = cell.widths[0] + cell.widths[1] + sum(_norm_channels(cell, edge) for edge in cell.edges)
-        macs += inputs * resolution**2
-        resolution = (resolution + 1) // 2 if cell.reduction else resolution
-        macs += operations * resolution**2
-        params += inputs + operations + 2 * norms
-        before_last, last = last, cell.out_channels
-    params += (last + 1) * context.num_classes
-    macs += last * context.num_classes
+    dense = network_counts(architecture, context.num_classes, settings, MGAS, context.image_size)
     masked = sum(mask.numel() - int(mask.sum()) for mask in architecture.masks.values())
-    return {"params": params, "params_nonzero": params - masked, "macs": macs}
-
-
-def _stem_counts(channels: int, context: SearchContext) -> tuple[int, int, int, int, int]:
-    """Parameters, MACs, resolution after the stem, and the channels of the first cell's two inputs."""
-    if context.stem == "cifar":
-        width, size = 3 * channels, context.image_size
-        weights = 9 * context.in_channels * width
-        return weights + 2 * width, weights * size**2, size, width, width
-    layers = [
-        (context.in_channels, channels // 2),
-        (channels // 2, channels),
-        (channels, channels),
-    ]
-    params = macs = 0
-    size = context.image_size
-    for c_in, c_out in layers:
-        size = (size + 1) // 2
-        params += 9 * c_in * c_out + 2 * c_out
-        macs += 9 * c_in * c_out * size**2
-    return params, macs, size, channels, channels
+    return {"params": dense.params, "params_nonzero": dense.params - masked, "macs": dense.macs}
 
 
 def published_size(architecture: Architecture) -> float:
@@ -153,7 +100,7 @@ def published_size(architecture: Architecture) -> float:
     total = 0
     for index, cell in enumerate(layout(architecture, NetworkSettings())):
         for edge in cell.edges:
-            total += 0 if edge.operation == SKIP else edge_weights(cell, edge)
+            total += 0 if edge.operation == SKIP else operation_weights(cell, edge)
             slot = (EDGES.index((edge.source, edge.node)), CANDIDATES.index(edge.operation))
             total += published_skip_charge(plan, index, slot)
     return total / MILLION

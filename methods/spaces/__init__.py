@@ -11,7 +11,7 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.cell import CellSpace
 from methods.spaces.cell_layout import NetworkSettings
-from methods.spaces.conventions import Conventions
+from methods.spaces.conventions import MGAS
 from methods.spaces.general_cell import GeneralCellSpace
 from methods.spaces.resnet import ResNetSpace
 from methods.spaces.vgg import VGGSpace
@@ -47,7 +47,7 @@ SPACES = {
 def _spaces() -> dict[str, Space]:
     spaces: list[Space] = [
         CellSpace("darts_cell"),
-        CellSpace("dense_cell", Conventions(pool_norm="affine"), max_inputs=None),
+        CellSpace("dense_cell", MGAS, max_inputs=None),
         GeneralCellSpace(),
         ResNetSpace(),
         VGGSpace(),

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell_counts import NetworkCounts, network_counts
 from methods.spaces.cell_layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
 from methods.spaces.cell_network import CellNetwork
 from methods.spaces.conventions import DARTS, Conventions
@@ -66,9 +67,16 @@ class CellSpace:
                 sources = [source for _, source, to in cell["edges"] if to == node]
                 if len(sources) != self.max_inputs or len(set(sources)) != len(sources):
                     raise ArchitectureError(
-                        f"cell '{name}': node {node} has inputs {sources}; {self.name} wants {self.max_inputs} distinct"
+                        f"cell '{name}': node {node} has inputs {sources}; {self.name} wants {self.max_inputs} "
+                        "distinct (general_cell takes any, see docs/cells.md)"
                     )
         layout(architecture, NetworkSettings())
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         return CellNetwork(architecture, num_classes, settings, self.conventions)
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        return network_counts(architecture, num_classes, settings, self.conventions, image_size)

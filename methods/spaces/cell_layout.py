@@ -205,7 +205,7 @@ def _validate_edge(where: str, edge: Any, operations: Collection[str]) -> None:
     if not isinstance(edge, list | tuple) or len(edge) != 3:
         raise ArchitectureError(f"{where}: {edge!r} is not [operation, source, node]")
     operation, source, node = edge
-    if operation not in operations:
+    if not isinstance(operation, str) or operation not in operations:
         near = difflib.get_close_matches(str(operation), operations, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ";"
         raise ArchitectureError(f"{where}: unknown operation {operation!r}{hint} known: {', '.join(operations)}")

@@ -73,6 +73,10 @@ class Cell(nn.Module):
         return torch.cat([states[state] for state in self.layout.concat], dim=1)
 
 
+AUXILIARY_WIDTHS = (128, 768)
+"""Channels of the auxiliary head's two convolutions."""
+
+
 class AuxiliaryHead(nn.Sequential):
     """The auxiliary classifier after the second reduction cell (DARTS code, AuxiliaryHeadCIFAR / -ImageNet).
 
@@ -82,17 +86,18 @@ class AuxiliaryHead(nn.Sequential):
 
     def __init__(self, channels: int, num_classes: int, stem: str, imagenet_norm: bool = False) -> None:
         cifar = stem == "cifar"
+        first, second = AUXILIARY_WIDTHS
         super().__init__(
             nn.ReLU(inplace=False),
             nn.AvgPool2d(5, stride=3 if cifar else 2, padding=0, count_include_pad=False),
-            nn.Conv2d(channels, 128, 1, bias=False),
-            nn.BatchNorm2d(128),
+            nn.Conv2d(channels, first, 1, bias=False),
+            nn.BatchNorm2d(first),
             nn.ReLU(inplace=True),
-            nn.Conv2d(128, 768, 2, bias=False),
-            nn.BatchNorm2d(768) if cifar or imagenet_norm else nn.Identity(),
+            nn.Conv2d(first, second, 2, bias=False),
+            nn.BatchNorm2d(second) if cifar or imagenet_norm else nn.Identity(),
             nn.ReLU(inplace=True),
             nn.Flatten(),
-            nn.Linear(768, num_classes),
+            nn.Linear(second, num_classes),
         )
 
 

@@ -74,6 +74,7 @@ class Conventions:
 
 
 DARTS = Conventions()
+MGAS = Conventions(pool_norm="affine")
 
 FAMILIES: dict[str, Conventions] = {
     "darts": DARTS,

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell_counts import NetworkCounts, network_counts
 from methods.spaces.cell_layout import INPUTS, NetworkSettings, cells_of, empty_nodes, layout, validate_cell
 from methods.spaces.cell_network import CellNetwork
 from methods.spaces.conventions import DARTS, Conventions
@@ -89,4 +90,12 @@ class GeneralCellSpace:
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         return CellNetwork(
             architecture, num_classes, settings, Conventions.from_json(architecture.genotype["conventions"])
+        )
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        return network_counts(
+            architecture, num_classes, settings, Conventions.from_json(architecture.genotype["conventions"]), image_size
         )
