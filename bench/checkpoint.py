@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from bench.atomic import write_durably
 from bench.records import RecordError
 
 MAGIC = b"dasbench checkpoint 1\n"
@@ -26,7 +26,8 @@ class CheckpointError(RuntimeError):
 
 
 def save_checkpoint(folder: Path, epoch: int, step: int, signature: str, state: dict[str, Any]) -> Path:
-    """Write the state at (epoch, step): `step` steps of `epoch` are done. Older ones than the last two are removed.
+    """Write the state at (epoch, step): `step` steps of `epoch` are done. Older ones than the last two are removed,
+    and damaged ones that stand in their way.
 
     Raises:
         RecordError: the disk is full or the folder not writable; checkpoints already there stay.
@@ -35,27 +36,27 @@ def save_checkpoint(folder: Path, epoch: int, step: int, signature: str, state: 
     torch.save({"signature": signature, "epoch": epoch, "step": step, "state": state}, buffer)
     payload = buffer.getbuffer()
     path = folder / f"epoch-{epoch:05d}-step-{step:07d}.pt"
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with open(temporary, "wb") as file:
-            file.write(MAGIC)
-            file.write(hashlib.sha256(payload).digest())
-            file.write(payload)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_durably(path, MAGIC, hashlib.sha256(payload).digest(), payload)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RecordError(
             f"cannot write checkpoint {path}: {error.strerror or error}; earlier checkpoints are kept. "
             "Free space and run the same command again"
         ) from error
-    for old in list_checkpoints(folder)[:-KEPT]:
-        old.unlink(missing_ok=True)
-    for left_over in folder.glob(".*.tmp"):
-        left_over.unlink(missing_ok=True)
+    _remove_old(folder, path)
     return path
+
+
+def _remove_old(folder: Path, newest: Path) -> None:
+    """Keep the last two up to the one just written. One with a higher name is there only if it was found damaged when
+    this run was continued; it goes too, once it is seen to be damaged."""
+    there = list_checkpoints(folder)
+    for old in [path for path in there if path <= newest][:-KEPT]:
+        old.unlink(missing_ok=True)
+    for path in there:
+        if path > newest and _payload(path) is None:
+            path.unlink(missing_ok=True)
 
 
 def list_checkpoints(folder: Path) -> list[Path]:
@@ -66,16 +67,17 @@ def list_checkpoints(folder: Path) -> list[Path]:
 def load_newest_checkpoint(folder: Path, signature: str) -> dict[str, Any] | None:
     """The newest readable checkpoint's `epoch`, `step` and `state`, on the CPU; None if there is none.
 
-    A damaged file is reported in a warning and the one before it is used.
+    A damaged file is reported in a warning and the one before it is used; the warning says so when there is none.
 
     Raises:
         CheckpointError: the newest readable one was written by another configuration.
     """
-    for path in reversed(list_checkpoints(folder)):
-        content = path.read_bytes()
-        header, payload = content[: len(MAGIC) + 32], content[len(MAGIC) + 32 :]
-        if header != MAGIC + hashlib.sha256(payload).digest():
-            warnings.warn(f"{path} is damaged (checksum); using the checkpoint before it", stacklevel=2)
+    there = list_checkpoints(folder)
+    for path in reversed(there):
+        payload = _payload(path)
+        if payload is None:
+            instead = "there is none before it: starting anew" if path == there[0] else "using the one before it"
+            warnings.warn(f"{path} is damaged (checksum); {instead}", stacklevel=2)
             continue
         checkpoint = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
         if checkpoint["signature"] != signature:
@@ -85,3 +87,10 @@ def load_newest_checkpoint(folder: Path, signature: str) -> dict[str, Any] | Non
             )
         return dict(checkpoint)
     return None
+
+
+def _payload(path: Path) -> bytes | None:
+    """What a checkpoint holds; None when it does not match its checksum."""
+    content = path.read_bytes()
+    header, payload = content[: len(MAGIC) + 32], content[len(MAGIC) + 32 :]
+    return payload if header == MAGIC + hashlib.sha256(payload).digest() else None

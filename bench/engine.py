@@ -195,6 +195,7 @@ def environment(device: torch.device, threads: int) -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version() if gpu else None,
         "device": device_name(device),
         "device_type": device.type,
+        "slot": str(device),
         "host": platform.node(),
         "threads": threads,
         "command": os.environ.get("DASBENCH_COMMAND") or " ".join(sys.argv),

@@ -16,10 +16,10 @@ from bench.calibration import recall
 from bench.config import restore
 from bench.data.datasets import DatasetInfo, ImageData
 from bench.engine import Engine, device_name, make_engine
-from bench.experiment import signature
 from bench.graph import WARM_UP
 from bench.recipe import Recipe
 from bench.records import RunInfo
+from bench.soundness import signature
 from bench.train import training_loss
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published

@@ -8,7 +8,6 @@ the same search share it, and running again does only what is missing.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -20,8 +19,9 @@ from bench.config import ConfigError, identity, nearest, parse
 from bench.names import LABEL, NAME
 from bench.recipe import Recipe, load_recipe
 from bench.records import RunInfo
+from bench.soundness import signature
 from bench.strict_yaml import read_mapping
-from methods.architecture import Architecture, ArchitectureError, canonical_json
+from methods.architecture import Architecture, ArchitectureError
 from methods.base import GradientSearch, Method, MethodError, Transform
 from methods.domain import check, shown, within
 from methods.genotypes import published, published_names
@@ -250,11 +250,6 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
             raise ConfigError(
                 f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
             )
-
-
-def signature(config: dict[str, Any]) -> str:
-    """First 16 hex digits of the SHA-256 of the canonical JSON of a run's configuration."""
-    return hashlib.sha256(canonical_json(config).encode()).hexdigest()[:16]
 
 
 class Plan:

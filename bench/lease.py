@@ -20,10 +20,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from bench.atomic import write_durably
 from bench.records import RecordError
 
 LEASE_SECONDS = float(os.environ.get("DASBENCH_LEASE_SECONDS", "60"))
 """Without a heartbeat for this long a holder on another machine counts as dead. It beats six times as often."""
+
+
+PROBE = ".probe-"
 
 
 class LeaseHeldError(RuntimeError):
@@ -110,7 +114,7 @@ def last_beat(path: Path) -> Beat | None:
     if holder is not None and _is_here(holder):
         return Beat(holder, 0.0) if _is_alive(holder) else None
     try:
-        return Beat(holder, max(0.0, time.time() - newest.stat().st_mtime))
+        return Beat(holder, _age(newest))
     except FileNotFoundError:
         return Beat(holder, 0.0)  # taken over this moment
 
@@ -137,9 +141,7 @@ class Lease:
         """Let the next process have it at once. The file stays: its number must not be given out again."""
         with contextlib.suppress(OSError, LeaseLostError):
             self.check()
-            temporary = self.file.with_suffix(".tmp")
-            temporary.write_text(json.dumps({**asdict(self.holder), "released": True}))
-            temporary.replace(self.file)
+            write_durably(self.file, json.dumps({**asdict(self.holder), "released": True}).encode())
 
 
 def _acquire(folder: Path, seconds: float) -> Lease:
@@ -163,9 +165,13 @@ def _acquire(folder: Path, seconds: float) -> Lease:
     if _newest(folder) != lease.file:  # this process slept since it looked, and others came and went
         lease.file.unlink(missing_ok=True)
         raise LeaseHeldError("another process has just started it")
-    for old in folder.glob("*.json"):
-        if old < lease.file:
+    for old in folder.glob("[0-9]*.json"):
+        if old.stem.isdecimal() and int(old.stem) < number:
             old.unlink(missing_ok=True)
+    for probe in folder.glob(f"{PROBE}*"):  # left by a taker that was killed
+        with contextlib.suppress(OSError):
+            if abs(time.time() - probe.stat().st_mtime) > seconds:
+                probe.unlink()
     return lease
 
 
@@ -181,8 +187,22 @@ def _beat(lease: Lease, stopped: threading.Event, interval: float, on_lost: Call
             continue  # the file system is away for a moment; every write checks again
 
 
+def _age(file: Path) -> float:
+    """Seconds between a heartbeat and now; a heartbeat of a clock that was ahead is as far away as one in the past.
+
+    This machine's clock may be behind the file system's, which made the heartbeat: then that one is asked, if it can
+    be. A reader without write permission takes its own.
+    """
+    age = time.time() - file.stat().st_mtime
+    if age < 0:
+        with contextlib.suppress(OSError):
+            age = _file_system_time(file.parent) - file.stat().st_mtime
+    return abs(age)
+
+
 def _newest(folder: Path) -> Path | None:
-    return max(folder.glob("[0-9]*.json"), default=None)
+    numbered = [path for path in folder.glob("[0-9]*.json") if path.stem.isdecimal()]
+    return max(numbered, key=lambda path: int(path.stem), default=None)
 
 
 def _read(file: Path) -> Holder | None:
@@ -198,7 +218,26 @@ def _is_free(file: Path, holder: Holder | None, seconds: float) -> bool:
         return True
     if holder is not None and _is_here(holder):
         return not _is_alive(holder)
-    return _file_system_time(file.parent) - file.stat().st_mtime > seconds
+    before = file.stat().st_mtime
+    silence = _file_system_time(file.parent) - before
+    if silence >= -seconds:
+        return silence > seconds
+    time.sleep(seconds / 3)  # the clock was ahead when this was written: does the heart beat now?
+    return file.stat().st_mtime == before
+
+
+def is_live_here(holder: Holder) -> bool:
+    """Whether the holder is a live process of this machine."""
+    return _is_here(holder) and _is_alive(holder)
+
+
+def has_python_parent(pid: int) -> bool:
+    """Whether a process was started by a Python program that still lives (a queue), and not left to the system."""
+    try:
+        parent = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+        return os.readlink(f"/proc/{parent}/exe") == os.readlink("/proc/self/exe")
+    except OSError:
+        return False
 
 
 def _is_here(holder: Holder) -> bool:
@@ -241,7 +280,7 @@ def _system() -> str:
 
 def _file_system_time(folder: Path) -> float:
     """Now, by the clock of the file system that holds `folder`."""
-    probe = folder / f".probe-{uuid.uuid4().hex}"
+    probe = folder / f"{PROBE}{uuid.uuid4().hex}"
     try:
         probe.touch()
         return probe.stat().st_mtime

@@ -15,10 +15,16 @@ from pathlib import Path
 import torch
 
 from bench.engine import choose_device
-from bench.records import RunDirectory, RunInfo
+from bench.lease import Holder, LeaseHeldError, LeaseLostError, has_python_parent, hold, is_live_here, last_beat
+from bench.records import Record, RecordError, RunDirectory, RunInfo, is_run_directory, read_record
+from bench.repair import is_settled, settle
 from bench.run import BUSY, DONE, INTERRUPTED
+from bench.soundness import identity_fault
 
 BUSY_WAIT_SECONDS = 5.0
+ORPHAN_SECONDS = 2.0
+"""How often it is looked whether a waiting run is going on without this queue."""
+PLANNED_AGAIN = "remove run.json and begun.json there: the same command writes them as planned"
 POLL_SECONDS = 0.2
 
 
@@ -43,7 +49,12 @@ def devices_for(name: str, threads: int, jobs: int | None = None) -> list[str]:
 
 @dataclass
 class Job:
-    """A run in the queue. `state`: waiting, running, done, failed, blocked or interrupted."""
+    """A run in the queue.
+
+    Attributes:
+        state: waiting, running, done, failed, blocked or interrupted.
+        process: what this queue started. A run whose queue was killed may be running without one.
+    """
 
     directory: RunDirectory
     info: RunInfo
@@ -51,6 +62,7 @@ class Job:
     device: str | None = None
     process: subprocess.Popen[bytes] | None = None
     not_before: float = 0.0
+    look_again: float = 0.0
     started: float = 0.0
 
     @property
@@ -71,9 +83,6 @@ class Queue:
     def __post_init__(self) -> None:
         self.free = list(self.devices)
         self.by_signature = {job.info.signature: job for job in self.jobs}
-        for job in self.jobs:
-            if job.directory.read_result() is not None:
-                job.state = "done"
 
     @property
     def finished(self) -> bool:
@@ -86,6 +95,10 @@ class Queue:
         for job in self.jobs:
             if job.process is not None and job.process.poll() is not None:
                 self._collect(job)
+            elif job.state == "running" and job.process is None and _running_here(job) is None:
+                self._release(job)
+            elif job.state == "waiting" and not self.stopping:
+                self._adopt(job)
         for job in self.jobs:
             if job.state == "waiting" and any(self._of(need) in ("failed", "blocked") for need in job.info.needs):
                 job.state = "blocked"
@@ -103,6 +116,8 @@ class Queue:
             if job.process is not None:
                 with contextlib.suppress(ProcessLookupError):
                     job.process.send_signal(number)
+            elif job.state == "running" and not _stop_orphan(job, number):
+                job.state = "waiting"
 
     def _of(self, signature: str) -> str:
         return self.by_signature[signature].state if signature in self.by_signature else "done"
@@ -127,6 +142,30 @@ class Queue:
             )
         job.state, job.started = "running", time.monotonic()
 
+    def _adopt(self, job: Job) -> None:
+        """Count a run that is going on without this queue (its own was killed) against the devices."""
+        if time.monotonic() < job.look_again:
+            return
+        job.look_again = time.monotonic() + ORPHAN_SECONDS
+        if _running_here(job) is None:
+            return
+        with contextlib.suppress(RecordError):
+            job.info = read_record(job.directory.path).info
+        slot = job.info.environment.get("slot")
+        if slot in self.free or (self.free and slot not in self.devices):
+            job.device = slot if slot in self.free else self.free[0]
+            self.free.remove(job.device)
+        job.state = "running"
+
+    def _release(self, job: Job) -> None:
+        """An adopted run has ended; how, its record says."""
+        if job.device is not None:
+            self.free.append(job.device)
+        job.state, job.device = "waiting", None
+        _take_stock(job)
+        if job.info.status == "failed":
+            job.state = "failed"
+
     def _collect(self, job: Job) -> None:
         assert job.process is not None
         assert job.device is not None
@@ -142,37 +181,93 @@ class Queue:
         else:
             job.state = "failed"
             self._note_death(job, code)
-            if self.fail_fast:
+            if self.fail_fast and job.state == "failed":
                 self.stop()
 
     def _note_death(self, job: Job, code: int) -> None:
-        """A run killed from outside could not write its own status."""
-        info = job.directory.read_info()
-        if info.status == "running":
-            reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
-            info.status, info.error = (
-                "failed",
-                f"the process ended with {reason}; see {job.directory.path / 'output.log'}",
-            )
-            job.directory.write_info(info)
-        job.info = info
+        """A run killed from outside could not write its own status; one that has a result is done all the same."""
+        _take_stock(job)
+        if job.state == "done" or job.info.error is not None:
+            return
+        reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        job.info.error = f"the process ended with {reason}; see {job.directory.path / 'output.log'}"
+        if job.info.status != "running":
+            return
+        job.info.status = "failed"
+        try:
+            with hold(job.directory.path) as lease:
+                RunDirectory(job.directory.path, lease.check).write_info(job.info)
+        except (LeaseHeldError, LeaseLostError, RecordError):
+            return  # another process has the run, or the disk is full; it is shown as failed here all the same
+
+
+def _take_stock(job: Job) -> None:
+    """Read how a job stands from its record: done when it has a valid result, failed when it cannot be read."""
+    try:
+        record = read_record(job.directory.path)
+    except RecordError as error:
+        job.state, job.info.error = "failed", str(error)
+        return
+    job.info = record.info
+    fault = identity_fault(vars(record.info))
+    if fault is not None:
+        job.state, job.info.error = "failed", f"{record.path / 'run.json'}: {fault}; {PLANNED_AGAIN}"
+    elif record.result is not None:
+        job.state = "done"
+        if not is_settled(record):
+            _settle(record)
+
+
+def _settle(record: Record) -> None:
+    """Bring the files of a finished run in line with its result, unless somebody else has it."""
+    try:
+        with hold(record.path) as lease:
+            problem = settle(record, RunDirectory(record.path, lease.check))
+    except (LeaseHeldError, LeaseLostError, RecordError) as error:
+        problem = str(error)
+    if problem is not None:
+        print(f"warning: {record.info.name}: {problem}", file=sys.stderr)
+
+
+def _running_here(job: Job) -> Holder | None:
+    """The live process of this machine that has a job's run, whoever started it."""
+    beat = last_beat(job.directory.path)
+    return beat.holder if beat is not None and beat.holder is not None and is_live_here(beat.holder) else None
+
+
+def _stop_orphan(job: Job, number: int) -> bool:
+    """Signal a run whose queue is gone; False for one that another queue started, which is that queue's to stop."""
+    holder = _running_here(job)
+    if holder is None or has_python_parent(holder.pid):
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(holder.pid, number)
+    return True
 
 
 def make_jobs(folder: Path, planned: Iterable[RunInfo]) -> list[Job]:
-    """A run directory for each planned run; those that are there already are kept as they are.
+    """A job for each planned run, and how it stands by its record, if it has one. Makes no directory.
 
-    Raises:
-        RecordError: the folder cannot be written, or a record there is damaged.
+    A record that cannot be read, or is not the run that was planned, is a failed job; its `info.error` says why.
     """
     jobs = []
     for info in planned:
-        directory = RunDirectory(folder / info.name)
-        if directory.exists():
-            jobs.append(Job(directory, directory.read_info()))
-        else:
-            directory.create(info)
-            jobs.append(Job(directory, info))
+        job = Job(RunDirectory(folder / info.name), info)
+        if is_run_directory(job.directory.path):
+            _take_stock(job)
+        jobs.append(job)
     return jobs
+
+
+def create_missing(jobs: Iterable[Job]) -> None:
+    """Make the run directories that are not there yet.
+
+    Raises:
+        RecordError: a directory cannot be made.
+    """
+    for job in jobs:
+        if job.state != "failed" and not job.directory.exists():
+            job.directory.create(job.info)
 
 
 def work(queue: Queue, show: Sequence[object] = ()) -> None:
@@ -180,11 +275,15 @@ def work(queue: Queue, show: Sequence[object] = ()) -> None:
 
     Args:
         show: objects whose `update(queue)` is called while it works.
+
+    Raises:
+        RecordError: a run directory cannot be made.
     """
 
     def on_signal(number: int, frame: object) -> None:
         queue.stop(signal.SIGKILL if queue.stopping else signal.SIGTERM)
 
+    create_missing(queue.jobs)
     before = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         while not queue.finished:

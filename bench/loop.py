@@ -6,11 +6,13 @@ metrics and checkpoints, and after a restart continues at the step of the newest
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
 import platform
 import signal
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
@@ -18,9 +20,10 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
+from bench.atomic import write_whole
 from bench.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.engine import Engine
-from bench.records import RunDirectory
+from bench.records import RecordError, RunDirectory
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
 
 PROGRESS_SECONDS = 2.0
@@ -43,6 +46,33 @@ class Stateful(Protocol):
 
     def state_dict(self) -> Any: ...
     def load_state_dict(self, state: Any) -> Any: ...
+
+
+def resume_metrics(directory: RunDirectory, epochs: int, known: list[str] | None) -> list[str]:
+    """The lines of metrics.jsonl of a run that goes on with epoch `epochs`; the file then holds these and no others.
+
+    Args:
+        known: the lines as the checkpoint holds them; None for one that was written before checkpoints held them.
+
+    Raises:
+        RecordError: the file lacks an epoch and the checkpoint does not hold it.
+    """
+    found = {line["epoch"]: json.dumps(line) for line in directory.read_metrics(skip_damaged=True)}
+    numbers = range(epochs)
+    missing = (
+        [n for n in numbers if n not in found] if known is None else [n for n in numbers if found.get(n) != known[n]]
+    )
+    if missing and known is None:
+        raise RecordError(
+            f"{directory.path / 'metrics.jsonl'} lacks epochs {missing}, and the checkpoint, which an earlier version "
+            "wrote, does not hold them. Remove the newest checkpoint to go on from the one before it, or the "
+            "checkpoints folder to start anew"
+        )
+    if missing:
+        print(f"{directory.path / 'metrics.jsonl'}: epochs {missing} written anew from the checkpoint", file=sys.stderr)
+    lines = [found[n] for n in numbers] if known is None else known
+    directory.write_metrics(lines)
+    return list(lines)
 
 
 class StopFlag:
@@ -68,6 +98,10 @@ class Loop:
         signature: of the run; a checkpoint of another one is refused.
         seed: seeds the global generators at the start of every epoch, together with the epoch's number.
         parts: everything whose state a continued run needs, by name.
+
+    Attributes:
+        lines: the lines of metrics.jsonl. They are part of the state: the file beside them is for readers, and what it
+            has lost is written anew from here.
     """
 
     def __init__(
@@ -84,6 +118,7 @@ class Loop:
         self.epoch = self.step = self.images = 0
         self.total_epochs = self.total_steps = 0
         self.sums: dict[str, Tensor] = {}
+        self.lines: list[str] = []
         self.earlier_seconds, self.earlier_peak = 0.0, 0
         self.started = self.last_progress = self.last_checkpoint = time.monotonic()
         engine.reset_peak_memory()
@@ -103,6 +138,11 @@ class Loop:
     @property
     def peak_memory(self) -> int:
         return max(self.earlier_peak, self.engine.peak_memory())
+
+    @property
+    def epoch_values(self) -> list[dict[str, Any]]:
+        """The values of every finished epoch, in order."""
+        return [json.loads(line)["values"] for line in self.lines]
 
     # -- epochs and steps
 
@@ -158,21 +198,29 @@ class Loop:
             if count:
                 result[f"{part}loss"] = host[f"{stem}loss_sum"] / count
                 result[f"{part}accuracy"] = 100.0 * host[f"{stem}correct"] / count
-        for name, value in result.items():
-            if not math.isfinite(value):
+        self.check_finite(result)
+        return result
+
+    def check_finite(self, values: Mapping[str, Any]) -> None:
+        """Raises DivergenceError when a loss or an accuracy is NaN or infinite; a method's own values may be."""
+        for name, value in values.items():
+            common = name.startswith(("train/", "valid/", "test/")) and isinstance(value, float)
+            if common and not math.isfinite(value):
                 raise DivergenceError(
                     f"{name} became {value} in epoch {self.epoch}, at or before step {self.step}: the training has "
                     "diverged. Lower the learning rate or the batch size, or use precision fp32; the run directory "
                     f"{self.directory.path} keeps the last checkpoints"
                 )
-        return result
 
     def end_epoch(self, values: Mapping[str, Any]) -> None:
         """Record the epoch and move to the next; checkpoint if the last one is old or this was the last epoch."""
         self.images += int(self.sums["count"]) if "count" in self.sums else 0
         self.images += int(self.sums["valid_count"]) if "valid_count" in self.sums else 0
+        self.check_finite(values)
         values = {**values, "images_per_second": self._images_per_second()}
-        self.directory.append_metrics(self.epoch, self.step, values, self.wall_seconds, self.device_seconds)
+        self.lines.append(
+            self.directory.append_metrics(self.epoch, self.step, values, self.wall_seconds, self.device_seconds)
+        )
         self.epoch, self.step, self.sums = self.epoch + 1, 0, {}
         last = self.epoch >= self.total_epochs
         stop, due = self._agree()
@@ -193,10 +241,12 @@ class Loop:
         if self.group.rank:
             return
         self.directory.may_write()
+        self.directory.settle_metrics()
         state = {
             "parts": {name: part.state_dict() for name, part in self.parts.items()},
             "random": random_state(),
             "sums": dict(self.sums),
+            "metrics": list(self.lines),
             "images": self.images,
             "seconds": self.wall_seconds,
             "peak": self.peak_memory,
@@ -206,10 +256,11 @@ class Loop:
 
     def _resume(self) -> None:
         checkpoint = load_newest_checkpoint(self.directory.checkpoints, self.signature)
-        self.directory.truncate_metrics(checkpoint["epoch"] if checkpoint else 0)
         if checkpoint is None:
+            self.directory.write_metrics([])
             return
         state = checkpoint["state"]
+        self.lines = resume_metrics(self.directory, checkpoint["epoch"], state.get("metrics"))
         for name, part in self.parts.items():
             part.load_state_dict(state["parts"][name])
         self.epoch, self.step = checkpoint["epoch"], checkpoint["step"]
@@ -254,9 +305,5 @@ class Loop:
             "pid": os.getpid(),
             "host": platform.node(),
         }
-        temporary = self.directory.path / ".progress.tmp"
-        try:
-            temporary.write_text(json.dumps(content))
-            temporary.replace(self.directory.path / "progress.json")
-        except OSError:
-            return
+        with contextlib.suppress(OSError):
+            write_whole(self.directory.path / "progress.json", json.dumps(content).encode())

@@ -2,28 +2,36 @@
 
 RUNS_DIR/<experiment>-<profile>/<phase>-<label>[-s<search seed>][-r<retrain seed>]-<signature>/
     run.json            what was asked (frozen config), by what (environment), and how it stands (status)
+    begun.json          the same as the last attempt began; read only when run.json is gone
     metrics.jsonl       one line per epoch: phase, epoch, step, values, wall and device seconds
     architecture.json   a search's or transform's answer (+ architecture.safetensors with masks)
     given/              for a training of an architecture from a file: its copy, so that the file may move
     checkpoints/        atomic, last two kept
-    result.json         final metrics and costs; written once, last
+    result.json         final metrics and costs, and run.json once more; written once, last
+
+A valid result is what makes a run done, whatever run.json says of it; see `read_record`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.atomic import write_durably
+from bench.config import ConfigError, parse
+from bench.soundness import result_fault, without_nan
 from methods.architecture import Architecture
 
 SCHEMA_VERSION = 1
 PHASES = ("search", "transform", "train")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
+REDO = "remove that file and run again: the run finishes anew from its checkpoint"
 
 
 class RecordError(RuntimeError):
@@ -83,16 +91,14 @@ class RunInfo:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """Temporary name, fsync, replace: a reader sees the old content or the new, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Replace a file as `bench.atomic.write_durably` does.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
     try:
-        with open(temporary, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        write_durably(path, text.encode())
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise RecordError(
             f"cannot write {path}: {error.strerror or error}; free space or choose another RUNS_DIR"
         ) from error
@@ -110,6 +116,20 @@ def make_folder(path: Path) -> None:
         raise RecordError(
             f"cannot create {path}: {error.strerror}; set RUNS_DIR to a folder you can write to"
         ) from error
+
+
+def save_architecture(architecture: Architecture, folder: Path) -> None:
+    """As `Architecture.save`, each file replaced as `bench.atomic.write_durably` does.
+
+    Raises:
+        RecordError: they cannot be written.
+    """
+    make_folder(folder)
+    for name, content in architecture.to_files().items():
+        try:
+            write_durably(folder / name, content)
+        except OSError as error:
+            raise RecordError(f"cannot write {folder / name}: {error.strerror or error}; free space") from error
 
 
 class RunDirectory:
@@ -132,14 +152,19 @@ class RunDirectory:
         return self.path / "given"
 
     def create(self, info: RunInfo) -> None:
-        """Make the directory, copy a given architecture into it, and write run.json.
+        """Make the directory, copy a given architecture into it, and write run.json; as it was, if only that file is
+        gone from a run that has begun.
 
         Raises:
             ArchitectureError: the given architecture cannot be read.
         """
         make_folder(self.path)
         if info.given is not None:
-            Architecture.load(Path(info.given)).save(self.given)
+            save_architecture(Architecture.load(Path(info.given)), self.given)
+        earlier = None if self.exists() else self.recovered_info()
+        if earlier is not None and earlier.signature == info.signature:
+            self.write_info(earlier)
+            return
         info.created = info.created or time.time()
         self.write_info(info)
 
@@ -150,20 +175,26 @@ class RunDirectory:
         self.may_write()
         write_atomically(self.path / "run.json", json.dumps(asdict(info), indent=1) + "\n")
 
+    def begin(self, info: RunInfo) -> None:
+        """Note in run.json, and once more beside it, that an attempt begins."""
+        self.write_info(info)
+        self.may_write()
+        write_atomically(self.path / "begun.json", json.dumps(asdict(info), indent=1) + "\n")
+
+    def recovered_info(self) -> RunInfo | None:
+        """run.json as it can be told without it: from the result, else from the last attempt's beginning."""
+        for name, part in (("result.json", "run"), ("begun.json", None)):
+            with contextlib.suppress(RecordError):
+                document = self._read(name)
+                return _info(document if part is None else document.get(part) or {}, f"{self.path / name}")
+        return None
+
     def read_info(self) -> RunInfo:
         """Raises RecordError when run.json is missing, damaged or of another schema."""
-        document = self._read("run.json")
-        if document.get("schema") != SCHEMA_VERSION:
-            raise RecordError(
-                f"{self.path / 'run.json'}: schema {document.get('schema')}, this version reads {SCHEMA_VERSION}"
-            )
-        try:
-            return RunInfo(**document)
-        except TypeError as error:
-            raise RecordError(f"{self.path / 'run.json'}: {error}") from None
+        return _info(self._read("run.json"), str(self.path / "run.json"))
 
-    def append_metrics(self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> None:
-        """One line of metrics.jsonl.
+    def append_metrics(self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
+        """One line of metrics.jsonl; returns it.
 
         Args:
             values: numbers, or lists of numbers, by name ("train/loss", "valid/accuracy", ...).
@@ -171,51 +202,86 @@ class RunDirectory:
             device_s: the same in device seconds (wall seconds times devices held).
         """
         self.may_write()
-        line = {"epoch": epoch, "step": step, "time": time.time(), "wall_s": wall_s, "device_s": device_s}
+        line = _metrics_line(epoch, step, values, wall_s, device_s)
         try:
             with open(self.path / "metrics.jsonl", "a") as file:
-                file.write(json.dumps({**line, "values": dict(values)}) + "\n")
+                file.write(line + "\n")
                 file.flush()
         except OSError as error:
             raise RecordError(f"cannot append to {self.path / 'metrics.jsonl'}: {error.strerror}") from error
+        return line
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All complete lines; a last line cut short by a kill is left out."""
+    def settle_metrics(self) -> None:
+        """What was appended is on the disk when this returns."""
+        with contextlib.suppress(FileNotFoundError), open(self.path / "metrics.jsonl", "rb") as file:
+            os.fsync(file.fileno())
+
+    def read_metrics(self, skip_damaged: bool = False) -> list[dict[str, Any]]:
+        """All complete lines; a last line cut short by a kill is left out.
+
+        Args:
+            skip_damaged: leave out every line that is damaged, for who has another source of them.
+
+        Raises:
+            RecordError: a line is damaged.
+        """
+        path = self.path / "metrics.jsonl"
         try:
-            lines = (self.path / "metrics.jsonl").read_text().splitlines()
+            lines = path.read_bytes().splitlines()
         except FileNotFoundError:
             return []
-        return list(_complete(lines, self.path / "metrics.jsonl"))
+        except OSError as error:
+            raise RecordError(f"{path} cannot be read ({error.strerror})") from None
+        return list(_complete(lines, path, skip_damaged))
 
     def truncate_metrics(self, epochs: int) -> None:
         """Drop lines of epoch `epochs` and later: a resumed run writes them again."""
+        kept = [line for line in self.read_metrics(skip_damaged=True) if line["epoch"] < epochs]
+        self.write_metrics([json.dumps(line) for line in kept])
+
+    def write_metrics(self, lines: Sequence[str]) -> None:
+        """Make these the lines of metrics.jsonl."""
         self.may_write()
-        kept = [line for line in self.read_metrics() if line["epoch"] < epochs]
-        if (self.path / "metrics.jsonl").exists():
-            write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in kept))
+        path, text = self.path / "metrics.jsonl", "".join(line + "\n" for line in lines)
+        if path.exists() or text:
+            write_atomically(path, text)
 
     def write_result(self, result: Mapping[str, Any]) -> None:
+        """Raises RecordError when a run cannot have this result."""
         self.may_write()
-        write_atomically(self.path / "result.json", json.dumps({"schema": SCHEMA_VERSION, **result}, indent=1) + "\n")
+        fault = result_fault(result, str(result.get("phase", "train")))
+        if fault is not None:
+            raise RecordError(f"{self.path}: no result is written, because {fault}")
+        text = json.dumps({"schema": SCHEMA_VERSION, **without_nan(result)}, indent=1, allow_nan=False)
+        write_atomically(self.path / "result.json", text + "\n")
 
     def read_result(self) -> dict[str, Any] | None:
         """The result, or None while there is none.
 
         Raises:
-            RecordError: it is damaged.
+            RecordError: it is damaged, or no result that a run can have.
         """
-        return self._read("result.json") if (self.path / "result.json").exists() else None
+        if not os.path.lexists(self.path / "result.json"):
+            return None
+        result = self._read("result.json")
+        fault = result_fault(result, str(result.get("phase", "train")))
+        if fault is not None:
+            raise RecordError(f"{self.path / 'result.json'} is not a run's result: {fault}; {REDO}")
+        return result
 
     def _read(self, name: str) -> dict[str, Any]:
         path = self.path / name
+        again = REDO if name == "result.json" else "remove the run directory to run it again"
         try:
             document = json.loads(path.read_text())
         except FileNotFoundError:
             raise RecordError(f"no {name} in {self.path}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(f"{path} is damaged ({error}); remove the run directory to run it again") from None
+        except OSError as error:
+            raise RecordError(f"{path} cannot be read ({error.strerror}); {again}") from None
+        except (ValueError, RecursionError) as error:
+            raise RecordError(f"{path} is damaged ({error}); {again}") from None
         if not isinstance(document, dict):
-            raise RecordError(f"{path} is damaged (not a JSON object); remove the run directory to run it again")
+            raise RecordError(f"{path} is damaged (not a JSON object); {again}")
         return document
 
 
@@ -224,24 +290,48 @@ class SilentDirectory(RunDirectory):
 
     def write_info(self, info: RunInfo) -> None: ...
 
-    def append_metrics(
-        self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float
-    ) -> None: ...
+    def begin(self, info: RunInfo) -> None: ...
 
-    def truncate_metrics(self, epochs: int) -> None: ...
+    def append_metrics(self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
+        return _metrics_line(epoch, step, values, wall_s, device_s)
+
+    def settle_metrics(self) -> None: ...
+
+    def write_metrics(self, lines: Sequence[str]) -> None: ...
 
     def write_result(self, result: Mapping[str, Any]) -> None: ...
 
 
-def _complete(lines: list[str], path: Path) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(lines):
+def _info(document: dict[str, Any], where: str) -> RunInfo:
+    if document.get("schema") != SCHEMA_VERSION:
+        raise RecordError(f"{where}: schema {document.get('schema')}, this version reads {SCHEMA_VERSION}")
+    try:
+        info = parse(RunInfo, document, where)
+    except ConfigError as error:
+        raise RecordError(f"{error}; remove the run directory to run it again") from None
+    for name, value, valid in (("phase", info.phase, PHASES), ("status", info.status, STATUSES)):
+        if value not in valid:
+            raise RecordError(f"{where}: {name} {value!r} is none of {', '.join(valid)}")
+    return info
+
+
+def _metrics_line(epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
+    line = {"epoch": epoch, "step": step, "time": time.time(), "wall_s": wall_s, "device_s": device_s}
+    return json.dumps({**line, "values": dict(values)})
+
+
+def _complete(lines: list[bytes], path: Path, skip_damaged: bool) -> Iterator[dict[str, Any]]:
+    for number, text in enumerate(lines, start=1):
         try:
-            yield json.loads(line)
-        except json.JSONDecodeError:
-            if number + 1 < len(lines):
-                raise RecordError(
-                    f"{path}: line {number + 1} is damaged; remove the run directory to run it again"
-                ) from None
+            line = json.loads(text)
+        except (ValueError, RecursionError):
+            line = None
+        if isinstance(line, dict) and isinstance(line.get("epoch"), int) and isinstance(line.get("values"), dict):
+            yield line
+        elif number < len(lines) and not skip_damaged:
+            raise RecordError(
+                f"{path}: line {number} is damaged; `dasbench run` writes the file anew from the run's checkpoint"
+            )
 
 
 @dataclass
@@ -257,16 +347,58 @@ class Record:
         return RunDirectory(self.path)
 
 
+def read_record(path: Path) -> Record:
+    """A run directory as it stands. A valid result makes the run done, whatever run.json says; nothing else does.
+
+    A run.json that is missing or damaged is taken from its copy in the result or of the last attempt's beginning.
+    Nothing is written: `bench.run` and `dasbench run` bring the files in line.
+
+    Raises:
+        RecordError: run.json or result.json is damaged, or the result is another run's.
+    """
+    directory = RunDirectory(path)
+    result = directory.read_result()
+    try:
+        info = directory.read_info()
+    except RecordError:
+        recovered = directory.recovered_info()
+        if recovered is None:
+            raise
+        info = recovered
+    if result is None:
+        info.status = "interrupted" if info.status == "done" else info.status
+        return Record(path, info, None)
+    if result.get("signature", info.signature) != info.signature or result.get("phase", info.phase) != info.phase:
+        raise RecordError(
+            f"{path / 'result.json'} is the result of {result.get('phase')} run {result.get('signature')}, not of "
+            f"{info.phase} run {info.signature}; {REDO}"
+        )
+    if info.status != "done":
+        said = directory.recovered_info()
+        info.status, info.error = "done", None
+        info.finished = (said.finished if said else None) or (path / "result.json").stat().st_mtime
+    return Record(path, info, result)
+
+
+def is_run_directory(path: Path) -> bool:
+    """Whether there is a run.json, or a copy of it."""
+    return any(os.path.lexists(path / name) for name in ("run.json", "begun.json", "result.json"))
+
+
+def run_paths(root: Path) -> list[Path]:
+    """The run directories below an experiment's folder."""
+    return sorted(path for path in root.glob("*/") if is_run_directory(path))
+
+
 def read_records(root: Path) -> tuple[list[Record], list[str]]:
     """All runs below an experiment's folder, and one message for each that could not be read.
 
     A corrupt record among good ones is named and left out; it does not stop the others.
     """
     records, problems = [], []
-    for path in sorted(root.glob("*/run.json")):
-        directory = RunDirectory(path.parent)
+    for path in run_paths(root):
         try:
-            records.append(Record(path.parent, directory.read_info(), directory.read_result()))
+            records.append(read_record(path))
         except RecordError as error:
             problems.append(str(error))
     return records, problems

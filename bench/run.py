@@ -21,15 +21,20 @@ from typing import Any
 
 import torch
 
+from bench.atomic import remove_left_overs
 from bench.calibration import recall
+from bench.checkpoint import list_checkpoints
 from bench.config import parse
 from bench.data.datasets import load
 from bench.distributed import ALONE, Group, join
 from bench.engine import choose_device, environment, make_engine
+from bench.inputs import checksums
 from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
-from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory
+from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory, read_record
+from bench.repair import is_settled, settle
+from bench.soundness import identity_fault
 from methods.base import GradientSearch
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
 from methods.registry import get_method
@@ -65,25 +70,24 @@ def execute(path: Path, device: str = "auto", stop: StopFlag | None = None, grou
 
 def _hold_and_execute(path: Path, device: str, stop: StopFlag, group: Group, begin: Callable[[], None]) -> int:
     directory = RunDirectory(path)
-    info = directory.read_info()
-    if directory.read_result() is not None and info.status == "done":
-        return DONE
 
     def lost() -> None:
         stop.reason = "another process, which took this run over"
 
     try:
+        record = read_record(path)
+        if record.result is not None and is_settled(record):
+            return DONE
         with hold(path, lost) as lease:
             directory.may_write = lease.check
+            remove_left_overs(path)
             return _execute(directory, device, stop, group, begin)
-    except LeaseHeldError as error:
-        print(f"{info.name}: {error}", file=sys.stderr)
-    except LeaseLostError as error:
-        print(f"{info.name}: {error}", file=sys.stderr)
+    except (LeaseHeldError, LeaseLostError) as error:
+        print(f"{path.name}: {error}", file=sys.stderr)
+        return BUSY
     except RecordError as error:
-        print(f"{info.name}: {error}", file=sys.stderr)
+        print(f"{path.name}: {error}", file=sys.stderr)
         return FAILED
-    return BUSY
 
 
 def _assist(path: Path, device: str, stop: StopFlag, group: Group) -> int:
@@ -93,7 +97,7 @@ def _assist(path: Path, device: str, stop: StopFlag, group: Group) -> int:
         return int(code)
     directory = SilentDirectory(path)
     try:
-        _perform(directory, directory.read_info(), device, stop, group)
+        _perform(directory, read_record(path).info, device, stop, group)
     except InterruptedRunError:
         return INTERRUPTED
     except Exception as error:
@@ -105,16 +109,19 @@ def _assist(path: Path, device: str, stop: StopFlag, group: Group) -> int:
 def _execute(
     directory: RunDirectory, device: str, stop: StopFlag, group: Group = ALONE, begin: Callable[[], None] = lambda: None
 ) -> int:
-    info = directory.read_info()
-    if directory.read_result() is not None:  # another copy finished it, or was killed just before it could say so
-        _finish(directory, info, "done", None)
+    record = read_record(directory.path)
+    info = record.info
+    if record.result is not None:  # another copy finished it, or was killed just before it could say so
+        problem = settle(record, directory)
+        if problem is not None:
+            print(f"{info.name}: {problem}", file=sys.stderr)
         return DONE
     try:
         begin()
         result = _perform(directory, info, device, stop, group)
-        directory.write_result({"phase": info.phase, "signature": info.signature, **result})
+        _write_result(directory, info, result)
     except InterruptedRunError as reason:
-        _finish(directory, info, "interrupted", None)
+        _note(directory, info, "interrupted", None)
         print(f"{info.name}: interrupted by {reason}; the same command continues it", file=sys.stderr)
         return INTERRUPTED
     except LeaseLostError:
@@ -123,15 +130,37 @@ def _execute(
         print(f"{info.name}: {type(error).__name__}: {error}", file=sys.stderr)
         with contextlib.suppress(OSError, RecordError):  # a full disk may be the very error
             (directory.path / "error.log").write_text(traceback.format_exc())
-            _finish(directory, info, "failed", f"{type(error).__name__}: {error}")
+            _note(directory, info, "failed", f"{type(error).__name__}: {error}")
         return FAILED
-    _finish(directory, info, "done", None)
+    with contextlib.suppress(RecordError):  # the result is written, and it is what counts
+        directory.write_info(info)
     return DONE
+
+
+def _write_result(directory: RunDirectory, info: RunInfo, result: dict[str, Any]) -> None:
+    """The result, with what a reader needs to verify it and to do without run.json."""
+    info.status, info.error, info.finished = "done", None, time.time()
+    identity = {"phase": info.phase, "signature": info.signature}
+    try:
+        directory.write_result({**identity, **result, "files": checksums(directory.path), "run": asdict(info)})
+    except BaseException:
+        info.status, info.finished = "running", None
+        raise
+
+
+def _note(directory: RunDirectory, info: RunInfo, status: str, error: str | None) -> None:
+    info.status, info.error, info.finished = status, error, time.time()
+    directory.write_info(info)
 
 
 def _perform(
     directory: RunDirectory, info: RunInfo, device_name: str, stop: StopFlag, group: Group = ALONE
 ) -> dict[str, Any]:
+    fault = identity_fault(vars(info))
+    if fault is not None:
+        raise RunError(
+            f"{directory.path / 'run.json'}: {fault}. Remove it and begun.json: `dasbench run` writes it as planned"
+        )
     if not _can_be_shared(info):
         if group.rank:
             return {}
@@ -140,7 +169,7 @@ def _perform(
         device_name = f"cuda:{group.local_rank % torch.cuda.device_count()}"
     device = choose_device(device_name)
     started_on = info.environment.get("device_type")
-    if started_on and started_on != device.type and directory.checkpoints.exists():
+    if started_on and started_on != device.type and list_checkpoints(directory.checkpoints):
         raise RunError(
             f"this run was started on {started_on} and would continue on {device.type}: the bits would differ. "
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
@@ -161,7 +190,7 @@ def _perform(
         device, config["precision"], config["deterministic"], config["threads"], group, choices, remark
     )
     info.status, info.started, info.error = "running", info.started or time.time(), None
-    directory.write_info(info)
+    directory.begin(info)
     options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
     data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
     task = Task(directory, info, engine, data, stop)
@@ -177,7 +206,7 @@ def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
     recorded = info.environment.get("cpu_choices")
     if recorded is not None:
         return parse(CpuChoices, recorded, f"{directory.path / 'run.json'}: environment.cpu_choices")
-    if directory.checkpoints.exists():  # begun before there was a choice
+    if list_checkpoints(directory.checkpoints):  # begun before there was a choice
         return DEFAULT_CHOICES
     return recall(directory.path.resolve().parent.parent, info.config["threads"])
 
@@ -185,11 +214,6 @@ def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
 def _can_be_shared(info: RunInfo) -> bool:
     """Whether several processes can do this run together: trainings and gradient searches."""
     return info.phase == "train" or (info.phase == "search" and issubclass(get_method(info.method), GradientSearch))
-
-
-def _finish(directory: RunDirectory, info: RunInfo, status: str, error: str | None) -> None:
-    info.status, info.error, info.finished = status, error, time.time()
-    directory.write_info(info)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
 from itertools import repeat
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.data.batches import Batches
 from bench.distributed import share_statistics
 from bench.engine import Engine
-from bench.loop import Loop
+from bench.loop import DivergenceError, Loop
 from bench.train import evaluate
 from methods.architecture import Architecture
 from methods.base import Batch, GradientSearch, SamplingSearch
@@ -44,7 +45,9 @@ def gradient_search(
 
     def score() -> dict[str, float]:
         assert validation is not None, f"{method.name} has no validation part in its split"
-        return evaluate(method.supernet, validation, engine, "")
+        found = evaluate(method.supernet, validation, engine, "")
+        loop.check_finite({f"valid/{name}": value for name, value in found.items()})
+        return found
 
     def update(train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
         with engine.autocast():
@@ -64,36 +67,81 @@ def gradient_search(
         values = loop.averages()
         engine.group.check_same(method.supernet)
         loop.end_epoch({**values, **method.on_epoch_end(epoch, score if validation is not None else None)})
+    check_weights(method.supernet)
     return method.architecture(), loop
+
+
+def check_weights(network: nn.Module) -> None:
+    """Raises DivergenceError when a parameter is NaN or infinite: no loss has seen the last step's update yet."""
+    for name, parameter in network.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise DivergenceError(f"{name} is no longer finite after the last step: the search has diverged")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a proposal was told, and what that cost over all attempts; None where a cost is not known any more.
+
+    Attributes:
+        score: validation accuracy in percent.
+        peak_memory: bytes.
+    """
+
+    score: float
+    images: int | None
+    seconds: float | None
+    peak_memory: int | None
 
 
 class SamplingState:
     """What a sampling search has asked and been told so far."""
 
     def __init__(self) -> None:
-        self.scores: list[float] = []
+        self.scored: list[Scored] = []
 
     def state_dict(self) -> dict[str, Any]:
-        return {"scores": list(self.scores)}
+        return {"scores": [each.score for each in self.scored], "costs": [astuple(each)[1:] for each in self.scored]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.scores = list(state["scores"])
+        costs = state.get("costs", [(None, None, None)] * len(state["scores"]))  # earlier versions did not count them
+        self.scored = [Scored(score, *cost) for score, cost in zip(state["scores"], costs, strict=True)]
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """Of all proposals: images and seconds together, the largest peak; None where one of them is not known."""
+
+        def total(values: list[Any], add: Callable[[list[Any]], Any]) -> Any:
+            return None if None in values else add(values)
+
+        seconds = total([each.seconds for each in self.scored], lambda values: float(sum(values)))
+        peaks = [each.peak_memory for each in self.scored]
+        return {
+            "peak_memory": total(peaks, max) if peaks else None,
+            "wall_s": seconds,
+            "device_s": seconds,
+            "images": total([each.images for each in self.scored], sum),
+        }
 
 
 def sampling_search(
-    method: SamplingSearch, score: Callable[[int, Architecture], float], state: SamplingState
+    method: SamplingSearch,
+    score: Callable[[int, Architecture], Scored],
+    state: SamplingState,
+    keep: Callable[[int], None] = lambda number: None,
 ) -> Architecture:
     """Ask, score, tell; a continued search replays the scores it already has.
 
     Args:
-        score: validation accuracy (percent) of the n-th proposal after a short training on search-train. It is not
-            asked for when the method wants one sample only: that is random sampling, which nothing selects.
+        score: scores the n-th proposal after a short training on search-train. It is not asked for when the method
+            wants one sample only: that is random sampling, which nothing selects.
+        keep: called when the n-th score is in `state`, to write that down.
     """
     for n in range(method.samples):
         proposal = method.ask()
         if method.samples == 1:
             break
-        if n == len(state.scores):
-            state.scores.append(score(n, proposal))
-        method.tell(proposal, state.scores[n])
+        if n == len(state.scored):
+            state.scored.append(score(n, proposal))
+            keep(n)
+        method.tell(proposal, state.scored[n].score)
     return method.architecture()

@@ -123,7 +123,7 @@ def train(
     if average is not None:
         network.load_state_dict(average.module.state_dict())
     if not values:  # everything was done before a restart
-        values = {**loop.directory.read_metrics()[-1]["values"]}
+        values = loop.epoch_values[-1]
     return values, loop
 
 

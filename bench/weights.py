@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from bench.atomic import write_durably
 from bench.records import RecordError
 
 WEIGHTS_NAME = "weights.safetensors"
 
 
 def save_weights(weights: Mapping[str, Tensor], path: Path) -> None:
-    """Atomically, as safetensors."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """As safetensors, replaced whole.
+
+    Raises:
+        RecordError: the disk is full or the folder not writable.
+    """
     tensors = {name: value.detach().cpu().contiguous().clone() for name, value in weights.items()}
     try:
-        save_file(tensors, temporary)
-        temporary.replace(path)
-    except Exception as error:
-        temporary.unlink(missing_ok=True)
+        write_durably(path, save(tensors))
+    except OSError as error:
         raise RecordError(f"cannot write {path}: {error}; free space and run the same command again") from error
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 FORMAT_VERSION = 1
@@ -81,19 +81,19 @@ class Architecture:
             "provenance": _plain(self.provenance),
         }
 
+    def to_files(self) -> dict[str, bytes]:
+        """The content of `architecture.safetensors`, if there are masks, and of `architecture.json`; in that order."""
+        files = {MASKS_NAME: save({name: _pack(mask) for name, mask in self.masks.items()})} if self.masks else {}
+        return {**files, JSON_NAME: (json.dumps(self.to_json(), indent=1) + "\n").encode()}
+
     def save(self, folder: Path) -> Path:
         """Write `architecture.json` (last) and, if there are masks, `architecture.safetensors` into `folder`."""
         folder.mkdir(parents=True, exist_ok=True)
-        if self.masks:
-            packed = {name: _pack(mask) for name, mask in self.masks.items()}
-            temporary = folder / (MASKS_NAME + ".tmp")
-            save_file(packed, temporary)
-            temporary.replace(folder / MASKS_NAME)
-        path = folder / JSON_NAME
-        temporary = folder / (JSON_NAME + ".tmp")
-        temporary.write_text(json.dumps(self.to_json(), indent=1) + "\n")
-        temporary.replace(path)
-        return path
+        for name, content in self.to_files().items():
+            temporary = folder / f"{name}.tmp"
+            temporary.write_bytes(content)
+            temporary.replace(folder / name)
+        return folder / JSON_NAME
 
     @classmethod
     def load(cls, path: Path) -> Architecture:

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     from bench.commands.mirroring import Tracking
     from bench.data.datasets import load
     from bench.experiment import load_experiment, plan
-    from bench.local import Queue, devices_for, make_jobs, work
+    from bench.local import Queue, create_missing, devices_for, make_jobs, work
     from bench.progress import display
 
     experiment = load_experiment(options.experiment)
@@ -68,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
     del data  # the runs load their own
     if options.dry_run:
         return 0
+    create_missing(jobs)
     with contextlib.nullcontext() if options.no_tracking else Tracking(options, folder) as tracking:
         if todo:
             with display(console) as shown:

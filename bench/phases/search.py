@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +14,8 @@ from bench.data.splits import search_data
 from bench.loop import Loop
 from bench.phases.task import RunError, Task, settings_for, with_provenance
 from bench.recipe import Recipe
-from bench.records import RunDirectory
-from bench.search import SamplingState, gradient_search, sampling_search
+from bench.records import RunDirectory, make_folder, save_architecture
+from bench.search import SamplingState, Scored, gradient_search, sampling_search
 from bench.seeds import derive, seed_everything
 from bench.train import train
 from methods.architecture import Architecture
@@ -23,57 +24,64 @@ from methods.registry import get_method
 from methods.spaces import build
 
 
+@dataclass
+class Found:
+    """What a search of either kind gives; `report` is for people."""
+
+    architecture: Architecture
+    costs: dict[str, Any]
+    metrics: dict[str, Any] = field(default_factory=dict)
+    epochs: int = 0
+    family: list[Architecture] = field(default_factory=list)
+
+
 def run_search(task: Task) -> dict[str, Any]:
     """Search, write architecture.json, return the result."""
     cls = get_method(task.info.method)
     options: Any = restore(cls.Options, task.config["options"], "options")
     seed = task.seed("search", task.info.search_seed)
     seed_everything(seed)
-    costs: dict[str, Any]
     method = cls(options, task.context())  # type: ignore[call-arg]
     if isinstance(method, GradientSearch):
-        architecture, loop = gradient_search(
-            method, *search_batches(task, method, seed), task.engine, partial(task.make_loop, seed)
-        )
-        if task.engine.group.rank:
-            return {}  # the first process writes
-        last = loop.directory.read_metrics()[-1]["values"] if loop.epoch else {}
-        metrics = {
-            f"{part}_{name}": last.get(f"{part}/{name}") for part in ("train", "valid") for name in ("loss", "accuracy")
-        }
-        costs = {
-            "params": sum(p.numel() for p in method.supernet.parameters()),
-            "peak_memory": loop.peak_memory,
-            "wall_s": loop.wall_seconds,
-            "device_s": loop.device_seconds,
-            "images": loop.images,
-        }
-        epochs = loop.epoch
+        found = run_gradient_search(task, method, seed)
     elif isinstance(method, SamplingSearch):
-        started = time.monotonic()
-        architecture, spent = sample_and_score(task, method)
-        metrics, epochs = {}, 0
-        seconds = time.monotonic() - started if method.samples > 1 else 0.0
-        costs = {
-            "peak_memory": task.engine.peak_memory() if spent else None,
-            "wall_s": seconds,
-            "device_s": seconds,
-            "images": spent,
-        }
+        found = run_sampling_search(task, method)
     else:
         raise RunError(f"{task.info.method} is a transform; it cannot search")
-    family = method.family() if isinstance(method, GradientSearch) else []
-    for number, member in enumerate(family):
-        with_provenance(task, member, method.provenance()).save(task.directory.path / "family" / f"{number:02d}")
-    architecture = with_provenance(task, architecture, method.provenance())
-    architecture.save(task.directory.path)
+    if task.engine.group.rank:
+        return {}  # the first process writes
+    for number, member in enumerate(found.family):
+        folder = task.directory.path / "family" / f"{number:02d}"
+        save_architecture(with_provenance(task, member, method.provenance()), folder)
+    architecture = with_provenance(task, found.architecture, method.provenance())
+    save_architecture(architecture, task.directory.path)
     return {
-        "metrics": metrics,
-        "costs": costs,
+        "metrics": found.metrics,
+        "costs": found.costs,
         "architecture": architecture.digest,
-        "epochs": epochs,
-        "report": {"family": len(family)},
+        "family": [member.digest for member in found.family],
+        "epochs": found.epochs,
+        "report": {"family": len(found.family)},
     }
+
+
+def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
+    """Train the supernet to its end."""
+    architecture, loop = gradient_search(
+        method, *search_batches(task, method, seed), task.engine, partial(task.make_loop, seed)
+    )
+    last = loop.epoch_values[-1] if loop.epoch else {}
+    metrics = {
+        f"{part}_{name}": last.get(f"{part}/{name}") for part in ("train", "valid") for name in ("loss", "accuracy")
+    }
+    costs = {
+        "params": sum(p.numel() for p in method.supernet.parameters()),
+        "peak_memory": loop.peak_memory,
+        "wall_s": loop.wall_seconds,
+        "device_s": loop.device_seconds,
+        "images": loop.images,
+    }
+    return Found(architecture, costs, metrics, loop.epoch, method.family())
 
 
 def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:
@@ -85,42 +93,62 @@ def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batch
     return make(data.train, stream="search-train"), valid, validation
 
 
-def sample_and_score(task: Task, method: SamplingSearch) -> tuple[Architecture, int]:
+def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
     """Run a sampling search; proposals are scored by a training on search-train with the experiment's recipe."""
     data = search_data(
         task.data, SearchSplit(), task.seed("search", task.info.search_seed), task.config["data"]["train_images"]
     )
     recipe = restore(Recipe, task.config["recipe"], "recipe")
-    state, seed, spent = SamplingState(), task.seed("proxy", task.info.search_seed), 0
+    state, seed = SamplingState(), task.seed("proxy", task.info.search_seed)
     folder = task.directory.checkpoints
     found = load_newest_checkpoint(folder, task.info.signature)
     if found:
         state.load_state_dict(found["state"])
+        state.scored = [with_known_cost(task, number, each) for number, each in enumerate(state.scored)]
 
-    def score(number: int, proposal: Architecture) -> float:
-        nonlocal spent
-        directory = RunDirectory(task.directory.path / "proxies" / f"{number:03d}")
-        directory.path.mkdir(parents=True, exist_ok=True)
+    def score(number: int, proposal: Architecture) -> Scored:
+        began, directory = time.monotonic(), proxy_directory(task, number)
+        make_folder(directory.path)
         seed_everything(derive(seed=seed, use="weights"))
         network = build(proposal, data.info.num_classes, settings_for(task, recipe))
-        batches = task.batches(data.train, recipe.batch_size, recipe.augmentation, seed)
-        signature = f"{task.info.signature}-{number}"
 
         def make_loop(parts: dict[str, Any]) -> Loop:
-            return Loop(directory, signature, seed, task.engine, parts, task.stop)
+            return Loop(directory, proxy_signature(task, number), seed, task.engine, parts, task.stop)
 
         values, loop = train(
             network,
             recipe,
-            batches,
+            task.batches(data.train, recipe.batch_size, recipe.augmentation, seed),
             task.evaluation(data.valid),
             task.engine,
             make_loop,
             num_classes=data.info.num_classes,
             evaluate_every=recipe.epochs,
         )
-        spent += loop.images
-        save_checkpoint(folder, number, 0, task.info.signature, {"scores": [*state.scores, values["test/accuracy"]]})
-        return values["test/accuracy"]
+        seconds = time.monotonic() - began + loop.earlier_seconds
+        return Scored(values["test/accuracy"], loop.images, seconds, loop.peak_memory)
 
-    return sampling_search(method, score, state), spent
+    def keep(number: int) -> None:
+        save_checkpoint(folder, number, 0, task.info.signature, state.state_dict())
+
+    return Found(sampling_search(method, score, state, keep), state.costs)
+
+
+def proxy_directory(task: Task, number: int) -> RunDirectory:
+    """Where the short training of the n-th proposal keeps its metrics and checkpoints."""
+    return RunDirectory(task.directory.path / "proxies" / f"{number:03d}", task.directory.may_write)
+
+
+def proxy_signature(task: Task, number: int) -> str:
+    return f"{task.info.signature}-{number}"
+
+
+def with_known_cost(task: Task, number: int, scored: Scored) -> Scored:
+    """For a search that an earlier version began, which did not count costs: they stand in the proxy's checkpoint."""
+    if scored.images is not None:
+        return scored
+    found = load_newest_checkpoint(proxy_directory(task, number).checkpoints, proxy_signature(task, number))
+    if found is None:
+        return scored
+    state = found["state"]
+    return replace(scored, images=state["images"], seconds=state["seconds"], peak_memory=state["peak"])

@@ -9,6 +9,7 @@ from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import ImageData, LabelledImages
 from bench.engine import Engine
+from bench.inputs import finished_record
 from bench.loop import Loop, StopFlag
 from bench.recipe import Recipe
 from bench.records import Record, RunDirectory, RunInfo
@@ -95,12 +96,12 @@ class Task:
 
         Raises:
             RunError: it is not there or not done.
+            RecordError: it is damaged or was changed.
         """
         for path in self.directory.path.parent.glob(f"*-{signature[:10]}"):
-            directory = RunDirectory(path)
-            info, result = directory.read_info(), directory.read_result()
-            if info.signature == signature and result is not None:
-                return Record(path, info, result)
+            record = finished_record(path)
+            if record is not None and record.info.signature == signature:
+                return record
         raise RunError(f"{self.info.name} needs run {signature}, which is not done; run the experiment to make it")
 
 

@@ -9,9 +9,10 @@ from typing import Any
 from bench import cost
 from bench.config import restore
 from bench.data.splits import FinalEvaluation, train_data
+from bench.inputs import found_architecture, found_family, verified_file
 from bench.phases.task import RunError, Task, settings_for
 from bench.recipe import Recipe
-from bench.records import Record, RunDirectory
+from bench.records import Record, save_architecture
 from bench.seeds import derive, seed_everything
 from bench.train import train
 from bench.weights import WEIGHTS_NAME, load_weights, save_weights
@@ -28,12 +29,12 @@ def run_train(task: Task) -> dict[str, Any]:
     recipe = restore(Recipe, config["recipe"], "recipe")
     architecture, report = chosen_architecture(task)
     if task.engine.group.rank == 0:
-        architecture.save(task.directory.path)
+        save_architecture(architecture, task.directory.path)
     seed = task.seed("retrain", task.info.retrain_seed)
     seed_everything(derive(seed=seed, use="weights"))
     network = build(architecture, task.data.info.num_classes, settings_for(task, recipe))
     if config["inheritance"] == "finetune":
-        load_weights(network, task.needed(config["architecture"]["run"]).path / WEIGHTS_NAME)
+        load_weights(network, verified_file(task.needed(config["architecture"]["run"]), WEIGHTS_NAME))
     images = train_data(task.data, config["data"]["train_images"])
     batches = task.batches(images, recipe.batch_size, recipe.augmentation, seed)
     test = FinalEvaluation(task.data, task.info.phase, config["data"]["test_images"]).open_test()
@@ -61,7 +62,7 @@ def run_train(task: Task) -> dict[str, Any]:
         **cost_of_needs(task),
     }
     return {
-        "metrics": final_metrics(values, task.directory),
+        "metrics": final_metrics(values, loop.epoch_values),
         "network": {"image_shape": list(task.image_shape), "classes": task.data.info.num_classes},
         "costs": costs,
         "architecture": architecture.digest,
@@ -84,7 +85,7 @@ def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
     report = dict(source.result.get("report", {}))
     select = wanted["select"]
     if select is None:
-        return Architecture.load(source.path), report
+        return found_architecture(source), report
     return chosen_member(task, source, select, report)
 
 
@@ -114,8 +115,7 @@ def chosen_member(
     on, at_most = select["on"], select["at_most"]
     settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
     counted = []
-    for path in sorted((source.path / "family").glob("*")):
-        member = Architecture.load(path)
+    for member in found_family(source):
         network = build(member, task.data.info.num_classes, settings)
         counts = {
             "params": cost.count_params(network),
@@ -144,9 +144,14 @@ def make_penalty(task: Task) -> Any:
     return method.training_penalty
 
 
-def final_metrics(values: dict[str, float], directory: RunDirectory) -> dict[str, Any]:
-    """The headline is the last epoch; the best epoch stands beside it and chooses nothing."""
-    accuracies = {line["epoch"]: line["values"].get("test/accuracy") for line in directory.read_metrics()}
+def final_metrics(values: dict[str, float], epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The headline is the last epoch; the best epoch stands beside it and chooses nothing.
+
+    Args:
+        values: of the last epoch.
+        epochs: the values of every epoch.
+    """
+    accuracies = {epoch: values.get("test/accuracy") for epoch, values in enumerate(epochs)}
     evaluated = {epoch: value for epoch, value in accuracies.items() if value is not None}
     best = max(evaluated, key=lambda epoch: evaluated[epoch])
     return {

@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 from bench.config import restore
+from bench.inputs import found_architecture, verified_file
 from bench.phases.task import RunError, Task, with_provenance
+from bench.records import save_architecture
 from bench.weights import WEIGHTS_NAME, load_weights, save_weights
-from methods.architecture import Architecture
 from methods.base import Transform
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
@@ -22,10 +23,10 @@ def run_transform(task: Task) -> dict[str, Any]:
     method = cls(restore(cls.Options, task.config["options"], "options"), task.context())  # type: ignore[call-arg]
     if not isinstance(method, Transform):
         raise RunError(f"{task.info.method} is not a transform")
-    architecture = Architecture.load(source.path)
+    architecture = found_architecture(source)
     settings = NetworkSettings(**source.info.config["network"], in_channels=task.image_shape[0])
     network = build(architecture, task.data.info.num_classes, settings)
-    load_weights(network, source.path / WEIGHTS_NAME)
+    load_weights(network, verified_file(source, WEIGHTS_NAME))
     match = task.config["match"]
     if match is not None:
         result = task.needed(match["run"]).result
@@ -33,7 +34,7 @@ def run_transform(task: Task) -> dict[str, Any]:
         match = {"on": match["on"], "value": result["costs"][match["on"]]}
     transformed = method.apply(architecture, network.to(task.engine.device).eval(), match)
     smaller = with_provenance(task, transformed.architecture, method.provenance())
-    smaller.save(task.directory.path)
+    save_architecture(smaller, task.directory.path)
     save_weights(transformed.weights, task.directory.path / WEIGHTS_NAME)
     seconds = time.monotonic() - started
     costs = {"peak_memory": task.engine.peak_memory(), "wall_s": seconds, "device_s": seconds, "images": 0}

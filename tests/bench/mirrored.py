@@ -40,8 +40,10 @@ def add_run(
         add_epoch(directory, epoch)
     if status == "done":
         Architecture("cell", GENOTYPE).save(directory.path)
-        metrics = {"test_accuracy": 91.5, "missing": None} if phase == "train" else {"valid_accuracy": 80.0}
-        directory.write_result({"phase": phase, "metrics": metrics, "costs": {"params": 1234}, "epochs": epochs})
+        metrics = {"test_accuracy": 91.5, "test_error": 8.5, "missing": None}
+        metrics = metrics if phase == "train" else {"valid_accuracy": 80.0}
+        result = {"phase": phase, "metrics": metrics, "costs": {"params": 1234}, "epochs": epochs}
+        directory.write_result({**result, "architecture": "0123456789abcdef"})
     return directory
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,34 @@ def test_a_damaged_newest_checkpoint_falls_back(tmp_path: Path, damage: str) -> 
     assert found["state"] == {"value": 0}
 
 
+def test_with_all_damaged_the_new_ones_are_kept(tmp_path: Path) -> None:
+    for step in (5, 6):
+        save_checkpoint(tmp_path, 1, step, "sig", {"value": step}).write_bytes(b"damaged")
+    with pytest.warns(UserWarning, match="damaged") as warned:
+        assert load_newest_checkpoint(tmp_path, "sig") is None
+    assert [str(each.message).partition("; ")[2] for each in warned] == [
+        "using the one before it",
+        "there is none before it: starting anew",
+    ]
+    for step in (1, 2, 3):
+        save_checkpoint(tmp_path, 0, step, "sig", {"value": step})
+    assert [path.name for path in list_checkpoints(tmp_path)] == [
+        f"epoch-00000-step-000000{step}.pt" for step in (2, 3)
+    ]
+    found = load_newest_checkpoint(tmp_path, "sig")
+    assert found is not None
+    assert found["state"] == {"value": 3}
+
+
+def test_a_late_writer_removes_no_sound_checkpoint(tmp_path: Path) -> None:
+    """A copy that slept through its replacement writes an old moment: what the new copy wrote stays the newest."""
+    for step in (5, 6, 1):
+        save_checkpoint(tmp_path, 0, step, "sig", {"value": step})
+    found = load_newest_checkpoint(tmp_path, "sig")
+    assert found is not None
+    assert found["state"] == {"value": 6}
+
+
 def test_another_configurations_checkpoint_is_refused(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, 0, 0, "theirs", {})
     with pytest.raises(CheckpointError, match="belongs to configuration theirs, this run is ours"):
@@ -51,7 +80,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(RecordError, match=r"No space left.*earlier checkpoints are kept"):
         save_checkpoint(tmp_path, 1, 0, "sig", {"value": 1})
     found = load_newest_checkpoint(tmp_path, "sig")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 from bench import local
 from bench.local import Queue, devices_for, make_jobs, work
 from bench.records import RunDirectory, RunInfo
-from tests.bench.test_records import info
+from bench.soundness import signature
+from tests.bench.test_records import info, result
 
 
 class FakeProcess(subprocess.Popen[bytes]):
@@ -20,7 +22,7 @@ class FakeProcess(subprocess.Popen[bytes]):
     def __init__(self, command: list[str], **more: object) -> None:
         path = Path(command[-3])
         label = RunDirectory(path).read_info().label
-        done = f"echo '{{\"schema\":1}}' > {path}/result.json"
+        done = f"echo '{json.dumps({'schema': 1, **result()})}' > {path}/result.json"
         script = {
             "fails": "exit 1",
             "sleeps": "trap 'exit 75' TERM; sleep 30 & wait",
@@ -38,8 +40,12 @@ def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def runs(*labels: str, needs: dict[str, list[str]] | None = None) -> list[RunInfo]:
     wanted = needs or {}
-    config = {"threads": 1}
-    return [info(label, config=config, needs=[f"{n}0123456789" for n in wanted.get(label, [])]) for label in labels]
+    configs = {label: {"threads": 1, "label": label} for label in labels}
+    needs_of = {label: [signature(configs[name]) for name in wanted.get(label, [])] for label in labels}
+    return [
+        info(label, config=configs[label], signature=signature(configs[label]), needs=needs_of[label])
+        for label in labels
+    ]
 
 
 def states(queue: Queue) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,12 @@ def info(label: str = "darts", **more: object) -> RunInfo:
         "dataset": "digits", "search_seed": 0, "retrain_seed": 1, "signature": f"{label}0123456789", "config": {"a": 1},
     }  # fmt: skip
     return RunInfo(**{**fields, **more})  # type: ignore[arg-type]
+
+
+def result(phase: str = "train", **metrics: float) -> dict[str, Any]:
+    """A result that a run of the phase can have."""
+    values = {"test_error": 3.0, "test_accuracy": 97.0, **metrics} if phase == "train" else metrics
+    return {"phase": phase, "metrics": values, "costs": {"images": 10}, "epochs": 0, "architecture": "0" * 16}
 
 
 def test_names() -> None:
@@ -36,10 +43,10 @@ def test_round_trip(tmp_path: Path) -> None:
     assert [line["values"]["train/loss"] for line in directory.read_metrics()] == [1.5, 1.0]
     directory.truncate_metrics(1)
     assert [line["epoch"] for line in directory.read_metrics()] == [0]
-    directory.write_result({"metrics": {"test_error": 3.0}})
-    result = directory.read_result()
-    assert result is not None
-    assert result["metrics"] == {"test_error": 3.0}
+    directory.write_result(result())
+    found = directory.read_result()
+    assert found is not None
+    assert found["metrics"] == {"test_error": 3.0, "test_accuracy": 97.0}
     assert not [path for path in directory.path.iterdir() if path.name.startswith(".")]
 
 

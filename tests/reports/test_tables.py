@@ -252,7 +252,7 @@ def test_merge_counts_a_run_in_two_folders_once_and_names_a_contradiction(tmp_pa
     assert found[0].entries[0].summary.runs == 1
     assert problems == []
     result = json.loads((path.parent / "result.json").read_text())
-    result["metrics"]["test_error"] = 4.0
+    result["metrics"] |= {"test_error": 4.0, "test_accuracy": 96.0}
     (path.parent / "result.json").write_text(json.dumps(result))
     problems = analyse(gather([tmp_path / "a", tmp_path / "b"])[0])[1]
     assert "same run with different results" in problems[0]

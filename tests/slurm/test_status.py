@@ -21,6 +21,7 @@ from slurm.launch import LaunchError, launch
 from slurm.queue import Job, parse_sacct, parse_squeue
 from slurm.status import judge, status, table
 from slurm.submissions import Submission, Submitted, SubmittedArray, read_submissions, submitted_runs
+from tests.bench.test_records import result
 
 SQUEUE = """\
 39973008_3|PENDING|Dependency||0:00|tiny-tiny-train-1b2c3d4e-1
@@ -134,7 +135,7 @@ def test_local_runs_need_no_slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     make_run(folder, "failed", "c", error="ValueError: bad")
     make_run(folder, "pending", "d", needs=("c" * 16,))
     make_run(folder, "interrupted", "e")
-    RunDirectory(make_run(folder, "done", "f").path).write_result({"phase": "train"})
+    RunDirectory(make_run(folder, "done", "f").path).write_result(result())
     now = status(folder)
     assert now.problems == []
     assert {run.record.info.label: run.state for run in now.runs} == {

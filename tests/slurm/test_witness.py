@@ -15,6 +15,7 @@ from bench.tracking import open_store
 from bench.tracking_check import Comparison
 from slurm import commands, witness
 from slurm.witness import Answer, Tracker, describe
+from tests.bench.test_records import result
 from tests.slurm.test_status import make_run
 
 URI = "http://127.0.0.1:9"
@@ -53,7 +54,7 @@ def show(tmp_path: Path, uri: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 def finished_run(tmp_path: Path) -> None:
     record = make_run(tmp_path / "e-p", "done")
-    record.directory.write_result({"phase": "train"})
+    record.directory.write_result(result())
 
 
 def test_status_is_complete_while_the_tracker_is_silent(
@@ -98,7 +99,7 @@ def test_a_watch_asks_once_a_minute_and_at_its_end(tmp_path: Path, monkeypatch: 
     def sleep(seconds: float) -> None:
         ticks[0] += 1
         if ticks[0] == 3:
-            run.directory.write_result({"phase": "train"})
+            run.directory.write_result(result())
 
     monkeypatch.setattr(commands, "time", type("Time", (), {"sleep": staticmethod(sleep)}))
     monkeypatch.setattr(commands, "_goes_on", lambda now: now[0].count("done") == 0)
