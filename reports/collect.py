@@ -13,6 +13,7 @@ from typing import Any
 
 from bench.records import Record
 from methods.architecture import canonical_json
+from reports.coupling import origins
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
 
 SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source", "file"})
@@ -43,6 +44,8 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
             usable = False
         (row.trains if usable else row.unfinished).append(record)
     _attach_searches(rows, unique, by_signature)
+    for row in rows.values():
+        row.origins = origins(row, by_signature)
     _separate_labels(rows, problems)
     for row in rows.values():
         row.notes.extend(_shortcomings(row))

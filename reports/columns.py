@@ -140,7 +140,7 @@ COLUMNS: tuple[Column, ...] = (
         ("95 %", "interval"),
         _interval,
         lambda e: None if e.interval is None else f"{e.interval.low} {e.interval.high}",
-        "95 % interval of the mean test error (see statistics)",
+        "Student's 95 % interval of the mean test error; empty for one search, or where all gave the same",
     ),
     Column(
         "ri",
@@ -213,7 +213,8 @@ COLUMNS: tuple[Column, ...] = (
         ("n for", ".2/.3"),
         _seeds_wanted,
         _seeds_wanted,
-        "searches per method that would show a difference of 0.2 and of 0.3 points (80 % power)",
+        "searches per row with which Welch's test shows a difference of 0.2 and of 0.3 points from a row of equal "
+        "spread, after Holm's correction over the table's pairs (80 % power)",
         wide=True,
         applies=_searched,
     ),

@@ -11,6 +11,7 @@ from reports.analysis import LEVEL, Entry, Table, analyse
 from reports.build import ReportError, gather, nothing_finished
 from reports.collect import without_seeds
 from reports.columns import counted, fixed, gib, hours
+from reports.coupling import coupled
 from reports.statistics import Comparison, holm
 from reports.statistics import compare as test
 
@@ -56,8 +57,8 @@ def compare(a: Path, b: Path) -> str:
     """What changed from the runs in `a` to those in `b`, as text.
 
     `folder@commit` takes only the runs of that commit (a prefix of its hash). Rows are compared only under the same
-    data set, profile, recipe and name; with common search seeds (retrain seeds for a given architecture) they are
-    paired. The p-values of all rows are corrected together (Holm).
+    data set, profile, recipe and name; they are paired where equal search seeds found the same architecture on both
+    sides. The p-values of all rows are corrected together (Holm).
 
     Raises:
         ReportError: a folder is missing or holds no finished retraining.
@@ -101,8 +102,17 @@ def _by_key(tables: Sequence[Table]) -> dict[Key, Entry]:
 
 
 def _change(before: Entry, after: Entry) -> Change:
-    paired = before.row.searched == after.row.searched
-    return Change(before.row.name, before, after, test(after.row.units, before.row.units, paired))
+    pairs = coupled(_found(after), _found(before))
+    return Change(before.row.name, before, after, test(after.row.units, before.row.units, pairs))
+
+
+def _found(entry: Entry) -> dict[int, frozenset[str]]:
+    """The architectures of each search; nothing for given ones, whose units are retrainings."""
+    found: dict[int, frozenset[str]] = {}
+    for seed, digest in _digests(entry):
+        if seed is not None and digest != "None":
+            found[seed] = found.get(seed, frozenset()) | {digest}
+    return found
 
 
 def _lines(changes: Sequence[Change]) -> list[str]:

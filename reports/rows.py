@@ -56,6 +56,7 @@ class Row:
         unfinished: retrainings asked for but not done.
         searches: searches and transforms the row rests on, and further ones of its label, finished or not.
         complete: the records hold every run the row's retrainings rest on.
+        origins: for each unit the signatures of the runs it descends from (see `reports.coupling`).
         notes: what a reader should know before trusting the line.
     """
 
@@ -67,6 +68,7 @@ class Row:
     unfinished: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
     complete: bool = True
+    origins: dict[int, frozenset[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
     @property

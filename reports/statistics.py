@@ -1,24 +1,22 @@
-"""What a difference between rows is worth: intervals, relative improvement, tests, ties, and the seeds it would take.
+"""What a difference between rows is worth: intervals, relative improvement, tests and ties.
 
 The independent unit is a search (for a published cell, a retraining); retrainings of one search are repetitions
-inside it.
-Simulated coverage of `interval` and the reasons for its form: docs/statistics.md.
+inside it. Simulated coverage of the intervals: `reports.coverage` and docs/statistics.md; how many searches a test
+takes: `reports.power`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
-RESAMPLES = 2000
-POWER_FACTOR = 2.80
-"""z(0.975) + z(0.80): a two-sided test at 5 % that finds the difference in 80 % of the cases."""
-
+LEVEL = 0.05
+PAIRED, WELCH = "paired t", "Welch t"
 MOST_LETTERS = 26
 
 Nested = Mapping[int, Mapping[int, float]]
@@ -54,6 +52,7 @@ class Comparison:
     Attributes:
         difference: mean of a minus mean of b.
         low, high: its 95 % interval.
+        spread: standard deviation of the differences within pairs; None where the rows are independent.
         p: two-sided, not corrected; None where the seeds do not allow a test, and `test` says why.
         test: "paired t", "Welch t", or the reason for there being none.
         units: pairs, or the smaller number of units.
@@ -65,72 +64,33 @@ class Comparison:
     units: int
     low: float | None = None
     high: float | None = None
+    spread: float | None = None
 
 
-def interval(samples: Sequence[Sequence[float]], level: float = 0.95, resamples: int = RESAMPLES) -> Interval | None:
-    """Interval of the mean over searches, from a nested bootstrap: searches, then retrainings inside each.
+def interval(samples: Sequence[Sequence[float]], level: float = 1 - LEVEL) -> Interval | None:
+    """Student's interval of the mean over searches, from the means of their retrainings.
 
-    The bootstrap gives the standard error, Student's t with n - 1 degrees of freedom the quantile (Hesterberg,
-    The American Statistician 2015, section 4: the percentile interval is too narrow for few units). Resampling both
-    levels as they are would count the retraining noise twice, once inside the searches' means: the levels are
-    rescaled to their variance components first (Davison and Hinkley, Bootstrap Methods, 1997, section 3.8).
+    Every search weighs the same. Means over unequal numbers of retrainings differ in variance; Student's interval then
+    covers at least its level as long as that is 92 % or more (Ibragimov and Mueller, Journal of Business and Economic
+    Statistics 2010, after Bakirov and Szekely 2005). Its coverage by simulation: `reports.coverage`.
 
     Args:
         samples: for each search the values of its retrainings; numbers of retrainings may differ.
 
     Returns:
-        None for fewer than two searches.
+        None for fewer than two searches, and where all means are equal: no spread says nothing about the noise.
     """
-    groups = [np.asarray(values, dtype=float) for values in samples if len(values)]
-    n = len(groups)
-    if n < 2:
+    means = _unit_means(samples)
+    n = len(means)
+    if n < 2 or _no_spread(means):
         return None
-    means = np.array([values.mean() for values in groups])
-    quantile = float(stats.t.ppf(0.5 + level / 2, n - 1))
-    half = quantile * _standard_error(groups, means, resamples)
-    return Interval(float(means.mean()) - half, float(means.mean()) + half, n)
+    centre, half = float(means.mean()), float(half_width(means, level))
+    return Interval(centre - half, centre + half, n)
 
 
-def _standard_error(groups: list[np.ndarray], means: np.ndarray, resamples: int) -> float:
-    """Bootstrap standard error of the mean of means."""
-    n, sizes = len(groups), np.array([len(values) for values in groups])
-    centres, residuals = _rescaled(groups, means)
-    generator = np.random.default_rng(0)
-    chosen = generator.integers(0, n, (resamples, n))
-    drawn = centres[chosen]
-    widest = int(sizes.max())
-    if widest > 1:
-        padded = np.zeros((n, widest))
-        for index, values in enumerate(residuals):
-            padded[index, : len(values)] = values
-        size = sizes[chosen][:, :, None]
-        inner = (generator.random((resamples, n, widest)) * size).astype(int)
-        noise = padded[chosen[:, :, None], inner]
-        used = np.arange(widest)[None, None, :] < size
-        drawn = drawn + (noise * used).sum(-1) / size[:, :, 0]
-    return float(drawn.mean(1).std()) * math.sqrt(n / (n - 1))
-
-
-def _rescaled(groups: list[np.ndarray], means: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Search means shrunk to the variance between searches, residuals widened to the variance of a retraining."""
-    repeated = [values for values in groups if len(values) > 1]
-    if not repeated:
-        return means, [np.zeros(len(values)) for values in groups]
-    freedom = sum(len(values) - 1 for values in repeated)
-    within = sum(float(((values - values.mean()) ** 2).sum()) for values in repeated) / freedom
-    noise = float(np.mean([within / len(values) for values in groups]))
-    between = float(means.var(ddof=1))
-    shrink = math.sqrt(max(0.0, 1.0 - noise / between)) if between > 0 else 0.0
-    centres = means.mean() + shrink * (means - means.mean())
-    # The residuals' share of the standard error is multiplied by n / (n - 1) in the end, as the searches' is.
-    correction = math.sqrt((len(groups) - 1) / len(groups))
-    residuals = [
-        (values - values.mean()) * math.sqrt(len(values) / (len(values) - 1)) * correction
-        if len(values) > 1
-        else np.zeros(1)
-        for values in groups
-    ]
-    return centres, residuals
+def half_width(means: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:
+    """Half the width of Student's interval along the last axis; the leading ones are independent experiments."""
+    return stats.t.isf((1 - level) / 2, means.shape[-1] - 1) * np.asarray(stats.sem(means, axis=-1))
 
 
 def relative_improvement(errors: Sequence[Sequence[float]], random: Sequence[Sequence[float]]) -> Improvement | None:
@@ -155,18 +115,19 @@ def relative_improvement(errors: Sequence[Sequence[float]], random: Sequence[Seq
     return Improvement(value, 100.0 * welch.low / base, 100.0 * welch.high / base)
 
 
-def compare(a: Nested, b: Nested, paired: bool = True) -> Comparison:
+def compare(a: Nested, b: Nested, coupled: Collection[int] = ()) -> Comparison:
     """Test two rows for a difference of their means.
 
     Args:
         a, b: {unit: {repetition: value}}: for searches {search seed: {retrain seed: value}}.
-        paired: units with one seed are a pair (same data order), each with the mean over the repetitions they share.
-            Without two shared seeds, or where one row was searched and the other not, it is Welch's test.
+        coupled: units at which both rows rest on something common (one search, one dense network). Where these are two
+            or more and all units of the smaller row, they are pairs, each with the mean over the repetitions both
+            sides have; otherwise the rows are independent and the test is Welch's. An equal seed alone couples
+            nothing: it gives an equal order of images, and pairing on it costs degrees of freedom.
     """
-    if paired:
-        pairs = _pairs(a, b)
-        if len(pairs) >= 2:
-            return _paired(pairs)
+    pairs = _pairs(a, b, coupled)
+    if 2 <= len(pairs) == min(len(a), len(b)):
+        return _paired(pairs)
     return _welch(*(_unit_means([list(values.values()) for values in nested.values()]) for nested in (a, b)))
 
 
@@ -205,23 +166,15 @@ def _letter(index: int) -> str:
     return chr(ord("a") + index)
 
 
-def seeds_needed(sigma: float, difference: float) -> int:
-    """Searches per method for 80 % power at 5 %, two-sided: n = 2 (2.80 sigma / difference)^2, rounded up.
-
-    A normal approximation for two independent groups of standard deviation `sigma`; for n below about 5 it is one or
-    two too small.
-    """
-    return max(2, math.ceil(round(2 * (POWER_FACTOR * sigma / difference) ** 2, 9)))
-
-
 def all_pairs(
-    rows: Mapping[str, Nested], searched: Mapping[str, bool]
+    rows: Mapping[str, Nested], coupled: Callable[[str, str], Collection[int]]
 ) -> tuple[dict[frozenset[str], Comparison], dict[frozenset[str], float]]:
-    """Every pair of rows compared, and the Holm-adjusted p-values of the pairs that could be tested."""
-    found = {
-        frozenset(pair): compare(rows[pair[0]], rows[pair[1]], searched[pair[0]] == searched[pair[1]])
-        for pair in combinations(rows, 2)
-    }
+    """Every pair of rows compared, and the Holm-adjusted p-values of the pairs that could be tested.
+
+    Args:
+        coupled: the units at which two rows rest on something common (see `compare`).
+    """
+    found = {frozenset(pair): compare(rows[pair[0]], rows[pair[1]], coupled(*pair)) for pair in combinations(rows, 2)}
     testable = {pair: result.p for pair, result in found.items() if result.p is not None}
     return found, dict(zip(testable, holm(list(testable.values())), strict=True))
 
@@ -230,9 +183,14 @@ def _unit_means(samples: Sequence[Sequence[float]]) -> np.ndarray:
     return np.array([float(np.mean(values)) for values in samples if len(values)])
 
 
-def _pairs(a: Nested, b: Nested) -> list[tuple[float, float]]:
+def _no_spread(values: np.ndarray) -> bool:
+    """Whether values are equal but for rounding of the last bits."""
+    return float(np.ptp(values)) <= 1e-9
+
+
+def _pairs(a: Nested, b: Nested, coupled: Collection[int]) -> list[tuple[float, float]]:
     pairs = []
-    for seed in sorted(set(a) & set(b)):
+    for seed in sorted(set(a) & set(b) & set(coupled)):
         shared = sorted(set(a[seed]) & set(b[seed]))
         left = [a[seed][s] for s in shared] or list(a[seed].values())
         right = [b[seed][s] for s in shared] or list(b[seed].values())
@@ -242,14 +200,14 @@ def _pairs(a: Nested, b: Nested) -> list[tuple[float, float]]:
 
 
 def _paired(pairs: list[tuple[float, float]]) -> Comparison:
-    differences = np.array([left - right for left, right in pairs])
-    n, mean, spread = len(differences), float(differences.mean()), float(differences.std(ddof=1))
-    if spread <= 1e-12:
+    left, right = np.array(pairs).T
+    n, mean = len(pairs), float((left - right).mean())
+    if _no_spread(left - right):
         return Comparison(mean, None, "no spread between the pairs", n)
-    error = spread / math.sqrt(n)
-    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
-    half = float(stats.t.ppf(0.975, n - 1)) * error
-    return Comparison(mean, p, "paired t", n, mean - half, mean + half)
+    found = stats.ttest_rel(left, right)
+    low, high = found.confidence_interval(1 - LEVEL)
+    spread = float((left - right).std(ddof=1))
+    return Comparison(mean, float(found.pvalue), PAIRED, n, float(low), float(high), spread)
 
 
 def _welch(a: np.ndarray, b: np.ndarray) -> Comparison:
@@ -257,11 +215,23 @@ def _welch(a: np.ndarray, b: np.ndarray) -> Comparison:
     difference = float(a.mean() - b.mean()) if n else math.nan
     if n < 2:
         return Comparison(difference, None, "fewer than two seeds", n)
-    va, vb = float(a.var(ddof=1)) / len(a), float(b.var(ddof=1)) / len(b)
-    if va + vb <= 1e-24:
+    if _no_spread(a) or _no_spread(b):
         return Comparison(difference, None, "no spread between the seeds", n)
-    freedom = (va + vb) ** 2 / (va**2 / (len(a) - 1) + vb**2 / (len(b) - 1))
-    error = math.sqrt(va + vb)
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    p = 2 * float(stats.t.sf(abs(difference) / error, freedom))
-    return Comparison(difference, p, "Welch t", n, difference - half, difference + half)
+    half, p = welch(a, b)
+    return Comparison(difference, float(p), WELCH, n, difference - float(half), difference + float(half))
+
+
+def welch(a: np.ndarray, b: np.ndarray, level: float = 1 - LEVEL) -> tuple[np.ndarray, np.ndarray]:
+    """Half the width of Welch's interval for a difference of means, and the two-sided p-value, along the last axis.
+
+    Of two units beside more, or beside more than twice as many, Welch's degrees of freedom make too much: his interval
+    then covers down to 88 % (two beside sixteen). There those of the smaller row are taken, which never cover less than
+    the level (Hsu, Statistical Research Memoirs 1938; Mickey and Brown, Annals of Mathematical Statistics 1966).
+    """
+    found = stats.ttest_ind(a, b, axis=-1, equal_var=False)
+    small, large = sorted((a.shape[-1], b.shape[-1]))
+    lopsided = large > (small if small == 2 else 2 * small)
+    freedom = np.full_like(found.df, small - 1) if lopsided else np.asarray(found.df)
+    error = np.hypot(stats.sem(a, axis=-1), stats.sem(b, axis=-1))
+    half = stats.t.isf((1 - level) / 2, freedom) * error
+    return half, 2 * stats.t.sf(np.abs(found.statistic), freedom)
