@@ -1,11 +1,10 @@
-"""Import of what the authors of MG-DARTS published: genotypes with widths, and files of weight masks.
+"""What the authors of MG-DARTS published, as architectures: genes with widths, and files of weight masks.
 
-Files are read as data: a genotype through `ast.literal_eval`, masks through `torch.load(weights_only=True)`.
+The text of a gene is read by `methods.importing`; masks through `torch.load(weights_only=True)`.
 """
 
 from __future__ import annotations
 
-import ast
 import pickle
 from collections.abc import Sequence
 from dataclasses import replace
@@ -21,6 +20,9 @@ from methods.mgas.topology import STATES
 from methods.spaces import NetworkSettings, build
 from methods.spaces.cell_network import INPUTS
 from methods.spaces.operations import DILATED, SEPARABLE
+
+_NOT_AN_ARCHIVE = (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
+"""What torch raises for files that are something else."""
 
 Gene = Sequence[Sequence[Sequence[Any]]]
 """Cells of tuples (operation, source state, node, widths); widths are [in, mid, out], [in, out] or [in]."""
@@ -65,40 +67,6 @@ def _set_width(widths: dict[str, int], group: str, size: int) -> None:
         raise ArchitectureError(f"{group} has {widths[group]} channels in one entry and {size} in another")
 
 
-def read_genotype(text: str, channels: int, name: str | None = None) -> Architecture:
-    """A genotype from source text like `NAME = Genotype(gene=[...], concat=range(2, 6))`, without running it.
-
-    Raises:
-        ArchitectureError: no such assignment, or it is not made of literals.
-    """
-    try:
-        tree = ast.parse(text)
-    except SyntaxError as error:
-        raise ArchitectureError(f"the genotype is not Python text: {error}") from None
-    found = {
-        target.id: call
-        for statement in tree.body
-        if isinstance(statement, ast.Assign) and (call := _genotype_call(statement.value)) is not None
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-    if name is None and len(found) == 1:
-        name = next(iter(found))
-    if name not in found:
-        raise ArchitectureError(f"no genotype called {name!r}; the text has {', '.join(found) or 'none'}")
-    genes = [keyword.value for keyword in found[name].keywords if keyword.arg == "gene"]
-    try:
-        gene = ast.literal_eval(genes[0])
-    except (IndexError, ValueError):
-        raise ArchitectureError(f"genotype {name}: 'gene' is missing or not a literal list") from None
-    return import_genotype(gene, channels, {"published": name, "source": "imported genotype text"})
-
-
-def _genotype_call(value: ast.expr) -> ast.Call | None:
-    is_call = isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and value.func.id == "Genotype"
-    return value if is_call and isinstance(value, ast.Call) else None
-
-
 def import_masks(architecture: Architecture, path: Path) -> Architecture:
     """The architecture with the weight masks of a published file.
 
@@ -112,10 +80,14 @@ def import_masks(architecture: Architecture, path: Path) -> Architecture:
         cells = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise ArchitectureError(f"no mask file at {path}") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ArchitectureError(f"{path} is not a safe archive of tensors: {str(error).splitlines()[0]}") from None
+    except OSError as error:
+        raise ArchitectureError(f"cannot read masks from {path}: {error.strerror}") from None
+    except _NOT_AN_ARCHIVE as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise ArchitectureError(f"{path} is not a safe archive of tensors: {reason}") from None
     genotype = architecture.genotype["cells"]
-    if not isinstance(cells, list) or [len(cell) for cell in cells] != [len(cell["edges"]) for cell in genotype]:
+    lists = isinstance(cells, list) and all(isinstance(cell, list) for cell in cells)
+    if not lists or [len(cell) for cell in cells] != [len(cell["edges"]) for cell in genotype]:
         raise ArchitectureError(f"{path}: its cells and operations are not those of the architecture")
     shapes = _weight_shapes(architecture)
     masks: dict[str, Tensor] = {}
@@ -123,6 +95,8 @@ def import_masks(architecture: Architecture, path: Path) -> Architecture:
         for n, (operation, _, _) in enumerate(cell["edges"]):
             positions = CONV_POSITIONS.get(operation, ()) if operation in (*SEPARABLE, *DILATED) else ()
             tensors = cells[index][n]
+            if not isinstance(tensors, list) or not all(isinstance(tensor, Tensor) for tensor in tensors):
+                raise ArchitectureError(f"{path}: cell {index}, {operation}: not a list of tensors")
             if len(tensors) != len(positions):
                 raise ArchitectureError(
                     f"{path}: cell {index}, {operation}: {len(tensors)} masks, not {len(positions)}"

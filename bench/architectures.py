@@ -1,0 +1,178 @@
+"""Architectures from what a person gives: a published name, a file, a run's directory, or text of other people."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from methods.architecture import JSON_NAME, Architecture, ArchitectureError
+from methods.genotypes import published, published_names
+from methods.importing import MOST_CHARACTERS, Candidate, Choices, Imported, candidates, choose, shorten
+
+STANDARD_INPUT = "-"
+FOLDER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+NOTATION = re.compile(r"[({|\n]")
+"""A character that other people's text has and that no name or path of an architecture needs."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Text of other people, what it is called in messages, and a name for what has none in it."""
+
+    text: str
+    where: str
+    stem: str | None = None
+
+
+def read_source(given: str) -> Source:
+    """The text of a file, of standard input (`-`), or what was given itself, if it is no file but looks like text.
+
+    Raises:
+        ArchitectureError: nothing to read there, no text, or an architecture of this project already.
+    """
+    if given == STANDARD_INPUT:
+        return Source(_decode(sys.stdin.buffer.read(MOST_CHARACTERS + 1), "standard input"), "standard input")
+    path = _existing(given)
+    if path is None:
+        if NOTATION.search(given):
+            return Source(given, "the text given")
+        raise ArchitectureError(f"no file {shorten(given)}; give a file, - for standard input, or the text itself")
+    if path.is_dir():
+        raise ArchitectureError(f"{path} is a folder; give the file with the text" + _already(path / JSON_NAME))
+    try:
+        with open(path, "rb") as file:
+            text = _decode(file.read(MOST_CHARACTERS + 1), str(path))
+    except OSError as error:
+        raise ArchitectureError(f"cannot read {path}: {error.strerror}") from None
+    if is_own(text):
+        raise ArchitectureError(f"{path} needs no import" + _already(path))
+    return Source(text, path.name, path.stem)
+
+
+def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
+    """What `dasbench show` was asked for: its name, the architecture, and notes on how it was read.
+
+    Args:
+        given: a published name, an architecture's file or folder, a run's directory, or other people's text (itself or
+            its file).
+
+    Raises:
+        ArchitectureError: there is nothing of that name (the message lists the names), or it cannot be read.
+    """
+    if given in published_names():
+        return given, published(given), ()
+    path = _existing(given)
+    if path is None and not NOTATION.search(given):
+        names = published_names()
+        near = difflib.get_close_matches(given, names, n=len(names), cutoff=0.3)
+        listed = [*near, *(name for name in names if name not in near)]
+        raise ArchitectureError(
+            f"nothing called '{shorten(given)}'"
+            + (f"; did you mean '{near[0]}'?" if near else ";")
+            + f" Published: {', '.join(listed)}; or give a file, a run's directory, or the text of a genotype"
+        )
+    if path is not None and (path.is_dir() or (path.is_file() and is_own(_peek(path)))):
+        return given, Architecture.load(path), ()
+    source = read_source(given)
+    chosen = choose(candidates(source.text, source.where), None, source.where)
+    imported = chosen.read(source.where, Choices())
+    return _label(chosen, source) or "cell", imported.architecture, imported.notes
+
+
+def import_text(source: Source, name: str | None, choices: Choices) -> tuple[str, Imported]:
+    """One architecture of a text, and the name it is to have.
+
+    Args:
+        name: which of several; or what to call the only one, if it has no name in the text.
+
+    Raises:
+        ArchitectureError: it is malformed, or `name` does not choose one.
+    """
+    chosen = choose(candidates(source.text, source.where), name, source.where)
+    label = name if chosen.found.name is None and name else _label(chosen, source)
+    imported = chosen.read(source.where, choices)
+    return _checked(label or f"cell-{imported.architecture.digest[:8]}"), imported
+
+
+def import_all(source: Source, choices: Choices) -> Iterator[tuple[str, Imported | ArchitectureError]]:
+    """Every architecture of a text by its name, or what is wrong with it."""
+    for each in candidates(source.text, source.where):
+        try:
+            yield _checked(each.name), each.read(source.where, choices)
+        except ArchitectureError as error:
+            yield each.name, error
+
+
+def keep(architecture: Architecture, folder: Path) -> tuple[Path, bool]:
+    """Save an architecture in a folder of its own; gives the file, and whether it is new.
+
+    Raises:
+        ArchitectureError: another one is there already, or the folder cannot be written.
+    """
+    path = folder / JSON_NAME
+    try:
+        if path.exists():
+            if Architecture.load(folder) == architecture:
+                return path, False
+            raise ArchitectureError(f"{path} holds another architecture; choose another --out, or remove it")
+        return architecture.save(folder), True
+    except OSError as error:
+        raise ArchitectureError(f"cannot write {path}: {error.strerror}; choose another --out") from None
+
+
+def is_own(text: str) -> bool:
+    """Whether a text is an architecture as this project writes it."""
+    if not text.lstrip().startswith("{"):
+        return False
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(document, dict) and "genotype" in document and "space" in document
+
+
+def _label(chosen: Candidate, source: Source) -> str | None:
+    return chosen.name if chosen.found.name is not None else source.stem
+
+
+def _checked(name: str) -> str:
+    if not FOLDER_NAME.fullmatch(name):
+        raise ArchitectureError(
+            f"'{shorten(name)}' cannot name a folder; --name takes letters, digits, '.', '_' and '-', at most 100"
+        )
+    return name
+
+
+def _already(path: Path) -> str:
+    return f"; {path} is an architecture already: dasbench show {path}" if path.is_file() else ""
+
+
+def _existing(given: str) -> Path | None:
+    """The path given, if there is something; text that cannot be a path is none."""
+    try:
+        path = Path(given).expanduser()
+        return path if path.exists() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _peek(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return file.read(MOST_CHARACTERS).decode(errors="replace")
+    except OSError as error:
+        raise ArchitectureError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _decode(content: bytes, where: str) -> str:
+    if b"\0" not in content:
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            pass
+    raise ArchitectureError(f"{where} is not text; weight masks are given with --masks, beside their genotype")
