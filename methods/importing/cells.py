@@ -160,8 +160,8 @@ def _with_source_first(edges: list[tuple[str, int, int]], where: str) -> list[tu
         if first == second or (first > second) != node_first:
             order = "node, then source" if node_first else "source, then node"
             raise ArchitectureError(
-                f"{where}, edge {index + 1}: ({operation!r}, {shorten(first)}, {shorten(second)}) does not lead from an "
-                f"earlier state to a later one, written as in the first edge ({order})"
+                f"{where}, edge {index + 1}: ({operation!r}, {shorten(first)}, {shorten(second)}) does not lead from "
+                f"an earlier state to a later one, written as in the first edge ({order})"
             )
     return [(operation, min(states), max(states)) for operation, *states in edges]
 

@@ -113,8 +113,10 @@ def _arguments(node: ast.expr) -> dict[str, Any]:
     assert isinstance(node, ast.Call)
     if node.args or any(keyword.arg is None for keyword in node.keywords):
         raise ArchitectureError("arguments without a name; write normal=..., normal_concat=..., reduce=..., ...")
-    found = {}
+    found: dict[str, Any] = {}
     for keyword in node.keywords:
+        if keyword.arg in found:
+            raise ArchitectureError(f"'{shorten(keyword.arg)}' stands there twice")
         try:
             found[str(keyword.arg)] = literal(keyword.value)
         except ArchitectureError as error:
@@ -129,7 +131,9 @@ def _assignments(tree: ast.Module, text: str, lines_before: int) -> Iterator[Cal
         names, value = _named(statement)
         if isinstance(value, ast.Name) and value.id in known:
             for name in names:
-                known[name] = Call(name, statement.lineno + lines_before, known[value.id].function, known[value.id].text)
+                known[name] = Call(
+                    name, statement.lineno + lines_before, known[value.id].function, known[value.id].text
+                )
                 yield known[name]
         function = _function(value)
         if function is None:

@@ -44,7 +44,8 @@ def literal(node: ast.expr, depth: int = 0) -> Any:
         case ast.Call(func=ast.Name(id="range"), args=[*ends], keywords=[]):
             return _range(node, [literal(end, depth + 1) for end in ends])
     raise ArchitectureError(
-        f"`{shorten(_source(node))}` is not a literal: lists, tuples, range(...), text and numbers are read, nothing is run"
+        f"`{shorten(_source(node))}` is not a literal: lists, tuples, range(...), text and numbers are read, and "
+        "nothing is run"
     )
 
 

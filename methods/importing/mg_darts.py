@@ -62,7 +62,9 @@ def _check_entry(entry: Any, place: str) -> None:
     if operation not in CANDIDATES:
         near = difflib.get_close_matches(str(operation), CANDIDATES, n=1, cutoff=0.5)
         hint = f"; did you mean '{near[0]}'?" if near else "."
-        raise ArchitectureError(f"{place}: unknown operation {shorten(repr(operation))}{hint} Known: {', '.join(CANDIDATES)}")
+        raise ArchitectureError(
+            f"{place}: unknown operation {shorten(repr(operation))}{hint} Known: {', '.join(CANDIDATES)}"
+        )
     if not (type(source) is int and type(node) is int and 0 <= source < node and INPUTS <= node < INPUTS + MOST_NODES):
         raise ArchitectureError(f"{place}: {shorten(entry)} does not lead from an earlier state to a node")
     wanted = 3 if operation in SEPARABLE else 2 if operation in DILATED else 1

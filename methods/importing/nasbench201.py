@@ -44,7 +44,7 @@ def read(cell: str, where: str, choices: Choices) -> Imported:
     edges = parse(cell, where)
     raise ArchitectureError(
         f"{where}: a valid cell of NAS-Bench-201 ({len(edges)} edges), but no registered search space builds its "
-        "networks (one input a cell, residual blocks between three stages); it was not turned into a cell of another space"
+        "networks (one input a cell, residual blocks between three stages); it was not turned into another space's"
     )
 
 

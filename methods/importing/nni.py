@@ -83,8 +83,8 @@ def _cell(sample: Mapping[str, Any], kind: str, last: int, where: str, choices: 
     which = choices.concat or ("all" if last == NODES_OF_DARTS[-1] else None)
     if which is None:
         raise ArchitectureError(
-            f"{where}: of {last - 1} nodes, NNI's PNAS joins all and its NASNet, ENAS and AmoebaNet those that no other "
-            "node reads; say --concat all or --concat loose"
+            f"{where}: of {last - 1} nodes, NNI's PNAS joins all and its NASNet, ENAS and AmoebaNet those that no "
+            "other node reads; say --concat all or --concat loose"
         )
     edges = read_cell(nodes, [0], place_of, RENAMED).edges
     return read_cell(nodes, joined(edges, which), place_of, RENAMED)
@@ -147,7 +147,11 @@ def _dictionaries(text: str) -> Iterator[tuple[str | None, int, Any]]:
             case _:
                 continue
         if all(isinstance(key, ast.expr) for key in keys):
-            yield found, statement.lineno, _once([(literal(k), literal(v)) for k, v in zip(keys, values, strict=True) if k])
+            yield (
+                found,
+                statement.lineno,
+                _once([(literal(k), literal(v)) for k, v in zip(keys, values, strict=True) if k]),
+            )
 
 
 FORMAT = Format(NAME, find)

@@ -83,7 +83,7 @@ def _notes(
         notes.append("the numbers beside edges are their weights in a search; they are no part of the network")
     if named is None and pools:
         notes.append(
-            "pools without normalisation, as DARTS builds them; --conventions snas, mdenas or drnas builds other networks"
+            "pools without normalisation, as DARTS builds them; --conventions snas, mdenas or drnas builds others"
         )
     if departures and named is not None:
         notes.append(f"not of DARTS' space: {departures[0]}")

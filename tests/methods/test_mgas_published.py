@@ -13,7 +13,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.base import SearchContext
 from methods.genotypes import published
 from methods.mgas.export import CONV_POSITIONS
-from methods.mgas.published import import_genotype, import_masks, read_genotype
+from methods.mgas.published import import_genotype, import_masks
 from methods.mgas.sizes import counts, published_size
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build
@@ -129,26 +129,6 @@ def test_foreign_masks_are_refused(tmp_path: Path):
         import_masks(small, path)
     with pytest.raises(ArchitectureError, match="no mask file"):
         import_masks(small, tmp_path / "missing.npy")
-
-
-GENE = """
-from collections import namedtuple
-Genotype = namedtuple('Genotype', 'gene concat')
-TINY = Genotype(gene=[[('sep_conv_3x3', 0, 2, [4, 6, 4]), ('max_pool_3x3', 1, 2, [4]), ('skip_connect', 2, 3, [4]),
-  ('avg_pool_3x3', 0, 4, [4]), ('dil_conv_5x5', 4, 5, [4, 4])]], concat=range(2, 6))
-"""
-
-
-def test_a_genotype_is_read_as_text():
-    architecture = read_genotype(GENE, channels=6)
-    assert architecture.scale == {"channels": 6, "cells": 1}
-    assert architecture.genotype["cells"][0]["edges"][0] == ["sep_conv_3x3", 0, 2]
-    assert architecture.widths["cells.0.op0.mid"] == 6
-    assert {architecture.widths[f"cells.0.s{state}"] for state in range(6)} == {4}
-    with pytest.raises(ArchitectureError, match="no genotype called 'OTHER'"):
-        read_genotype(GENE, 6, "OTHER")
-    with pytest.raises(ArchitectureError, match="not a literal"):
-        read_genotype("X = Genotype(gene=__import__('os').getcwd())", 6)
 
 
 def test_contradicting_widths_are_refused():
