@@ -43,14 +43,15 @@ def read_source(given: str) -> Source:
             return Source(given, "the text given")
         raise ArchitectureError(f"no file {shorten(given)}; give a file, - for standard input, or the text itself")
     if path.is_dir():
-        raise ArchitectureError(f"{path} is a folder; give the file with the text" + _already(path / JSON_NAME))
+        own = path / JSON_NAME
+        raise ArchitectureError(_already(own) if own.is_file() else f"{path} is a folder; give the file with the text")
     try:
         with open(path, "rb") as file:
             text = _decode(file.read(MOST_CHARACTERS + 1), str(path))
     except OSError as error:
         raise ArchitectureError(f"cannot read {path}: {error.strerror}") from None
     if is_own(text):
-        raise ArchitectureError(f"{path} needs no import" + _already(path))
+        raise ArchitectureError(_already(path))
     return Source(text, path.name, path.stem)
 
 
@@ -149,14 +150,14 @@ def _checked(name: str) -> str:
 
 
 def _already(path: Path) -> str:
-    return f"; {path} is an architecture already: dasbench show {path}" if path.is_file() else ""
+    return f"{path} is an architecture already; look at it with: dasbench show {path}"
 
 
 def _existing(given: str) -> Path | None:
     """The path given, if there is something; text that cannot be a path is none."""
     try:
         path = Path(given).expanduser()
-        return path if path.exists() else None
+        return path if given and path.exists() else None
     except (OSError, ValueError, RuntimeError):
         return None
 

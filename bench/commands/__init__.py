@@ -5,7 +5,20 @@ imports torch, reports and slurm inside of `run` alone: what `dasbench --help` a
 """
 
 COMMANDS = {
-    name: f"bench.commands.{name}"
-    for name in ("run", "launch", "status", "cancel", "report", "sync", "show", "export", "speed", "list", "doctor")
+    name: "bench.commands." + {"import": "import_cells"}.get(name, name)  # `import` is no name for a module
+    for name in (
+        "run",
+        "launch",
+        "status",
+        "cancel",
+        "report",
+        "sync",
+        "show",
+        "import",
+        "export",
+        "speed",
+        "list",
+        "doctor",
+    )
 }
 """The module of each command, in the order of `dasbench --help`."""

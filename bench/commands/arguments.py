@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,21 @@ def seeds(text: str) -> list[int]:
         except ValueError:
             raise argparse.ArgumentTypeError(f"'{part}' is not a seed or a range like 0-3") from None
     return result
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Reads a whole number of a range."""
+
+    def read(text: str) -> int:
+        try:
+            number = int(text)
+        except ValueError:
+            number = least - 1
+        if not least <= number <= most:
+            raise argparse.ArgumentTypeError(f"'{text[:40]}' is not a whole number of {least} to {most}")
+        return number
+
+    return read
 
 
 PROFILES = "quick, short, paper, ..., or auto: short on a GPU, quick on a CPU"

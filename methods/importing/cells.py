@@ -55,7 +55,6 @@ def read_cell(value: Any, concat: Any, where: str, renamed: Mapping[str, str] | 
     """A cell from its list of edges and its list of joined states.
 
     Args:
-        concat: None joins what `--concat` says; see `joined`.
         where: the cell's place, for messages.
         renamed: operations that the writer calls differently.
 

@@ -10,7 +10,7 @@ import ast
 import difflib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -91,10 +91,10 @@ def _cell(arguments: dict[str, Any], kind: str, where: str, choices: Choices) ->
             f"{where}, {kind} cell: no {kind}_concat; say --concat all (all nodes are joined to the output) or "
             "--concat loose (those that no other node reads)"
         )
-    if concat is None:
-        edges = read_cell(value, [0], f"{where}, {kind} cell").edges
-        concat = joined(edges, str(choices.concat))
-    return read_cell(value, concat, f"{where}, {kind} cell")
+    if concat is not None:
+        return read_cell(value, concat, f"{where}, {kind} cell")
+    unjoined = read_cell(value, [0], f"{where}, {kind} cell")
+    return replace(unjoined, concat=tuple(joined(unjoined.edges, str(choices.concat))))
 
 
 def _check_fields(arguments: dict[str, Any], where: str) -> None:
@@ -139,11 +139,12 @@ def _assignments(tree: ast.Module, text: str, lines_before: int) -> Iterator[Cal
         if function is None:
             continue
         segment = ast.get_source_segment(text, value) or "" if value is not None else ""
-        for name in names or [None]:
-            call = Call(name, statement.lineno + lines_before, function, segment)
-            if name is not None:
-                known[name] = call
+        call = Call(None, statement.lineno + lines_before, function, segment)
+        if not names:
             yield call
+        for name in names:
+            known[name] = replace(call, name=name)
+            yield known[name]
 
 
 def _named(statement: ast.stmt) -> tuple[list[str], ast.expr | None]:

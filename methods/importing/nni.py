@@ -12,6 +12,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -86,8 +87,8 @@ def _cell(sample: Mapping[str, Any], kind: str, last: int, where: str, choices: 
             f"{where}: of {last - 1} nodes, NNI's PNAS joins all and its NASNet, ENAS and AmoebaNet those that no "
             "other node reads; say --concat all or --concat loose"
         )
-    edges = read_cell(nodes, [0], place_of, RENAMED).edges
-    return read_cell(nodes, joined(edges, which), place_of, RENAMED)
+    unjoined = read_cell(nodes, [0], place_of, RENAMED)
+    return replace(unjoined, concat=tuple(joined(unjoined.edges, which)))
 
 
 def _keys(last: int) -> list[str]:

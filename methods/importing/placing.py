@@ -7,13 +7,14 @@ be told, for a guess would make another network of it.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.importing.cells import ForeignCell
-from methods.importing.found import Choices, Imported
+from methods.importing.found import Choices, Imported, shorten
 from methods.spaces import get_space
 from methods.spaces.cell import NODES
 from methods.spaces.cell_layout import INPUTS
@@ -45,6 +46,7 @@ def place(
     Raises:
         ArchitectureError: a family has to be named.
     """
+    _check_family(choices.conventions)
     departures = [text for kind, cell in cells.items() if (text := departure(kind, cell))]
     pools = any(is_pool(operation) for cell in cells.values() for operation in cell.operations)
     named = choices.conventions or family
@@ -90,6 +92,13 @@ def _notes(
     if choices.conventions is None and family is not None:
         notes.append(f"conventions of {family}, whose way of writing this is; --conventions says otherwise")
     return notes
+
+
+def _check_family(name: str | None) -> None:
+    if name is not None and name not in FAMILIES:
+        near = difflib.get_close_matches(name, FAMILIES, n=1)
+        hint = f"; did you mean '{near[0]}'?" if near else ";"
+        raise ArchitectureError(f"--conventions '{shorten(name)}'{hint} known: {', '.join(FAMILIES)}")
 
 
 def _named_after(name: str | None) -> str | None:

@@ -11,7 +11,20 @@ from bench.cli import build_parser, main
 from bench.commands.arguments import seeds
 from tests.bench.conftest import TINY
 
-COMMANDS = {"run", "launch", "status", "cancel", "report", "sync", "show", "export", "speed", "list", "doctor"}
+COMMANDS = {
+    "run",
+    "launch",
+    "status",
+    "cancel",
+    "report",
+    "sync",
+    "show",
+    "import",
+    "export",
+    "speed",
+    "list",
+    "doctor",
+}
 
 
 def test_the_surface() -> None:
