@@ -15,6 +15,7 @@ import torch
 from bench.calibration import recall
 from bench.config import restore
 from bench.data.datasets import DatasetInfo, ImageData
+from bench.data.search_protocol import search_protocol
 from bench.engine import Engine, device_name, make_engine
 from bench.graph import WARM_UP
 from bench.recipe import Recipe
@@ -98,7 +99,8 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
     method = cls(restore(cls.Options, run.config["options"], "options"), context)
     method.to(engine.device)
     method.enter_longest_step()
-    steps = method.epochs * max(1, round(images * method.split.train / method.batch_size))
+    split = search_protocol(run.config).split(method.split)
+    steps = method.epochs * max(1, round(images * split.train / method.batch_size))
     batch = _fake_batch(method.batch_size, info, engine)
     return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from bench.config import ConfigError, identity, nearest, parse
+from bench.data.search_protocol import SearchProtocol
 from bench.names import LABEL, NAME
 from bench.recipe import Recipe, load_recipe
 from bench.records import RunInfo
@@ -83,6 +84,7 @@ class Row:
         inheritance: for a transform, the lines it gives: trained from scratch, fine-tuned from inherited weights.
         match: for a transform, take the size of another row's result instead of the ratio.
         select: for a method that gives a family of sizes, the member this row takes.
+        search_data: fields of `SearchProtocol` that make this row; a profile's come before them.
         recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.
     """
 
@@ -95,6 +97,7 @@ class Row:
     match: Match | None = None
     select: Selection | None = None
     recipe: str | None = None
+    search_data: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class Profile:
         given_seeds: retrain seeds of rows with a given architecture, which have no search to repeat (default: the
             same as `retrain_seeds`).
         options: per method (or row) name, what this profile changes in its options.
+        search_data: per method (or row) name, how its searches divide and serve the training images where not as the
+            method says, see `bench.data.search_protocol`.
         recipe_changes: fields of the recipe that this profile changes; the recipe is then shown with a "*".
         evaluate_every: epochs between evaluations on the test set in a retraining (for curves and best epoch; the
             headline is the last epoch).
@@ -122,6 +127,7 @@ class Profile:
     finetune_recipe: str = "finetune-cifar"
     finetune_changes: dict[str, Any] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    search_data: dict[str, dict[str, Any]] = field(default_factory=dict)
     precision: Literal["fp32", "bf16"] = "fp32"
     deterministic: bool = True
     threads: int = field(default=1, metadata=within("[1, 1024]"))
@@ -216,6 +222,33 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
         if row.method is not None:
             given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
             parse(get_method(row.method).Options, given, f"{where} with rows.{label}.options")
+            search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
+    for key, given in profile.search_data.items():
+        if key not in experiment.rows:
+            _method(key, where + ".search_data")
+            parse(SearchProtocol, given, f"{where}.search_data.{key}")
+
+
+def search_protocol_of(profile: Profile, label: str, row: Row, where: str) -> SearchProtocol:
+    """How a row's searches use the training images: the profile's for the method and the row, then the row's.
+
+    Raises:
+        ConfigError: a key that no protocol has, or one that the row's method cannot follow.
+    """
+    assert row.method is not None
+    table, cls = profile.search_data, get_method(row.method)
+    given = {**table.get(row.method, {}), **table.get(label, {}), **row.search_data}
+    protocol = parse(SearchProtocol, given, where)
+    paired = issubclass(cls, GradientSearch) and cls.split.paired
+    if given and issubclass(cls, Transform):
+        raise ConfigError(f"{where}: {row.method} is a transform, it searches on no images")
+    if protocol.augmentation is not None and not issubclass(cls, GradientSearch):
+        raise ConfigError(f"{where}: {row.method} trains its proposals with the recipe; set its augmentation there")
+    if protocol.valid_batches is not None and not paired:
+        raise ConfigError(f"{where}: {row.method} draws no validation batches; leave valid_batches out")
+    if protocol.valid == 0 and paired:
+        raise ConfigError(f"{where}: {row.method} draws validation batches; it needs a share valid above 0")
+    return protocol
 
 
 def _method(name: str, where: str) -> type[Method]:
@@ -235,8 +268,8 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
             f"{where}: unknown published genotype {shown(row.published)}" + nearest(row.published, published_names())
         )
     if row.method is None:
-        if row.options:
-            raise ConfigError(f"{where}: a given architecture has no options")
+        if row.options or row.search_data:
+            raise ConfigError(f"{where}: a given architecture has no options and no search_data")
         return
     is_transform = issubclass(_method(row.method, where), Transform)
     if is_transform and row.of is None:
@@ -296,6 +329,10 @@ class Plan:
             given["memory"] = self.memory
         return identity(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
 
+    def _protocol(self, label: str, row: Row) -> dict[str, Any]:
+        where = f"{self.experiment.name}.rows.{label}.search_data"
+        return cast(dict[str, Any], identity(search_protocol_of(self.profile, label, row, where)))
+
     def add(self, label: str, method: str, phase: str, config: dict[str, Any], **more: Any) -> RunInfo:
         config = {**config, "phase": phase, **self.common}
         name = signature(config)
@@ -323,6 +360,8 @@ class Plan:
             "stem": self.profile.network.stem,
             "search_seed": seed,
         }
+        if protocol := self._once(("protocol", label), lambda: self._protocol(label, row)):
+            config["search_data"] = protocol
         if not issubclass(get_method(row.method), GradientSearch):
             config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
         return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None)

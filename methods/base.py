@@ -83,7 +83,7 @@ def alone(tensors: Sequence[Tensor]) -> None:
 class GradientSearch(Method):
     """A method that trains a supernet. `bench.search` owns the loop; the method owns everything in a step.
 
-    Attributes a subclass sets in `__init__`:
+    Attributes a subclass sets in `__init__` (`split` on the class, too: whether it is paired is known before that):
         supernet: everything trainable, architecture parameters included, as real `nn.Parameter`s.
         epochs: upper bound of epochs; the loop ends earlier when `finished` becomes True.
         batch_size: images of one training batch (and one validation batch where the split is paired).
@@ -102,6 +102,11 @@ class GradientSearch(Method):
 
     @abstractmethod
     def __init__(self, options: Any, context: SearchContext) -> None: ...
+
+    @classmethod
+    def split_of(cls, options: Any) -> SearchSplit:
+        """The split of a search with these options, before there is one."""
+        return cls.split
 
     @abstractmethod
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:

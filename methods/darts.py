@@ -42,6 +42,7 @@ class DARTSOptions:
         lr, lr_end: SGD's learning rate, by a cosine over the epochs.
         clip: largest gradient norm of the weights.
         arch_lr, arch_betas, arch_weight_decay: Adam's, for the architecture parameters.
+        arch_clip: largest gradient norm of the architecture parameters; 0 for none.
         memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
     """
 
@@ -63,6 +64,7 @@ class DARTSOptions:
     arch_betas: tuple[float, float] = field(default=(0.5, 0.999), metadata=within("[0, 1)"))
     arch_weight_decay: float = field(default=1e-3, metadata=within("[0, inf)"))
     memory: Literal["full", "low"] = "full"
+    arch_clip: float = field(default=0.0, metadata=within("[0, inf)") | {"absent": 0.0})
 
     def __post_init__(self) -> None:
         check(self)
@@ -155,6 +157,8 @@ class DARTS(GradientSearch):
             gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
         set_gradients(self.alphas, gradients)
         self.average(gradients_of(self.alphas))
+        if self.options.arch_clip:
+            torch.nn.utils.clip_grad_norm_(self.alphas, self.options.arch_clip)
         self.architecture_optimiser.step()
         return sums
 

@@ -18,6 +18,7 @@ from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError, load
 from bench.engine import choose_device
 from bench.estimate import estimate_seconds
+from bench.phases.check import check_searches
 from bench.records import RecordError, RunInfo, read_records
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
@@ -100,6 +101,7 @@ def estimate(
     except DataError as error:
         console.print(f"{error}\nSo the cost cannot be estimated here; the nodes need the data too.", markup=False)
         return None
+    check_searches(planned, data)
     console.print("Timing a few steps of each kind of run ...")
     return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)
 

@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from bench.data.datasets import load
     from bench.experiment import load_experiment, plan
     from bench.local import Queue, create_missing, devices_for, make_jobs, work
+    from bench.phases.check import check_searches
     from bench.progress import display
 
     experiment = load_experiment(options.experiment)
@@ -55,6 +56,7 @@ def run(options: argparse.Namespace) -> int:
     devices = devices_for(options.device, profile.threads, options.jobs)
     options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
     data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
+    check_searches(planned, data)
 
     folder = options.runs_dir / f"{experiment.name}-{profile_name}"
     jobs = make_jobs(folder, planned)

@@ -16,17 +16,7 @@ from torch import Tensor
 from bench.data.autoaugment import OPERATIONS, apply_stage, draw_jitter, draw_policy
 from bench.data.datasets import DataError, DatasetInfo
 from bench.data.image_files import CROP_TRIES
-
-NAMES = (
-    "none",
-    "crop",
-    "crop-flip",
-    "crop-flip-cutout",
-    "crop-flip-autoaugment",
-    "crop-flip-autoaugment-cutout",
-    "resized-crop-flip",
-    "resized-crop-flip-jitter",
-)
+from bench.data.names import AUGMENTATIONS
 
 
 @dataclass(frozen=True)
@@ -64,10 +54,10 @@ def get_augmentation(name: str, info: DatasetInfo, cutout: int | None = None) ->
     Raises:
         DataError: no such name.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(name, NAMES, n=1)
+    if name not in AUGMENTATIONS:
+        near = difflib.get_close_matches(name, AUGMENTATIONS, n=1)
         hint = f"; did you mean '{near[0]}'? Known" if near else "; known"
-        raise DataError(f"unknown augmentation '{name}'{hint}: {', '.join(NAMES)}")
+        raise DataError(f"unknown augmentation '{name}'{hint}: {', '.join(AUGMENTATIONS)}")
     plain = Augmentation(name, info.image_size, info.mean, info.std)
     parts = name.replace("resized-crop", "resized_crop").split("-")
     return replace(

@@ -17,6 +17,15 @@ from bench.data.image_files import ImageFiles
 from methods.base import Batch
 
 
+def check_crop(images: Tensor | ImageFiles, augmentation: Augmentation) -> None:
+    """Raises DataError for a crop that needs the original file, of images that are in memory."""
+    if augmentation.resized_crop and isinstance(images, Tensor):
+        raise DataError(
+            f"augmentation '{augmentation.name}' is for image files (imagenet); "
+            "images in memory take 'crop-flip' and its like"
+        )
+
+
 class Batches:
     """A labelled set of images, served as augmented batches.
 
@@ -35,6 +44,7 @@ class Batches:
         shuffle: bool = True,
         drop_last: bool = False,
         stream: str = "train",
+        fresh: bool = False,
         rank: int = 0,
         world_size: int = 1,
         memory_format: torch.memory_format = torch.contiguous_format,
@@ -47,6 +57,7 @@ class Batches:
             augmentation: see `bench.data.augment.get_augmentation`.
             seed, stream: with the epoch they decide order and augmentation; two streams of one seed (the training and
                 the validation batches of a search) are independent.
+            fresh: draw every batch from all images anew (without repetition inside it) instead of in passes.
             rank, world_size: this process serves its share of every batch; the shares of all ranks, one after the
                 other, are the batch that a single process would serve.
 
@@ -58,7 +69,7 @@ class Batches:
         self.batch_size, self.augmentation = batch_size, augmentation
         self.seed, self.stream = seed, stream
         self.device = torch.device(device)
-        self.shuffle, self.drop_last = shuffle, drop_last
+        self.shuffle, self.drop_last, self.fresh = shuffle, drop_last, fresh
         self.rank, self.world_size = rank, world_size
         self.memory_format = memory_format
         self._check()
@@ -76,11 +87,7 @@ class Batches:
                 f"a batch of {smallest} images cannot be shared by {self.world_size} processes; "
                 "use drop_last, another batch size or fewer processes"
             )
-        if self.augmentation.resized_crop and isinstance(self.images, Tensor):
-            raise DataError(
-                f"augmentation '{self.augmentation.name}' is for image files (imagenet); "
-                "images in memory take 'crop-flip' and its like"
-            )
+        check_crop(self.images, self.augmentation)
 
     def __len__(self) -> int:
         """Steps of an epoch."""
@@ -102,26 +109,32 @@ class Batches:
         Yields:
             images, float32, (B, C, H, W), normalised, on the device; labels, int64, (B,).
         """
-        end = len(self) if steps is None else steps
-        while start_step < end:
-            number, first = divmod(start_step, len(self))
-            last = min(len(self), first + end - start_step)
-            yield from self._serve(_Pass.make(self, epoch, number), first, last)
-            start_step += last - first
+        yield from self._serve(self._orders(epoch, start_step, len(self) if steps is None else steps))
 
-    def _serve(self, order: _Pass, first: int, last: int) -> Iterator[Batch]:
+    def _orders(self, epoch: int, step: int, end: int) -> Iterator[tuple[_Pass, int]]:
+        """For each step of an epoch the pass it belongs to and its number there."""
+        length = 1 if self.fresh else len(self)
+        while step < end:
+            number, first = divmod(step, length)
+            last = min(length, first + end - step)
+            order = _Pass.make(self, epoch, number)
+            yield from ((order, place) for place in range(first, last))
+            step += last - first
+
+    def _serve(self, orders: Iterator[tuple[_Pass, int]]) -> Iterator[Batch]:
         if isinstance(self.images, Tensor):
-            for step in range(first, last):
+            for order, step in orders:
                 yield self._finish(order, step, self.images[order.indices[order.rows(step)]])
             return
         with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as decoders, ThreadPoolExecutor(1) as ahead:
-            read = [lambda step=step: self._decode(order, step, decoders) for step in range(first, last)]
-            waiting = ahead.submit(read[0])
-            for step, following in zip(range(first, last), [*read[1:], None], strict=True):
-                images = waiting.result()
+            here = next(orders, None)
+            waiting = None if here is None else ahead.submit(self._decode, *here, decoders)
+            while here is not None and waiting is not None:
+                images, following = waiting.result(), next(orders, None)
                 if following is not None:
-                    waiting = ahead.submit(following)
-                yield self._finish(order, step, images.to(self.device, non_blocking=True))
+                    waiting = ahead.submit(self._decode, *following, decoders)
+                yield self._finish(*here, images.to(self.device, non_blocking=True))
+                here = following
 
     def _decode(self, order: _Pass, step: int, decoders: ThreadPoolExecutor) -> Tensor:
         assert isinstance(self.images, ImageFiles)
@@ -139,7 +152,7 @@ class Batches:
 
 @dataclass
 class _Pass:
-    """One pass over the images: its order and random numbers, on the host and on the device."""
+    """One pass over the images, or one batch drawn afresh: order and random numbers, on the host and on the device."""
 
     shares: list[slice]
     host_indices: Tensor
@@ -157,8 +170,10 @@ class _Pass:
         count = len(batches.labels)
         generator = torch.Generator().manual_seed(_pass_seed(batches.seed, batches.stream, epoch, number))
         indices = torch.randperm(count, generator=generator) if batches.shuffle else torch.arange(count)
-        drawn = draw(batches.augmentation, count, generator)
-        shares = [_share(batches, step) for step in range(len(batches))]
+        if batches.fresh:
+            indices = indices[: batches.batch_size]
+        drawn = draw(batches.augmentation, len(indices), generator)
+        shares = [_share(batches, step) for step in range(1 if batches.fresh else len(batches))]
         counts: dict[int, list[list[int]]] = {}
         moved = {name: values for name, values in drawn.items() if name not in ("operations", "resized_crop")}
         if "operations" in drawn:

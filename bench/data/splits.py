@@ -6,12 +6,14 @@ A search is handed a `SearchData`, which has no way to the test images. A `Final
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.data.datasets import DataError, DatasetInfo, ImageData, LabelledImages
+from bench.data.search_protocol import AS_THE_METHOD, SearchProtocol
 from methods.base import SearchSplit
 
 SUBSET_SEED = 0  # reduced profiles use the same images in every run, whatever the run's seeds
@@ -57,23 +59,45 @@ class FinalEvaluation:
         return subset(self._data._read_test(), self._test_images)
 
 
-def search_data(data: ImageData, split: SearchSplit, seed: int, train_images: int | None = None) -> SearchData:
-    """Divide the training images for a search, stratified by class.
+def search_data(
+    data: ImageData,
+    split: SearchSplit,
+    seed: int,
+    train_images: int | None = None,
+    protocol: SearchProtocol = AS_THE_METHOD,
+) -> SearchData:
+    """Divide the training images for a search.
 
     Args:
-        split: fractions of the training images for search-train and search-valid.
+        split: the method's fractions of the training images for search-train and search-valid.
         seed: decides which image goes where.
         train_images: divide only this many of the training images (reduced profiles).
+        protocol: its shares instead of the method's, exact in every class; or the order of the files.
 
     Raises:
-        DataError: fractions outside their range, or an empty search-train part.
+        DataError: fractions outside their range, an empty part, or a share that a class is too small for.
     """
+    images = subset(data.train, train_images)
+    train, valid = divide(images.labels, data.info.classes, split, seed, protocol)
+    return SearchData(data.info, images.select(train), images.select(valid))
+
+
+def divide(
+    labels: Tensor, classes: tuple[str, ...], split: SearchSplit, seed: int, protocol: SearchProtocol
+) -> tuple[Tensor, Tensor]:
+    """Indices of search-train and search-valid, as `search_data` divides; int64. Raises what it raises."""
+    split = protocol.split(split)
     if not (0 < split.train <= 1 and 0 <= split.valid <= 1 and split.train + split.valid <= 1 + 1e-9):
         raise DataError(
             f"split train={split.train}, valid={split.valid}: fractions must be in (0, 1] and sum to at most 1"
         )
-    images = subset(data.train, train_images)
-    order = stratified_order(images.labels, seed)
+    if protocol.by_class:
+        return _by_class(labels, split, seed, classes)
+    return _ends(torch.arange(len(labels)) if protocol.division == "file" else stratified_order(labels, seed), split)
+
+
+def _ends(order: Tensor, split: SearchSplit) -> tuple[Tensor, Tensor]:
+    """Search-train from the front of an order, search-valid from its end."""
     train_count, valid_count = round(split.train * len(order)), round(split.valid * len(order))
     if train_count + valid_count > len(order):  # both were rounded up
         valid_count -= 1
@@ -82,8 +106,42 @@ def search_data(data: ImageData, split: SearchSplit, seed: int, train_images: in
             f"split train={split.train}, valid={split.valid} of {len(order)} images leaves a part empty; "
             "use more images or larger fractions"
         )
-    train, valid = order[:train_count], order[len(order) - valid_count :]
-    return SearchData(data.info, images.select(train), images.select(valid))
+    return order[:train_count], order[len(order) - valid_count :]
+
+
+def _by_class(labels: Tensor, split: SearchSplit, seed: int, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """The same from every class: its first images of a random order, and its last."""
+    train_counts, valid_counts = class_shares(labels, split, classes)
+    order = stratified_order(labels, seed)
+    label = labels[order]
+    rank = _ranks(label)
+    sizes = torch.bincount(labels, minlength=len(classes))
+    return order[rank < train_counts[label]], order[rank >= (sizes - valid_counts)[label]]
+
+
+def class_shares(labels: Tensor, split: SearchSplit, classes: tuple[str, ...]) -> tuple[Tensor, Tensor]:
+    """How many images of each class go to search-train and to search-valid; int64, (classes,) each.
+
+    A share of a class is rounded to the nearest whole image, a half upwards; where both parts were rounded up beyond
+    the class, search-valid gets what is left.
+
+    Raises:
+        DataError: a share of some class is less than half an image; the message names the smallest such class.
+    """
+    sizes = torch.bincount(labels, minlength=len(classes))
+    train = torch.floor(sizes * split.train + 0.5).long()
+    valid = torch.minimum(torch.floor(sizes * split.valid + 0.5).long(), sizes - train)
+    for name, share, counts in (("search-train", split.train, train), ("search-valid", split.valid, valid)):
+        if share > 0 and not bool(counts.all()):
+            failing = (counts == 0).nonzero().flatten()
+            smallest = int(failing[sizes[failing].argmin()])
+            others = f" ({len(failing) - 1} other classes are too small, too)" if len(failing) > 1 else ""
+            raise DataError(
+                f"{name} takes {share:.4g} of the images of every class, which is not one image of class "
+                f"'{classes[smallest]}' with its {int(sizes[smallest])}{others}; use larger shares, or at least "
+                f"{math.ceil(0.5 / share)} images of every class (data: train_images)"
+            )
+    return train, valid
 
 
 def train_data(data: ImageData, train_images: int | None = None) -> LabelledImages:
@@ -116,8 +174,17 @@ def stratified_order(labels: Tensor, seed: int) -> Tensor:
         indices, int64, (N,).
     """
     shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
-    place = torch.empty(len(labels), dtype=torch.float64)
-    for label in labels.unique().tolist():
-        members = (labels[shuffled] == label).nonzero().flatten()
-        place[members] = (torch.arange(len(members), dtype=torch.float64) + 0.5) / len(members)
+    label = labels[shuffled]
+    sizes = torch.bincount(labels) if len(labels) else labels
+    place = (_ranks(label).to(torch.float64) + 0.5) / sizes[label]
     return shuffled[torch.argsort(place, stable=True)]
+
+
+def _ranks(labels: Tensor) -> Tensor:
+    """How many of the same class come before each; int64, (N,)."""
+    together = torch.argsort(labels, stable=True)
+    sizes = torch.bincount(labels)
+    starts = sizes.cumsum(0) - sizes
+    ranks = torch.empty_like(labels)
+    ranks[together] = torch.arange(len(labels)) - starts[labels[together]]
+    return ranks

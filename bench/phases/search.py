@@ -10,7 +10,8 @@ from typing import Any
 from bench.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.config import restore
 from bench.data.batches import Batches
-from bench.data.splits import search_data
+from bench.data.search_protocol import search_protocol
+from bench.data.splits import SearchData, search_data
 from bench.loop import Loop
 from bench.phases.task import RunError, Task, settings_for, with_provenance
 from bench.recipe import Recipe
@@ -84,20 +85,24 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
     return Found(architecture, costs, metrics, loop.epoch, method.family())
 
 
-def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:
+def divided(task: Task, split: SearchSplit, seed: int) -> SearchData:
     """The search's own view of the data: there is no way from here to the test set."""
-    data = search_data(task.data, method.split, seed, task.config["data"]["train_images"])
-    make = partial(task.batches, batch_size=method.batch_size, augmentation=method.augmentation, seed=seed)
-    valid = make(data.valid, stream="search-valid") if method.split.paired else None
+    return search_data(task.data, split, seed, task.config["data"]["train_images"], search_protocol(task.config))
+
+
+def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:
+    """The batches of search-train, of search-valid beside them, and search-valid in order."""
+    data, protocol = divided(task, method.split, seed), search_protocol(task.config)
+    augmentation = protocol.augmentation or method.augmentation
+    make = partial(task.batches, batch_size=method.batch_size, augmentation=augmentation, seed=seed)
+    valid = make(data.valid, stream="search-valid", fresh=protocol.fresh) if method.split.paired else None
     validation = task.evaluation(data.valid) if len(data.valid) else None
     return make(data.train, stream="search-train"), valid, validation
 
 
 def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
     """Run a sampling search; proposals are scored by a training on search-train with the experiment's recipe."""
-    data = search_data(
-        task.data, SearchSplit(), task.seed("search", task.info.search_seed), task.config["data"]["train_images"]
-    )
+    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
     recipe = restore(Recipe, task.config["recipe"], "recipe")
     state, seed = SamplingState(), task.seed("proxy", task.info.search_seed)
     folder = task.directory.checkpoints

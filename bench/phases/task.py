@@ -59,9 +59,15 @@ class Task:
         return SearchContext(info.num_classes, self.image_shape[0], self.image_shape[-1], stem, seed)
 
     def batches(
-        self, images: LabelledImages, batch_size: int, augmentation: str, seed: int, stream: str = "train"
+        self,
+        images: LabelledImages,
+        batch_size: int,
+        augmentation: str,
+        seed: int,
+        stream: str = "train",
+        fresh: bool = False,
     ) -> Batches:
-        """Shuffled, augmented batches on the device."""
+        """Shuffled, augmented batches on the device; see `Batches` for what decides them."""
         chosen = get_augmentation(augmentation, self.data.info)
         device, group = self.engine.device, self.engine.group
         if not group.alone:
@@ -74,6 +80,7 @@ class Task:
             seed,
             device,
             stream=stream,
+            fresh=fresh,
             rank=group.rank,
             world_size=group.size,
         )

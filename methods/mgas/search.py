@@ -56,13 +56,14 @@ class MGAS(GradientSearch):
     """
 
     Options = MGASOptions
+    split = SearchSplit(train=0.9, valid=0.1, paired=False)
     supernet: Supernet
 
     def __init__(self, options: MGASOptions, context: SearchContext) -> None:
         self.options, self.context = options, context
         self.switches = options.resolved_switches()
         self.epochs, self.batch_size = options.max_epochs, options.batch_size
-        self.split = SearchSplit(train=1.0 - options.valid_fraction, valid=options.valid_fraction, paired=False)
+        self.split = self.split_of(options)
         policy = "autoaugment-" if options.autoaugment else ""
         self.augmentation = f"crop-flip-{policy}cutout"
         plan = Plan(options.channels, options.cells)
@@ -76,6 +77,10 @@ class MGAS(GradientSearch):
         self.progress = Progress()
         self.changed = True
         self._enter(0)
+
+    @classmethod
+    def split_of(cls, options: MGASOptions) -> SearchSplit:
+        return SearchSplit(train=1.0 - options.valid_fraction, valid=options.valid_fraction, paired=False)
 
     # -- one step
 

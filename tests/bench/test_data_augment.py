@@ -9,8 +9,9 @@ from torchvision.transforms import functional as tvf
 from torchvision.transforms.autoaugment import _apply_op
 
 from bench.data import autoaugment as aa
-from bench.data.augment import NAMES, augment, crop_and_flip, cutout, draw, get_augmentation, normalise, stage_order
+from bench.data.augment import augment, crop_and_flip, cutout, draw, get_augmentation, normalise, stage_order
 from bench.data.datasets import DataError, DatasetInfo
+from bench.data.names import AUGMENTATIONS
 
 INFO = DatasetInfo("c", (0.5, 0.4, 0.3), (0.2, 0.25, 0.3), ("a", "b"), image_size=32, padding=4, cutout=16)
 GREY = DatasetInfo("d", (0.3,), (0.4,), ("a", "b"), image_size=8, padding=1, cutout=4, flip=False)
@@ -162,7 +163,7 @@ def test_images_that_must_not_be_mirrored_are_not() -> None:
     assert "flip" in draw(get_augmentation("crop-flip", INFO), 5, numbers())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_every_named_augmentation_runs_and_none_is_plain_normalisation(name: str) -> None:
     augmentation = get_augmentation(name, INFO)
     batch = images(9)
