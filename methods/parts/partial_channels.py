@@ -27,7 +27,7 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
 
 
 def _weigh(weights: Tensor, around: Tensor) -> Tensor:
-    if kernels.usable(around, [], len(weights)):
+    if kernels.usable(around, [], len(weights), ["weighted_sum"]):
         from methods.parts.kernels.weighted_sum import fused_weighted_sum
 
         return fused_weighted_sum(weights, [], [], [around])

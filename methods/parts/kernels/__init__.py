@@ -26,6 +26,9 @@ DTYPES = (torch.float32, torch.bfloat16, torch.float64)
 LARGEST = 2**31
 """Offsets are 32-bit numbers."""
 
+NAMES = ("relu_depthwise", "norm_relu_depthwise", "weighted_sum")
+"""What the kernels compute, and what `methods.parts.kernels.proof` compares."""
+
 
 @cache
 def why_not() -> str | None:
@@ -58,6 +61,15 @@ def disabled() -> Iterator[None]:
         _disabled -= 1
 
 
+_refused: frozenset[str] = frozenset()
+
+
+def refuse(names: Iterable[str]) -> None:
+    """From now on the plain functions stand in for these kernels, and for no others."""
+    global _refused
+    _refused = frozenset(names)
+
+
 Note = Callable[[str, list[Tensor]], None]
 _note: Note | None = None
 
@@ -82,12 +94,12 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **constants: Any
         _note(kernel.fn.__name__, list(tensors.values()))
 
 
-def usable(x: Tensor, norms: Iterable[nn.Module], edges: int) -> bool:
-    """Whether the kernels compute what leaves the state `x` on so many edges.
+def usable(x: Tensor, norms: Iterable[nn.Module], edges: int, names: Iterable[str] = NAMES) -> bool:
+    """Whether the kernels called `names` compute what leaves the state `x` on so many edges.
 
-    They do on a GPU, in training, by the statistics of one process's batch.
+    They do on a GPU, in training, by the statistics of one process's batch, unless one of them is refused.
     """
-    if _disabled or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
+    if _disabled or not _refused.isdisjoint(names) or x.dtype not in DTYPES or x.numel() * edges >= LARGEST:
         return False
     there = why_not() is None if x.is_cuda else _note is not None and x.is_meta and _has_triton()
     return there and all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
