@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from bench import calibration
+from bench import calibration, proofs
 from bench.cpu_alternatives import FORMATS, best, time_name, total_ms
 from bench.data.datasets import DataError, load
 from bench.graph import why_not
@@ -48,6 +48,7 @@ def checks(runs_dir: Path) -> Iterator[Check]:
     yield Check("own kernels", not obstacle, obstacle or f"Triton {version('triton')}")
     obstacle = why_not(torch.device("cuda" if torch.cuda.is_available() else "cpu"), processes=1)
     yield Check("cuda graphs", not obstacle, obstacle or "steps are recorded and replayed")
+    yield from _proofs(runs_dir)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     yield Check("cpu", True, f"{cores} cores; one run a core at the profiles' one thread")
     yield from _calibrations(runs_dir, cores or 1)
@@ -69,6 +70,17 @@ def _gpu() -> Check:
         return Check("gpu", True, f"{', '.join(names)}; CUDA {torch.version.cuda}")
     built = f"torch is built for CUDA {torch.version.cuda}" if torch.version.cuda else "torch is built for the CPU only"
     return Check("gpu", False, f"none found ({built}); runs use the CPU")
+
+
+def _proofs(runs_dir: Path) -> Iterator[Check]:
+    """What was found when the fast paths were compared with the plain functions on this GPU."""
+    if not torch.cuda.is_available():
+        return
+    found = proofs.find(runs_dir, torch.device("cuda", 0))
+    if not found:
+        yield Check("fast paths", True, f"not yet proven on this GPU in {runs_dir}; the next run on it does it")
+    for name, verdict in found.items():
+        yield Check(f"proof of {name}", verdict.passed, f"{verdict.text}, in {verdict.seconds:.1f} s")
 
 
 def _calibrations(runs_dir: Path, cores: int) -> Iterator[Check]:

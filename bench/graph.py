@@ -133,10 +133,21 @@ class CudaRecorder:
         return CudaRecording(graph, outputs, self.device)
 
 
+_refused: str | None = None
+
+
+def refuse(reason: str | None) -> None:
+    """From now on no step is recorded, for this reason; None takes that back."""
+    global _refused
+    _refused = reason
+
+
 def why_not(device: torch.device, processes: int) -> str | None:
     """Why steps on this device are not recorded; None where they are."""
     if device.type != "cuda":
         return "not on a GPU"
+    if _refused is not None:
+        return f"a recorded step did not prove itself here: {_refused}"
     if processes > 1:
         return "several processes share the run, and their collective operations are not recorded"
     if os.environ.get(SWITCH) == "0":

@@ -1,4 +1,4 @@
-"""Fast paths prove themselves: own kernels and recorded steps are compared with the plain functions where they first run.
+"""Fast paths prove themselves: kernels and recorded steps are compared with the plain functions where they first run.
 
 The verdicts lie in `RUNS_DIR/proofs.json` by device, torch, CUDA and Triton, as the CPU's calibration does. A run that
 begins on a GPU which has none yet makes them, in a second or two, records what it found, and from then on relies only
@@ -61,15 +61,15 @@ def paths(device: torch.device, precision: str, recorder: Recorder | None) -> di
     return found
 
 
-def prove(
-    runs_dir: Path, device: torch.device, precision: str, recorder: Recorder | None = None
-) -> dict[str, Verdict]:
+def prove(runs_dir: Path, device: torch.device, precision: str, recorder: Recorder | None = None) -> dict[str, Verdict]:
     """The verdict on every fast path of a run in this precision; made now where `runs_dir` has none.
 
     Raises:
         BrokenDeviceError: a path broke the device; it has its verdict, and the next start goes without it.
         RecordError: the verdicts cannot be written.
     """
+    kernels.refuse(())
+    graph.refuse(None)
     if recorder is None and device.type == "cuda" and graph.why_not(device, 1) is None:
         recorder = CudaRecorder(device)
     known, verdicts = find(runs_dir, device), dict[str, Verdict]()
@@ -99,6 +99,24 @@ def rely_on(verdicts: Mapping[str, Verdict], where: str) -> None:
         )
 
 
+def for_run(recorded: Any, begun: bool, runs_dir: Path, device: torch.device, precision: str) -> dict[str, Verdict]:
+    """The verdicts a run goes by: those it was begun with, whatever has been found since, for its bits depend on them.
+
+    Args:
+        recorded: what its record says, or None.
+        begun: it has a checkpoint.
+
+    Raises:
+        BrokenDeviceError, RecordError: as `prove`.
+        ConfigError: the record's verdicts cannot be read.
+    """
+    if begun and recorded is not None:
+        return {
+            name: parse(Verdict, entry, f"run.json: environment.fast_paths.{name}") for name, entry in recorded.items()
+        }
+    return prove(runs_dir, device, precision)
+
+
 def find(runs_dir: Path, device: torch.device) -> dict[str, Verdict]:
     """The verdicts made earlier on this device; none where there are none, or they cannot be read any more."""
     entries = _read(runs_dir / FILE_NAME).get(key(device))
@@ -121,7 +139,7 @@ def key(device: torch.device) -> str:
 def _judge(proof: Callable[[], str | float]) -> Verdict:
     started = time.perf_counter()
     try:
-        with torch.random.fork_rng(), warnings.catch_warnings():
+        with torch.random.fork_rng(_cuda_devices()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = proof()
     except Exception as error:  # whatever a compiler or a driver raises is the verdict
@@ -130,6 +148,10 @@ def _judge(proof: Callable[[], str | float]) -> Verdict:
     if isinstance(found, str):
         return Verdict(False, found, seconds)
     return Verdict(True, f"largest relative difference {found:.1e}", seconds)
+
+
+def _cuda_devices() -> list[int]:
+    return [torch.cuda.current_device()] if torch.cuda.is_available() else []
 
 
 def _kernel(name: str, device: torch.device, dtype: torch.dtype) -> str | float:

@@ -21,13 +21,14 @@ from typing import Any
 
 import torch
 
+from bench import proofs
 from bench.atomic import remove_left_overs
 from bench.calibration import recall
 from bench.checkpoint import list_checkpoints
 from bench.config import parse
 from bench.data.datasets import load
 from bench.distributed import ALONE, Group, join
-from bench.engine import choose_device, environment, make_engine
+from bench.engine import choose_device, device_name, environment, make_engine
 from bench.inputs import checksums
 from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
@@ -177,9 +178,10 @@ def _perform(
     config, choices = info.config, DEFAULT_CHOICES
     if device.type == "cpu":  # process 0's for all: another may be on another machine
         choices = group.from_first(_cpu_choices(directory, info))
-    info.environment = {**environment(device, config["threads"]), "processes": group.size}
-    if device.type == "cpu":
-        info.environment["cpu_choices"] = asdict(choices)
+        ways = {"cpu_choices": asdict(choices)}
+    else:
+        ways = {"fast_paths": _fast_paths(directory, info, device, group)}
+    info.environment = {**environment(device, config["threads"]), "processes": group.size, **ways}
 
     def remark(key: str, text: str) -> None:
         info.environment[key] = text
@@ -209,6 +211,18 @@ def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
     if list_checkpoints(directory.checkpoints):  # begun before there was a choice
         return DEFAULT_CHOICES
     return recall(directory.path.resolve().parent.parent, info.config["threads"])
+
+
+def _fast_paths(directory: RunDirectory, info: RunInfo, device: torch.device, group: Group) -> dict[str, Any]:
+    """Process 0's verdicts for all, relied on from here; as they stand in the record."""
+    runs_dir = directory.path.resolve().parent.parent
+    verdicts: dict[str, proofs.Verdict] = {}
+    if not group.rank:
+        recorded, begun = info.environment.get("fast_paths"), directory.checkpoints.exists()
+        verdicts = proofs.for_run(recorded, begun, runs_dir, device, info.config["precision"])
+    verdicts = group.from_first(verdicts)
+    proofs.rely_on(verdicts, f"{device_name(device)} ({runs_dir / proofs.FILE_NAME})")
+    return {name: asdict(verdict) for name, verdict in verdicts.items()}
 
 
 def _can_be_shared(info: RunInfo) -> bool:

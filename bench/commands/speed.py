@@ -45,13 +45,17 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    from bench import proofs
     from bench.calibration import calibrate
-    from bench.engine import choose_device, make_engine
+    from bench.engine import choose_device, device_name, make_engine
     from bench.speed.cases import cases
     from bench.speed.measure import device_limits, file_name, measure
     from methods.parts.convolution import choose
 
     device = choose_device(options.device)
+    if device.type == "cuda":  # by the paths that a run would take
+        verdicts = proofs.prove(options.runs_dir, device, options.precision)
+        proofs.rely_on(verdicts, f"{device_name(device)} ({options.runs_dir / proofs.FILE_NAME})")
     engine = make_engine(device, options.precision, deterministic=device.type == "cuda", threads=options.threads)
     if device.type == "cpu":  # in the ways a run on this machine would compute
         choose(calibrate(options.runs_dir, options.threads))
