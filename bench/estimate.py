@@ -7,6 +7,7 @@ import multiprocessing
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ TIMED_STEPS = 2
 FILE_NAME = "estimates.json"
 
 
+class EstimateError(RuntimeError):
+    """No estimate can be made here; the runs may well do."""
+
+
 def estimate_seconds(
     planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path
 ) -> dict[str, float]:
@@ -41,6 +46,9 @@ def estimate_seconds(
     `RUNS_DIR/estimates.json` by configuration and device. Networks that are not known before a search stand in by a
     published one of the same scale. The timing is done in a process of its own, as a run is: what it takes to start
     is part of every run, and its memory is free again when the runs begin.
+
+    Raises:
+        EstimateError: that process died.
     """
     path = runs_dir / FILE_NAME
     known = _read(path)
@@ -50,7 +58,12 @@ def estimate_seconds(
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
             work = list(missing.values()), data.info, len(data.train), device, choices
-            found = other.submit(_time_runs, *work).result()
+            try:
+                found = other.submit(_time_runs, *work).result()
+            except BrokenProcessPool:
+                raise EstimateError(
+                    "the time cannot be estimated: the process that timed a few steps died (killed, or out of memory)"
+                ) from None
         known |= dict(zip(missing, found, strict=True))
         path.write_text(json.dumps(known, indent=1))
     return {name: known[key] for name, key in keys.items()}

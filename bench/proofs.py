@@ -55,7 +55,9 @@ def paths(device: torch.device, precision: str, recorder: Recorder | None) -> di
     """What a run in this precision would rely on here: by name, a proof that gives a difference or a reason."""
     dtype = torch.bfloat16 if precision == "bf16" else torch.float32
     names = () if kernels.why_not() else kernels.NAMES
-    found = {f"{name}, {precision}": partial(_kernel, name, device, dtype) for name in names}
+    found: dict[str, Callable[[], str | float]] = {
+        f"{name}, {precision}": partial(_kernel, name, device, dtype) for name in names
+    }
     if recorder is not None:
         found[f"{RECORDED_STEP}, {precision}"] = partial(_recorded_step, recorder, device, precision)
     return found
@@ -187,7 +189,7 @@ def _train(recorder: Recorder | None, device: torch.device, precision: str) -> l
         optimizer.zero_grad(set_to_none=False)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16", cache_enabled=False):
             loss = nn.functional.cross_entropy(network(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         return {"loss_sum": loss.detach()}
 

@@ -176,6 +176,7 @@ def _perform(
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
         )
     config, choices = info.config, DEFAULT_CHOICES
+    ways: dict[str, Any]
     if device.type == "cpu":  # process 0's for all: another may be on another machine
         choices = group.from_first(_cpu_choices(directory, info))
         ways = {"cpu_choices": asdict(choices)}
@@ -218,7 +219,7 @@ def _fast_paths(directory: RunDirectory, info: RunInfo, device: torch.device, gr
     runs_dir = directory.path.resolve().parent.parent
     verdicts: dict[str, proofs.Verdict] = {}
     if not group.rank:
-        recorded, begun = info.environment.get("fast_paths"), directory.checkpoints.exists()
+        recorded, begun = info.environment.get("fast_paths"), bool(list_checkpoints(directory.checkpoints))
         verdicts = proofs.for_run(recorded, begun, runs_dir, device, info.config["precision"])
     verdicts = group.from_first(verdicts)
     proofs.rely_on(verdicts, f"{device_name(device)} ({runs_dir / proofs.FILE_NAME})")

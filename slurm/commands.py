@@ -17,7 +17,7 @@ from rich.text import Text
 from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError, load
 from bench.engine import choose_device
-from bench.estimate import estimate_seconds
+from bench.estimate import EstimateError, estimate_seconds
 from bench.phases.check import check_searches
 from bench.records import RecordError, RunInfo, read_records
 from slurm.cluster import Cluster, load_cluster
@@ -103,7 +103,11 @@ def estimate(
         return None
     check_searches(planned, data)
     console.print("Timing a few steps of each kind of run ...")
-    return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)
+    try:
+        return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)
+    except EstimateError as error:
+        console.print(f"{error}.", markup=False)
+        return None
 
 
 def show_status(console: Console, folders: Sequence[Path], tracker: Tracker, watch: bool = False) -> int:

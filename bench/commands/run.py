@@ -105,14 +105,18 @@ def print_estimate(todo: list[RunInfo], data: ImageData, devices: Sequence[str],
     """Calibrate a CPU, time a few steps of each kind of run, and say how long the whole will take."""
     from bench.calibration import calibrate
     from bench.engine import choose_device
-    from bench.estimate import estimate_seconds, makespan
+    from bench.estimate import EstimateError, estimate_seconds, makespan
     from bench.progress import duration
 
     if devices[0] == "cpu":
         calibrate(runs_dir, threads)
     console.print("Timing a few steps of each kind of run ...")
-    seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir)
-    console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
+    try:
+        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir)
+    except EstimateError as error:
+        console.print(f"{error}; the runs start all the same", markup=False)
+    else:
+        console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
 
 
 def print_failures(jobs: Sequence[Job], queue: Queue) -> None:

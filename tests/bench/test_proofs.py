@@ -191,6 +191,7 @@ def test_a_run_goes_by_the_verdicts_it_was_begun_with(
     assert recorded == {FIRST: asdict(made[FIRST])}
     info.environment["fast_paths"] = recorded
     directory.checkpoints.mkdir()
+    (directory.checkpoints / "epoch-00001.pt").touch()
     monkeypatch.setattr(proofs, "prove", lambda *arguments: {FIRST: Verdict(True, "fine now", 0.5)})
     with pytest.warns(UserWarning, match="weighted_sum: differs"):
         assert run._fast_paths(directory, info, DEVICE, ALONE) == recorded

@@ -1,0 +1,27 @@
+"""Estimates of time are a courtesy: where none can be made, the runs go on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from bench import estimate
+from bench.data.datasets import load
+from bench.estimate import FILE_NAME, EstimateError, estimate_seconds
+from bench.experiment import load_experiment, plan
+from tests.bench.conftest import TINY
+
+
+def _die(*arguments: object) -> None:
+    os.abort()
+
+
+def test_a_timing_process_that_dies_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimate, "_time_runs", _die)
+    runs = plan(load_experiment(str(TINY)), "tiny")
+    with pytest.raises(EstimateError, match="the process that timed a few steps died"):
+        estimate_seconds(runs[:1], load("digits"), torch.device("cpu"), tmp_path)
+    assert not (tmp_path / FILE_NAME).exists()
