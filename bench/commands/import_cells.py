@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from bench.commands.arguments import whole
 from bench.commands.output import console
 
 if TYPE_CHECKING:
+    from methods.architecture import ArchitectureError
     from methods.importing import Imported
 
 HELP = "make architecture files of other people's cells, from their text"
@@ -45,18 +47,24 @@ def run(options: argparse.Namespace) -> int:
     if not options.all:
         _write(*import_text(source, options.name, choices), options.out)
         return 0
-    return _write_all(list(import_all(source, choices)), options.out)
+    return _write_all(import_all(source, choices), options.out)
 
 
-def _write_all(found: list[tuple[str, Imported | Exception]], out: Path) -> int:
-    wrong = [(name, error) for name, error in found if isinstance(error, Exception)]
+def _write_all(found: Iterable[tuple[str, Imported | ArchitectureError]], out: Path) -> int:
+    from methods.architecture import ArchitectureError
+
+    written, wrong = 0, []
     for name, imported in found:
-        if not isinstance(imported, Exception):
+        try:
+            if isinstance(imported, ArchitectureError):
+                raise imported
             _write(name, imported, out)
-    for _, error in wrong:
-        console.print(f"not imported: {error}", markup=False)
-    if len(found) > 1:
-        console.print(f"{len(found) - len(wrong)} of {len(found)} imported")
+            written += 1
+        except ArchitectureError as error:
+            wrong.append(str(error))
+    for message in wrong:
+        console.print(f"not imported: {message}", markup=False)
+    console.print(f"{written} of {written + len(wrong)} imported")
     return 2 if wrong else 0
 
 

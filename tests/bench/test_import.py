@@ -56,6 +56,11 @@ def test_all_of_a_file_and_again(here: Path, capsys: pytest.CaptureFixture[str])
     said = capsys.readouterr().out
     assert "3 of 4 imported" in said
     assert "BAD (cells.py, line 2): no reduce cell" in said
+    (here / "cells.py").write_text(f"A = {V1}\nOLD = {V2}\nB = {V2}\n")
+    assert main(["import", "cells.py", "--all", "--out", "mine"]) == 2
+    said = capsys.readouterr().out
+    assert "2 of 3 imported" in said
+    assert "OLD/architecture.json holds another architecture" in said
 
 
 def test_an_imported_cell_is_a_row(here: Path, tmp_path: Path) -> None:
