@@ -77,7 +77,7 @@ def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
             + (f"; did you mean '{near[0]}'?" if near else ";")
             + f" Published: {', '.join(listed)}; or give a file, a run's directory, or the text of a genotype"
         )
-    if path is not None and (path.is_dir() or (path.is_file() and is_own(_peek(path)))):
+    if path is not None and (path.is_dir() or (path.is_file() and is_own_file(path))):
         return given, Architecture.load(path), ()
     source = read_source(given)
     chosen = choose(candidates(source.text, source.where), None, source.where)
@@ -126,6 +126,19 @@ def keep(architecture: Architecture, folder: Path) -> tuple[Path, bool]:
         raise ArchitectureError(f"cannot write {path}: {error.strerror}; choose another --out") from None
 
 
+def is_own_file(path: Path) -> bool:
+    """Whether a file holds an architecture as this project writes it, be it damaged.
+
+    Raises:
+        ArchitectureError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return is_own(file.read(MOST_CHARACTERS).decode(errors="replace"))
+    except OSError as error:
+        raise ArchitectureError(f"cannot read {path}: {error.strerror}") from None
+
+
 def is_own(text: str) -> bool:
     """Whether a text is an architecture as this project writes it."""
     if not text.lstrip().startswith("{"):
@@ -160,14 +173,6 @@ def _existing(given: str) -> Path | None:
         return path if given and path.exists() else None
     except (OSError, ValueError, RuntimeError):
         return None
-
-
-def _peek(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return file.read(MOST_CHARACTERS).decode(errors="replace")
-    except OSError as error:
-        raise ArchitectureError(f"cannot read {path}: {error.strerror}") from None
 
 
 def _decode(content: bytes, where: str) -> str:

@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
+from bench.architectures import is_own_file
 from bench.config import ConfigError, identity, nearest, parse
 from bench.data.search_protocol import SearchProtocol
 from bench.names import LABEL, NAME
@@ -469,10 +470,16 @@ def _given(row: Row) -> dict[str, Any]:
     if row.published is not None:
         return {"published": row.published, "digest": published(row.published).digest}
     assert row.architecture is not None
+    path = Path(row.architecture)
     try:
-        return {"digest": Architecture.load(Path(row.architecture)).digest}
+        return {"digest": Architecture.load(path).digest}
     except ArchitectureError as error:
-        raise ConfigError(f"{error} (paths in an experiment are relative to its file)") from None
+        hint = ""
+        if not path.exists():
+            hint = " (paths in an experiment are relative to its file)"
+        elif path.is_file() and not is_own_file(path):
+            hint = f"; `dasbench import {path}` makes an architecture of other people's text"
+        raise ConfigError(f"{error}{hint}") from None
 
 
 def plan(

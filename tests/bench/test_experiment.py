@@ -150,6 +150,12 @@ def test_a_given_architecture_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no architecture at .*relative to its file") as error:
         plan(load_experiment(given(tmp_path, "cell")), "tiny")
     assert str(tmp_path / "cell") in str(error.value)
+    (tmp_path / "cell").write_text("Genotype(normal=[], reduce=[])")
+    with pytest.raises(ConfigError, match=r"not valid JSON.*`dasbench import .*/cell` makes an architecture"):
+        plan(load_experiment(given(tmp_path, "cell")), "tiny")
+    (tmp_path / "cell").write_text('{"space": "darts_cell", "genotype": {}}')
+    with pytest.raises(ConfigError, match=r"this version reads 1$"):
+        plan(load_experiment(given(tmp_path, "cell")), "tiny")
 
 
 def test_what_no_seed_changes_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,7 +94,7 @@ LONG = "a" * 100_000
     ("arguments", "words"),
     [
         (["show", "DARTS_V3"], "did you mean 'DARTS_V2'? Published: DARTS_V2, DARTS_V1, "),
-        (["show", "zzz"], "nothing called 'zzz'; Published: DARTS_V1, DARTS_V2"),
+        (["show", "zzz"], "nothing called 'zzz'; Published: "),
         (["show", "[bold]x[/"], "nothing called '[bold]x[/'"),
         (["show", ""], "nothing called ''"),
         (["show", LONG], "nothing called 'aaa"),
