@@ -49,8 +49,8 @@ class DataSettings:
 class NetworkSize:
     """Scale of retrained networks whose architecture does not fix its own."""
 
-    channels: int = field(default=36, metadata=within("[1, 10000]"))
-    cells: int = field(default=20, metadata=within("[1, 1000]"))
+    channels: int = field(default=36, metadata=within("[1, 4096]"))
+    cells: int = field(default=20, metadata=within("[1, 200]"))
     stem: Literal["cifar", "imagenet"] = "cifar"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +21,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from methods.domain import shown
+from methods.form import ArchitectureError as ArchitectureError
+from methods.form import check_form, read_document
+
 FORMAT_VERSION = 1
 JSON_NAME = "architecture.json"
 MASKS_NAME = "architecture.safetensors"
-
-
-class ArchitectureError(ValueError):
-    """An architecture that is malformed or that its space cannot build."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,26 +103,14 @@ class Architecture:
         Raises:
             ArchitectureError: not there, not valid JSON, of another format version, or not matching its digest.
         """
-        path = path / JSON_NAME if path.is_dir() else path
-        try:
-            document = json.loads(path.read_text())
-        except FileNotFoundError:
-            raise ArchitectureError(f"no architecture at {path}") from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise ArchitectureError(f"{path} is not valid JSON: {error}") from None
-        return cls.from_json(document, source=path)
+        path = path / JSON_NAME if os.path.isdir(path) else path
+        return cls.from_json(read_document(path), source=path)
 
     @classmethod
     def from_json(cls, document: Any, source: Path | None = None) -> Architecture:
         """Inverse of `to_json`; mask values are read from the safetensors file beside `source`."""
         where = str(source or "architecture")
-        if not isinstance(document, dict):
-            raise ArchitectureError(f"{where}: expected a JSON object, found {type(document).__name__}")
-        if document.get("format") != FORMAT_VERSION:
-            raise ArchitectureError(f"{where}: format {document.get('format')!r}; this version reads {FORMAT_VERSION}")
-        for key, kind in (("space", str), ("genotype", dict)):
-            if not isinstance(document.get(key), kind):
-                raise ArchitectureError(f"{where}: '{key}' is missing or not a {kind.__name__}")
+        check_form(document, where, FORMAT_VERSION)
         architecture = cls(
             space=document["space"],
             genotype=document["genotype"],
@@ -132,7 +121,7 @@ class Architecture:
         )
         if document.get("digest", architecture.digest) != architecture.digest:
             raise ArchitectureError(
-                f"{where}: digest {document['digest']} does not match its content ({architecture.digest}): "
+                f"{where}: digest {shown(document['digest'])} does not match its content ({architecture.digest}): "
                 "the file was edited or damaged; remove the 'digest' key if the edit was meant"
             )
         return architecture
@@ -150,7 +139,15 @@ def _load_masks(described: Mapping[str, Any], source: Path | None, where: str) -
     missing = sorted(set(described) - set(packed))
     if missing:
         raise ArchitectureError(f"{where}: masks {missing[:3]} are missing from {MASKS_NAME}")
-    return {name: _unpack(packed[name], entry["shape"]) for name, entry in described.items()}
+    masks = {}
+    for name, entry in described.items():
+        shape, stored = entry["shape"], packed[name]
+        if stored.dtype != torch.uint8 or stored.numel() != (math.prod(shape) + 7) // 8:
+            raise ArchitectureError(f"{where}: mask '{name}' in {MASKS_NAME} is not of the shape {shape}")
+        masks[name] = _unpack(stored, shape)
+        if entry.get("kept", kept := int(masks[name].sum())) != kept:
+            raise ArchitectureError(f"{where}: mask '{name}' keeps {kept} weights, not {shown(entry['kept'])}")
+    return masks
 
 
 def canonical_json(value: Any) -> str:

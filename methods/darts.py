@@ -48,8 +48,8 @@ class DARTSOptions:
 
     epochs: int = field(default=50, metadata=within("[1, 100000]"))
     batch_size: int = field(default=64, metadata=within("[2, 1000000]"))
-    channels: int = field(default=16, metadata=within("[2, 10000]"))
-    cells: int = field(default=8, metadata=within("[3, 1000]"))
+    channels: int = field(default=16, metadata=within("[2, 4096]"))
+    cells: int = field(default=8, metadata=within("[3, 200]"))
     unrolled: bool = False
     partial_channels: int = field(default=1, metadata=within("[1, 10000]"))
     edge_normalisation: bool = False

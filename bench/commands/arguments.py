@@ -4,24 +4,44 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+MOST_SEEDS = 1000
+"""Seeds of one argument."""
+
+
+def local_path(text: str) -> Path:
+    """A path; "~" is the home folder, also behind "=" where no shell replaces it."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise argparse.ArgumentTypeError(f"there is no home folder to put in '{text}'") from None
+
 
 def default_runs_dir() -> Path:
-    return Path(os.environ.get("RUNS_DIR", "runs")).expanduser().resolve()
+    return local_path(os.environ.get("RUNS_DIR") or "runs").resolve()
 
 
 def seeds(text: str) -> list[int]:
     """Seeds as "0,1,2" or "0-3"."""
     result: list[int] = []
     for part in text.replace(",", " ").split():
-        try:
-            first, _, last = part.partition("-")
-            result += list(range(int(first), int(last or first) + 1))
-        except ValueError:
-            raise argparse.ArgumentTypeError(f"'{part}' is not a seed or a range like 0-3") from None
+        found = re.fullmatch(r"(\d{1,18})(?:-(\d{1,18}))?", part)
+        if not found:
+            raise argparse.ArgumentTypeError(f"{part[:40]!r} is not a seed or a range like 0-3")
+        first, last = int(found[1]), int(found[2] or found[1])
+        if last < first:
+            raise argparse.ArgumentTypeError(f"the range '{part}' is empty; write {last}-{first}")
+        if len(result) + last - first >= MOST_SEEDS:
+            raise argparse.ArgumentTypeError(f"'{part}' names too many seeds; at most {MOST_SEEDS}")
+        result += range(first, last + 1)
+    if not result:
+        raise argparse.ArgumentTypeError("there is no seed; write e.g. 0-3, or leave the option out")
+    if len(set(result)) < len(result):
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} names a seed twice")
     return result
 
 
@@ -29,10 +49,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
     """Reads a whole number of a range."""
 
     def read(text: str) -> int:
-        try:
-            number = int(text)
-        except ValueError:
-            number = least - 1
+        number = int(text) if re.fullmatch(r"[+-]?\d{1,18}", text) else least - 1
         if not least <= number <= most:
             raise argparse.ArgumentTypeError(f"'{text[:40]}' is not a whole number of {least} to {most}")
         return number
@@ -56,7 +73,7 @@ def offer(argument: argparse.Action, what: str | Sequence[str]) -> None:
 
 def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--runs-dir", type=Path, default=default_runs_dir(), help="where records are kept (RUNS_DIR, else ./runs)"
+        "--runs-dir", type=local_path, default=default_runs_dir(), help="where records are kept (RUNS_DIR, else ./runs)"
     )
 
 
@@ -106,4 +123,4 @@ def add_tracking(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_root(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-root", type=Path, help="where the data sets lie (DATA_ROOT, else ./data)")
+    parser.add_argument("--data-root", type=local_path, help="where the data sets lie (DATA_ROOT, else ./data)")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.arguments import add_formats, offer
+from bench.commands.arguments import add_formats, local_path, offer
 from bench.commands.output import console
 
 HELP = "write a trained network as ONNX and torch.export, checked against PyTorch"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    named = parser.add_argument("run_directory", type=Path, help="the directory of a finished training")
+    named = parser.add_argument("run_directory", type=local_path, help="the directory of a finished training")
     offer(named, "trained")
-    parser.add_argument("--out", type=Path, default=Path("exported"), help="folder to write (./exported)")
+    parser.add_argument("--out", type=local_path, default=Path("exported"), help="folder to write (./exported)")
     add_formats(parser, ("onnx", "torch"))
 
 

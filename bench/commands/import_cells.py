@@ -25,13 +25,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", help="which of several; or what to call one that has no name in the text")
     parser.add_argument("--all", action="store_true", help="every architecture of the text")
-    parser.add_argument("--out", type=Path, default=Path("architectures"), help="folder to write (./architectures)")
+    parser.add_argument(
+        "--out", type=local_path, default=Path("architectures"), help="folder to write (./architectures)"
+    )
     parser.add_argument(
         "--conventions", metavar="FAMILY", help="whose networks: darts, snas, mdenas, drnas, ... (docs/cells.md)"
     )
     parser.add_argument("--concat", choices=["all", "loose"], help="nodes joined, where the text does not say")
     parser.add_argument("--channels", type=whole(1, 65536), help="initial channels of a gene of MG-DARTS")
-    parser.add_argument("--masks", type=Path, help="its file of weight masks")
+    parser.add_argument("--masks", type=local_path, help="its file of weight masks")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from bench.commands.arguments import add_formats, add_recorded
+from bench.commands.arguments import add_formats, add_recorded, local_path
 from bench.commands.output import console, print_report
 from bench.commands.selection import folders_of
 from bench.config import ConfigError
@@ -15,10 +15,14 @@ HELP = "make tables, plots and one page of what is finished"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     add_recorded(parser)
-    parser.add_argument("--out", type=Path, default=Path("report"), help="folder to write (./report)")
+    parser.add_argument("--out", type=local_path, default=Path("report"), help="folder to write (./report)")
     add_formats(parser, ("csv", "md", "tex", "png", "svg", "pdf", "html"))
-    parser.add_argument("--compare", nargs=2, type=Path, metavar=("A", "B"), help="what changed between two folders")
-    parser.add_argument("--merge", nargs="+", type=Path, metavar="RUNS_DIR", help="report over several runs folders")
+    parser.add_argument(
+        "--compare", nargs=2, type=local_path, metavar=("A", "B"), help="what changed between two folders"
+    )
+    parser.add_argument(
+        "--merge", nargs="+", type=local_path, metavar="RUNS_DIR", help="report over several runs folders"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

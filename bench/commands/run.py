@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking
+from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking, whole
 from bench.commands.output import console, print_report
 from bench.commands.selection import choose_profile, what
 
@@ -29,7 +29,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_planned(parser)
     add_device(parser)
     parser.add_argument(
-        "--jobs", type=int, help="runs at once (default: one a GPU, or as many as the CPU's cores allow)"
+        "--jobs", type=whole(1, 4096), help="runs at once (default: one a GPU, or as many as the CPU's cores allow)"
     )
     add_data_root(parser)
     add_tracking(parser)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
-from bench.commands.arguments import offer, whole
+from bench.commands.arguments import local_path, offer, whole
 from bench.commands.output import console
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from methods.architecture import Architecture
 
 HELP = "count an architecture and draw it"
+LARGEST_TRACED = 200_000_000
+"""Parameters of the largest network that is built in memory for fvcore, which cannot count without."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,36 +23,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     offer(named, "architectures")
     parser.add_argument(
-        "--channels", type=whole(1, 65536), default=36, help="where the architecture does not fix its scale (36)"
+        "--channels", type=whole(1, 4096), default=36, help="where the architecture does not fix its scale (36)"
     )
-    parser.add_argument("--cells", type=whole(1, 1000), default=20, help="likewise (20)")
+    parser.add_argument("--cells", type=whole(1, 200), default=20, help="likewise (20)")
     parser.add_argument("--stem", choices=["cifar", "imagenet"], default="cifar")
-    parser.add_argument("--classes", type=whole(1, 1_000_000), default=10)
+    parser.add_argument("--classes", type=whole(1, 100_000), default=10)
     parser.add_argument(
-        "--image-size", type=whole(1, 4096), help="its side in pixels (32, or 224 with the imagenet stem)"
+        "--image-size", type=whole(1, 2048), help="its side in pixels (32, or 224 with the imagenet stem)"
     )
-    parser.add_argument("--out", type=Path, help="picture to write, e.g. cell.png or cell.svg")
+    parser.add_argument("--out", type=local_path, help="picture to write, e.g. cell.png or cell.svg")
 
 
 def run(options: argparse.Namespace) -> int:
     """Counts of an architecture at a scale, and a drawing of it."""
     from bench.architectures import find_architecture
     from methods.architecture import ArchitectureError
-    from methods.spaces import NetworkSettings, build
 
     name, architecture, notes = find_architecture(options.architecture)
-    imagenet = options.stem == "imagenet"
-    size = options.image_size or (224 if imagenet else 32)
-    settings = NetworkSettings(options.channels, options.cells, size == 32 or imagenet, options.stem)
-    network = build(architecture, options.classes, settings)
+    counts = count(architecture, options)
     scale = architecture.scale or {"channels": options.channels, "cells": options.cells}
-    console.print(f"[bold]{escape(name)}[/]  {architecture.space}, digest {architecture.digest}, {scale}")
+    console.print(f"{name}  {architecture.space}, digest {architecture.digest}, {scale}", markup=False, style="bold")
     for key, value in architecture.provenance.items():
         console.print(f"    {key}: {value}", markup=False)
     for note in notes:
         console.print(f"    {note}", markup=False)
-    for text, count in _counts(network, architecture, size).items():
-        console.print(f"    {text:40} {count:>15,}")
+    for text, number in counts.items():
+        console.print(f"    {text:40} {number:>15,}")
     if options.out:
         from reports.draw import draw
 
@@ -66,23 +60,31 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _counts(network: nn.Module, architecture: Architecture, size: int) -> dict[str, int]:
-    from bench.cost import count_macs, count_nonzero, count_params, fvcore_macs
-    from methods.architecture import ArchitectureError
+def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, int]:
+    """Parameters and multiply-adds at the scale, stem and image size asked for; nothing is computed but sizes.
 
+    Raises:
+        ArchitectureError: it cannot be built at this scale, or takes no image of this size.
+    """
+    from bench.cost import count_macs, count_nonzero, count_params, fvcore_macs
+    from methods.spaces import NetworkSettings, build
+    from methods.spaces.image_size import fits, on_meta, refuse_image_size
+
+    size = options.image_size or (224 if options.stem == "imagenet" else 32)
+    settings = NetworkSettings(options.channels, options.cells, True, options.stem)
+    network = on_meta(architecture, settings, options.classes)
+    if not fits(network, settings.in_channels, size):
+        settings = replace(settings, auxiliary=False)
+        refuse_image_size(architecture, settings, size)
+        network = on_meta(architecture, settings, options.classes)
     shape = (3, size, size)
-    try:
-        return {
-            "params (inference)": count_params(network),
-            "params (training, with auxiliary head)": count_params(network, auxiliary=True),
-            "params, non-zero": count_nonzero(network, architecture.masks),
-            f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
-            "MACs, without masked weights": count_macs(network, shape, architecture.masks),
-            "fvcore total": fvcore_macs(network, shape),
-        }
-    except RuntimeError as error:
-        if "input size" not in str(error):
-            raise
-        raise ArchitectureError(
-            f"images of {size}x{size} pixels are too small for this network; --image-size N"
-        ) from None
+    counts = {
+        "params (inference)": count_params(network),
+        "params (training, with auxiliary head)": count_params(network, auxiliary=True),
+        "params, non-zero": count_nonzero(network, architecture.masks),
+        f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
+        "MACs, without masked weights": count_macs(network, shape, architecture.masks),
+    }
+    if counts["params (inference)"] <= LARGEST_TRACED:
+        counts["fvcore total"] = fvcore_macs(build(architecture, options.classes, settings), shape)
+    return counts

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bench.commands.arguments import add_device, offer
+from bench.commands.arguments import add_device, local_path, offer, whole
 from bench.commands.output import console
 
 HELP = "time the steps of searches and of retraining, beside a textbook and the roofline"
@@ -20,13 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
-    parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=whole(1, 1024), default=1)
+    parser.add_argument("--repeats", type=whole(1, 10_000), default=5)
     parser.add_argument(
         "--count", action="store_true", help="count what steps do on a GPU instead of timing; needs none"
     )
     parser.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
-    parser.add_argument("--out", type=Path, default=Path("reports/results/speed"), help="folder of the CSV")
+    parser.add_argument("--out", type=local_path, default=Path("reports/results/speed"), help="folder of the CSV")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -49,8 +49,8 @@ class MGASOptions:
         lambda_*: the controller, see `methods.mgas.controller.LambdaRule`; `lambda_ratios` is by phase.
     """
 
-    channels: int = field(default=24, metadata=within("[2, 10000]"))
-    cells: int = field(default=8, metadata=within("[3, 1000]"))
+    channels: int = field(default=24, metadata=within("[2, 4096]"))
+    cells: int = field(default=8, metadata=within("[3, 200]"))
     batch_size: int = field(default=96, metadata=within("[1, 1000000]"))
     targets: tuple[float, ...] = field(default=(704_082.0,), metadata=within("(0, inf)"))
     target_on: Literal["params", "params_nonzero", "macs", "size"] = "params"

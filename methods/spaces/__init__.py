@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.domain import shown
+from methods.form import check_sizes
 from methods.spaces.cell import CellSpace
 from methods.spaces.cell_layout import NetworkSettings
 from methods.spaces.conventions import MGAS
@@ -70,10 +72,30 @@ def get_space(name: str) -> Space:
 
 
 def build(architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
-    """Validate an architecture and build its network; masks are not applied (the trainer keeps them exact)."""
+    """Validate an architecture and build its network; masks are not applied (the trainer keeps them exact).
+
+    Raises:
+        ArchitectureError: it is malformed, cannot be built at this size, or has a mask that fits no parameter.
+    """
+    check_sizes(architecture.scale, architecture.widths)
+    check_sizes({"channels": settings.channels, "cells": settings.cells}, {}, "settings")
     space = get_space(architecture.space)
     space.validate(architecture)
-    return space.build(architecture, num_classes, settings)
+    network = space.build(architecture, num_classes, settings)
+    refuse_masks_that_do_not_fit(architecture, network)
+    return network
+
+
+def refuse_masks_that_do_not_fit(architecture: Architecture, network: nn.Module) -> None:
+    """Raises ArchitectureError for a mask of a parameter that the network does not have, or has in another shape."""
+    shapes = {name: tuple(parameter.shape) for name, parameter in network.named_parameters()}
+    for name, mask in architecture.masks.items():
+        if shapes.get(name) != tuple(mask.shape):
+            found = f"that parameter has {shapes[name]}" if name in shapes else "there is no such parameter"
+            raise ArchitectureError(
+                f"the mask of {shown(name)} has the shape {tuple(mask.shape)}, and in the network {found}; the scale "
+                "(channels, cells) may be another than the masks were made for"
+            )
 
 
 __all__ = ["NetworkSettings", "Space", "build", "get_space"]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.form import refuse_unknown
 from methods.spaces.cell_counts import NetworkCounts, network_counts
 from methods.spaces.cell_layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
 from methods.spaces.cell_network import CellNetwork
@@ -54,6 +55,7 @@ class CellSpace:
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if the genotype is malformed or not of this space."""
+        refuse_unknown("key in a cell genotype:", architecture.genotype, {"normal", "reduce", "cells"})
         for name, cell in cells_of(architecture.genotype).items():
             validate_cell(name, cell, OPERATIONS[1:])
             refuse_gaps(name, cell)

@@ -20,10 +20,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.domain import shown
+from methods.form import MOST_CELLS, refuse_unknown
 from methods.spaces.operations import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
 """Input states of a cell."""
+MOST_STATES, MOST_EDGES = 100, 1000
+"""More states or edges than any published cell has many times over."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,9 @@ def layout(architecture: Architecture, settings: NetworkSettings) -> list[CellLa
         ArchitectureError: malformed genotype, an unknown channel group, or widths that do not fit together.
     """
     scale = architecture.scale
+    refuse_unknown("scale", scale, {"channels", "cells"})
+    if architecture.widths.get("stem", 1) < 1:
+        raise ArchitectureError("the stem has no channel left")
     channels, cells = int(scale.get("channels", settings.channels)), int(scale.get("cells", settings.cells))
     genotype, reductions = architecture.genotype, reduction_cells(cells)
     if "cells" in genotype and len(genotype["cells"]) != cells:
@@ -161,6 +168,9 @@ def _check_widths(index: int, cell: CellLayout) -> None:
             )
     if min(cell.widths) < 1:
         raise ArchitectureError(f"cell {index}: a state has no channel left")
+    for number, edge in enumerate(cell.edges):
+        if edge.mid is not None and edge.mid < 1:
+            raise ArchitectureError(f"cell {index}: op{number}.mid has no channel left")
     if any(not 0 <= first <= width for first, width in zip(cell.firsts, cell.widths, strict=True)):
         raise ArchitectureError(f"cell {index}: first halves {cell.firsts} do not fit the widths {cell.widths}")
 
@@ -172,8 +182,10 @@ def cells_of(genotype: Mapping[str, Any]) -> dict[str, Any]:
         ArchitectureError: neither of the two forms.
     """
     if "cells" in genotype:
-        if not isinstance(genotype["cells"], list | tuple):
-            raise ArchitectureError("'cells' of a cell genotype must be a list of cells")
+        if {"normal", "reduce"} & set(genotype):
+            raise ArchitectureError("a cell genotype has either 'normal' and 'reduce' or 'cells', not both")
+        if not isinstance(genotype["cells"], list | tuple) or not 1 <= len(genotype["cells"]) <= MOST_CELLS:
+            raise ArchitectureError(f"'cells' of a cell genotype must be a list of 1 to {MOST_CELLS} cells")
         return {str(index): cell for index, cell in enumerate(genotype["cells"])}
     if {"normal", "reduce"} <= set(genotype):
         return {kind: genotype[kind] for kind in ("normal", "reduce")}
@@ -188,29 +200,36 @@ def validate_cell(name: str, cell: Any, operations: Collection[str]) -> None:
     """
     if not isinstance(cell, Mapping) or not {"edges", "concat"} <= set(cell):
         raise ArchitectureError(f"cell '{name}' needs 'edges' and 'concat'")
+    refuse_unknown(f"key in cell '{name}':", cell, {"edges", "concat"})
     for key in ("edges", "concat"):
         if not isinstance(cell[key], list | tuple):
-            raise ArchitectureError(f"cell '{name}': '{key}' must be a list, not {cell[key]!r}")
+            raise ArchitectureError(f"cell '{name}': '{key}' must be a list, not {shown(cell[key])}")
+        if len(cell[key]) > MOST_EDGES:
+            raise ArchitectureError(f"cell '{name}': '{key}' has {len(cell[key])} entries; at most {MOST_EDGES}")
     for index, edge in enumerate(cell["edges"]):
         _validate_edge(f"cell '{name}', edge {index}", edge, operations)
     last = max([node for _, _, node in cell["edges"]] + [INPUTS - 1])
     for state in cell["concat"]:
         if not (type(state) is int and 0 <= state <= last):
-            raise ArchitectureError(f"cell '{name}': concat {cell['concat']} names {state!r}, not a state up to {last}")
+            raise ArchitectureError(
+                f"cell '{name}': concat {shown(cell['concat'])} names {shown(state)}, not a state up to {last}"
+            )
     if not cell["concat"] or len(set(cell["concat"])) < len(cell["concat"]):
         raise ArchitectureError(f"cell '{name}': concat {cell['concat']} must name states, each once")
 
 
 def _validate_edge(where: str, edge: Any, operations: Collection[str]) -> None:
     if not isinstance(edge, list | tuple) or len(edge) != 3:
-        raise ArchitectureError(f"{where}: {edge!r} is not [operation, source, node]")
+        raise ArchitectureError(f"{where}: {shown(edge)} is not [operation, source, node]")
     operation, source, node = edge
     if not isinstance(operation, str) or operation not in operations:
-        near = difflib.get_close_matches(str(operation), operations, n=1)
+        near = difflib.get_close_matches(str(operation)[:100], operations, n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ";"
-        raise ArchitectureError(f"{where}: unknown operation {operation!r}{hint} known: {', '.join(operations)}")
-    if not (type(source) is int and type(node) is int and 0 <= source < node and node >= INPUTS):
-        raise ArchitectureError(f"{where}: {list(edge)} must lead from an earlier state to a node >= {INPUTS}")
+        raise ArchitectureError(f"{where}: unknown operation {shown(operation)}{hint} known: {', '.join(operations)}")
+    if not (type(source) is int and type(node) is int and 0 <= source < node and INPUTS <= node < MOST_STATES):
+        raise ArchitectureError(
+            f"{where}: {shown(list(edge))} must lead from an earlier state to a node in [{INPUTS}, {MOST_STATES})"
+        )
 
 
 def refuse_gaps(name: str, cell: Mapping[str, Any]) -> None:

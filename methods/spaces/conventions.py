@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from methods.architecture import ArchitectureError
+from methods.domain import shown
 
 CHOICES: dict[str, tuple[object, ...]] = {
     "pool_norm": ("none", "without_affine", "affine"),
@@ -69,7 +70,7 @@ class Conventions:
                 raise ArchitectureError(f"conventions: '{name}' is missing; it is one of {listed} (docs/cells.md)")
             value = document[name]
             if not any(type(value) is type(choice) and value == choice for choice in choices):
-                raise ArchitectureError(f"conventions: '{name}' is {value!r}, not one of {listed}")
+                raise ArchitectureError(f"conventions: '{name}' is {shown(value)}, not one of {listed}")
         return cls(**document)
 
 

@@ -23,12 +23,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.domain import shown
+from methods.form import refuse_unknown
 from methods.parts.convolution import StridedPointwise
 from methods.spaces.cell_network import NetworkSettings
 from methods.spaces.channels import ChannelGroup, ChannelMap
 
 STAGES = 3
 PUBLISHED_DEPTHS = (20, 32, 44, 56, 110)
+DEEPEST = 1202
+"""The deepest of He et al. (section 4.2)."""
 SHORTCUTS = ("pad", "projection")
 
 
@@ -148,10 +152,12 @@ class ResNetSpace:
         """Raises ArchitectureError if depth, shortcut, scale or widths are not those of a CIFAR ResNet."""
         genotype = architecture.genotype
         depth, shortcut = genotype.get("depth"), genotype.get("shortcut", "pad")
-        if not isinstance(depth, int) or depth < 8 or depth % 6 != 2:
-            raise ArchitectureError(f"a CIFAR ResNet has depth 6n + 2 (20, 32, 44, 56, 110, ...), not {depth!r}")
+        if type(depth) is not int or not 8 <= depth <= DEEPEST or depth % 6 != 2:
+            raise ArchitectureError(
+                f"a CIFAR ResNet has depth 6n + 2 (20, 32, 44, 56, 110, ... {DEEPEST}), not {shown(depth)}"
+            )
         if shortcut not in SHORTCUTS:
-            raise ArchitectureError(f"unknown shortcut '{shortcut}'; known: {', '.join(SHORTCUTS)}")
+            raise ArchitectureError(f"unknown shortcut {shown(shortcut)}; known: {', '.join(SHORTCUTS)}")
         refuse_unknown("genotype", genotype, {"depth", "shortcut"})
         refuse_unknown("scale", architecture.scale, {"channels"})
         names = {f"stages.{stage}.{block}.mid" for stage in range(STAGES) for block in range((depth - 2) // 6)}
@@ -166,16 +172,10 @@ class ResNetSpace:
         return ResNet(architecture, num_classes, settings.in_channels)
 
 
-def refuse_unknown(what: str, given: Mapping[str, object], known: set[str]) -> None:
-    unknown = sorted(set(given) - known)
-    if unknown:
-        raise ArchitectureError(f"unknown {what} {unknown[:4]}; known: {', '.join(sorted(known)[:12])}")
-
-
 def refuse_empty(architecture: Architecture) -> None:
     for name, size in (*architecture.widths.items(), *architecture.scale.items()):
-        if not isinstance(size, int) or size < 1:
-            raise ArchitectureError(f"'{name}' needs at least one channel, not {size!r}")
+        if type(size) is not int or size < 1:
+            raise ArchitectureError(f"'{name}' needs at least one channel, not {shown(size)}")
 
 
 def refuse_imagenet_stem(space: str, settings: NetworkSettings) -> None:

@@ -22,9 +22,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.domain import shown
+from methods.form import MOST_CHANNELS, refuse_unknown
 from methods.spaces.cell_network import NetworkSettings
 from methods.spaces.channels import ChannelGroup, ChannelMap
-from methods.spaces.resnet import refuse_empty, refuse_imagenet_stem, refuse_unknown
+from methods.spaces.resnet import refuse_empty, refuse_imagenet_stem
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions in each of the five stages, by depth (Simonyan and Zisserman, ICLR 2015, Table 1: A, B, D, E)."""
@@ -100,10 +102,12 @@ class VGGSpace:
         """Raises ArchitectureError if depth, hidden layer, scale or widths are not those of such a network."""
         genotype = architecture.genotype
         depth, hidden = genotype.get("depth"), genotype.get("hidden", 0)
-        if depth not in CONVOLUTIONS:
-            raise ArchitectureError(f"VGG has depth {', '.join(map(str, CONVOLUTIONS))}, not {depth!r}")
-        if not isinstance(hidden, int) or hidden < 0:
-            raise ArchitectureError(f"'hidden' is the hidden layer's width, 0 for none, not {hidden!r}")
+        if type(depth) is not int or depth not in CONVOLUTIONS:
+            raise ArchitectureError(f"VGG has depth {', '.join(map(str, CONVOLUTIONS))}, not {shown(depth)}")
+        if type(hidden) is not int or not 0 <= hidden <= MOST_CHANNELS:
+            raise ArchitectureError(
+                f"'hidden' is the hidden layer's width, 0 for none, at most {MOST_CHANNELS}, not {shown(hidden)}"
+            )
         refuse_unknown("genotype", genotype, {"depth", "hidden"})
         refuse_unknown("scale", architecture.scale, {"channels"})
         names = {f"blocks.{index}" for index in range(sum(CONVOLUTIONS[depth]))}
