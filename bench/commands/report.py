@@ -17,12 +17,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     add_recorded(parser)
     parser.add_argument("--out", type=local_path, default=Path("report"), help="folder to write (./report)")
     add_formats(parser, ("csv", "md", "tex", "png", "svg", "pdf", "html"))
-    parser.add_argument(
-        "--compare", nargs=2, type=local_path, metavar=("A", "B"), help="what changed between two folders"
-    )
-    parser.add_argument(
-        "--merge", nargs="+", type=local_path, metavar="RUNS_DIR", help="report over several runs folders"
-    )
+    parser.add_argument("--compare", nargs=2, type=local_path, metavar=("A", "B"), help="what changed between two")
+    parser.add_argument("--merge", nargs="+", type=local_path, metavar="RUNS_DIR", help="report over several folders")
 
 
 def run(options: argparse.Namespace) -> int:
