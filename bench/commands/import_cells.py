@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import whole
+from bench.commands.arguments import local_path, whole
 from bench.commands.output import console
 
 if TYPE_CHECKING:
