@@ -412,6 +412,7 @@ class Plan:
             recipe=in_record,
             needs=needs,
             given=given,
+            intermediate=penalty is not None,
         )
 
     def dense(self, label: str, seeds: tuple[int | None, int], penalty: dict[str, Any] | None = None) -> RunInfo:

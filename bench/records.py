@@ -54,6 +54,8 @@ class RunInfo:
         recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.
         needs: signatures of the runs whose result this one reads.
         given: the file that the architecture was read from; for people, nothing depends on where it lay.
+        intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
+            own in a table.
         environment: commit, dirty, versions, device, host, command, ...
         error: for a failed run, the last line of its error.
     """
@@ -71,6 +73,7 @@ class RunInfo:
     inheritance: str = "scratch"
     recipe: dict[str, str] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
+    intermediate: bool = False
     given: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
@@ -79,6 +82,10 @@ class RunInfo:
     started: float | None = None
     finished: float | None = None
     schema: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if isinstance(self.config, Mapping) and self.config.get("penalty"):
+            self.intermediate = True  # a record from before this was written down
 
     @property
     def name(self) -> str:

@@ -59,13 +59,14 @@ class Entry:
 
 @dataclass
 class Table:
-    """The rows of one setting, best first."""
+    """The rows of one setting, best first; `intermediate` ones (`reports.rows.Row`) stand in none of its statistics."""
 
     setting: Setting
     entries: list[Entry]
     comparisons: dict[frozenset[str], Comparison]
     adjusted: dict[frozenset[str], float]
     notes: list[str]
+    intermediate: list[Entry] = field(default_factory=list)
 
     @property
     def paper(self) -> bool:
@@ -89,7 +90,8 @@ def analyse(records: Iterable[Record]) -> tuple[list[Table], list[str]]:
 
 
 def _table(setting: Setting, rows: list[Row]) -> Table:
-    entries = [Entry(row, summarise(row), _possible(interval(row.samples))) for row in rows]
+    whole = [Entry(row, summarise(row), _possible(interval(row.samples))) for row in rows]
+    entries = [entry for entry in whole if not entry.row.intermediate]
     finished = {entry.row.name: entry for entry in entries if entry.summary.error is not None}
     comparisons, adjusted = all_pairs(
         {name: entry.row.units for name, entry in finished.items()},
@@ -103,7 +105,7 @@ def _table(setting: Setting, rows: list[Row]) -> Table:
                 d: seeds_needed(entry.summary.std_searches, d, max(1, len(comparisons))) for d in DIFFERENCES
             }
         _set_beside_published(entry)
-    table = Table(setting, entries, comparisons, adjusted, [])
+    table = Table(setting, entries, comparisons, adjusted, [], [entry for entry in whole if entry.row.intermediate])
     baseline = table.random
     for entry in finished.values():
         if baseline is not None and entry is not baseline:

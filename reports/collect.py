@@ -37,7 +37,8 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
             continue
         info = record.info
         key = (_setting(record), info.label, info.method, info.inheritance, variants[info.signature])
-        row = rows.setdefault(key, Row(key[0], info.label, info.method, info.inheritance))
+        new = Row(key[0], info.label, info.method, info.inheritance, intermediate=info.intermediate)
+        row = rows.setdefault(key, new)
         usable = info.status == "done" and record.result is not None
         if usable and number(part(record, "metrics").get("test_error")) is None:
             problems.append(f"{record.path}: its result has no test_error; left out")
@@ -164,6 +165,8 @@ def _separate_labels(rows: Mapping[tuple[Any, ...], Row], problems: list[str]) -
     """Rows of one table that would carry the same name get the digest of their configuration behind it."""
     names: dict[tuple[Setting, str], list[tuple[Any, ...]]] = defaultdict(list)
     for key, row in rows.items():
+        if row.intermediate:
+            continue
         names[row.setting, row.name].append(key)
     for (setting, name), keys in names.items():
         if len(keys) < 2:

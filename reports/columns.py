@@ -22,6 +22,7 @@ class Column:
         left: aligned to the left.
         paper: only in tables of the profile `paper`.
         wide: only where there is room (page, CSV, Markdown), not in a terminal or on paper.
+        detail: folded away where the page is narrow, and printed in a table of its own.
         help: what the number is, for a legend.
         applies: whether a row can have such a number at all; a published cell has no spread between searches.
     """
@@ -34,6 +35,7 @@ class Column:
     left: bool = False
     paper: bool = False
     wide: bool = False
+    detail: bool = False
     applies: Callable[[Entry], bool] = lambda entry: True
 
     def text(self, entry: Entry) -> str:
@@ -134,6 +136,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: fixed(e.summary.std_retrains, 2),
         lambda e: e.summary.std_retrains,
         "standard deviation between retrainings of one architecture, pooled",
+        detail=True,
     ),
     Column(
         "interval",
@@ -163,6 +166,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: counted(e.summary.params_nonzero),
         lambda e: e.summary.params_nonzero,
         "parameters that are not masked to zero",
+        detail=True,
     ),
     Column(
         "macs",
@@ -177,6 +181,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: counted(e.summary.macs_sparse),
         lambda e: e.summary.macs_sparse,
         "the same, masked weights not counted",
+        detail=True,
     ),
     Column(
         "search_hours",
@@ -192,6 +197,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: e.summary.search_memory,
         "peak memory of the search (CSV: bytes)",
         applies=lambda e: e.summary.search_hours != 0,
+        detail=True,
     ),
     Column(
         "train_memory",
@@ -199,6 +205,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: gib(e.summary.train_memory),
         lambda e: e.summary.train_memory,
         "peak memory of the retraining (CSV: bytes)",
+        detail=True,
     ),
     Column(
         "latency_ms",
@@ -207,6 +214,7 @@ COLUMNS: tuple[Column, ...] = (
         lambda e: e.summary.latency_ms,
         "forward pass, batch size in the CSV",
         wide=True,
+        detail=True,
     ),
     Column(
         "seeds_wanted",
@@ -217,6 +225,7 @@ COLUMNS: tuple[Column, ...] = (
         "spread, after Holm's correction over the table's pairs (80 % power)",
         wide=True,
         applies=_searched,
+        detail=True,
     ),
     Column(
         "published",
@@ -243,3 +252,15 @@ def columns(table: Table, wide: bool = True) -> list[Column]:
         and (table.paper or not column.paper)
         and (column.key not in optional or any(column.show(entry) for entry in table.entries))
     ]
+
+
+DENSE_COUNTS = {"params_nonzero": "params", "macs_sparse": "macs"}
+"""Counts that say something only where they differ from another column."""
+
+
+def folded(table: Table, column: Column) -> bool:
+    """Whether a column may be folded away in this table: a detail, or a count that repeats the one beside it."""
+    dense = DENSE_COUNTS.get(column.key)
+    if dense is None:
+        return column.detail
+    return all(column.text(entry) == next(c for c in COLUMNS if c.key == dense).text(entry) for entry in table.entries)

@@ -14,7 +14,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from bench.records import Record
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
-from reports.columns import COLUMNS, Column, columns
+from reports.columns import COLUMNS, Column, columns, folded
+from reports.intermediate import intermediate_lines
 from reports.references import Reference, Verdict
 from reports.rows import part
 from reports.style import Palette
@@ -24,6 +25,8 @@ RUN_COLUMNS = (
     "phase", "search seed", "retrain seed", "test error %", "status", "architecture", "commit", "device",
     "run directory",
 )  # fmt: skip
+NAMING = ("rank", "method")
+"""The columns that stay in sight, and that begin every part of a printed table."""
 VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")
 
 METHOD_NOTES = (
@@ -86,13 +89,17 @@ def render(title: str, summary: str, sections: Sequence[Section], problems: Sequ
 def _section(index: int, section: Section) -> dict[str, Any]:
     table = section.table
     chosen = columns(table)
+    more = {column.key for column in chosen if folded(table, column)}
     counts = Counter(item.status for item in section.checklist)
     return {
         "id": f"table-{index}",
         "title": table.setting.title,
         "notes": table.notes,
         "columns": chosen,
+        "more": more,
+        "rest": {*NAMING, *more},
         "rows": [_row(f"t{index}r{i}", entry, chosen, section) for i, entry in enumerate(table.entries)],
+        "intermediate": intermediate_lines(table),
         "comparisons": list(_comparisons(table)),
         "plots": section.figures,
         "checklist": section.checklist,

@@ -1,10 +1,9 @@
-"""Figures of one table: accuracy against size and cost, the searches' curves, memory; None without measurements."""
+"""Figures of one table: its trade-offs, the searches' curves, memory; None without measurements."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, pairwise
+from collections.abc import Iterator, Sequence
+from itertools import chain
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,26 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from reports.analysis import Entry, Table
+from reports.analysis import Table
 from reports.columns import GIB
 from reports.curves import COLLAPSE, Curve, stacked
-from reports.labels import place_labels
-from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, Palette, freeze
+from reports.plot import Plot, tip
+from reports.style import INK, MUTED, OPERATION_COLOURS, Palette, freeze
+from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params
 
 PANELS = 5
 """Small panels beside each other."""
 
 Curves = dict[str, list[Curve]]
-
-
-@dataclass
-class Plot:
-    """A figure with the name of its file, a title for the page and a text for those who cannot see it."""
-
-    name: str
-    title: str
-    caption: str
-    figure: Figure
 
 
 def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
@@ -43,29 +33,6 @@ def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
         if plot is not None:
             freeze(plot.figure)
             yield plot
-
-
-def accuracy_against_params(table: Table, palette: Palette) -> Plot | None:
-    """Non-zero parameters where they are known: the size a network has in the end."""
-
-    def cost(entry: Entry) -> float | None:
-        return _millions(entry.summary.params_nonzero or entry.summary.params)
-
-    caption = _front_caption("parameters at inference that are not masked to zero")
-    figure = _against(table, palette, cost, "non-zero parameters (M)")
-    return None if figure is None else Plot("accuracy-params", "Accuracy against parameters", caption, figure)
-
-
-def accuracy_against_macs(table: Table, palette: Palette) -> Plot | None:
-    figure = _against(table, palette, lambda e: _millions(e.summary.macs), "MACs of one image (M)")
-    caption = _front_caption("dense MACs of convolutions and linear layers")
-    return None if figure is None else Plot("accuracy-macs", "Accuracy against MACs", caption, figure)
-
-
-def accuracy_against_cost(table: Table, palette: Palette) -> Plot | None:
-    figure = _against(table, palette, lambda e: e.summary.search_hours, "search cost (device-hours)")
-    caption = _front_caption("the device-hours of all searches of a row together")
-    return None if figure is None else Plot("accuracy-cost", "Accuracy against search cost", caption, figure)
 
 
 def peak_memory(table: Table, palette: Palette) -> Plot | None:
@@ -84,7 +51,7 @@ def peak_memory(table: Table, palette: Palette) -> Plot | None:
             if value:
                 y = len(entries) - 1 - row + shift
                 bar = axes.barh(y, value / GIB, 0.34, color=colour, alpha=alpha)[0]
-                bar.set_gid(_tip(f"{entry.row.name}, {what}: {value / GIB:.2f} GiB"))
+                bar.set_gid(tip(f"{entry.row.name}, {what}: {value / GIB:.2f} GiB"))
                 axes.annotate(f"{value / GIB:.2f}", (value / GIB, y), xytext=(3, 0), textcoords="offset points",
                               va="center", fontsize=7, color=INK)  # fmt: skip
     axes.set_yticks(range(len(entries)), [entry.row.name for entry in reversed(entries)])
@@ -105,7 +72,7 @@ def search_curves(curves: Curves, palette: Palette) -> Plot | None:
             for metric, style in (("train/accuracy", ":"), ("valid/accuracy", "-")):
                 if metric in curve.values:
                     line = axes.plot(curve.epochs, curve.values[metric], style, lw=1.1, color=palette.colour(name))
-                    line[0].set_gid(_tip(f"{name}, search seed {curve.record.info.search_seed}, {metric}"))
+                    line[0].set_gid(tip(f"{name}, search seed {curve.record.info.search_seed}, {metric}"))
         axes.set_title(name)
     _share(figure, panels, "epoch", "accuracy (%)")
     caption = "Supernet accuracy: solid on the search's validation part, dotted on its training part; a line a search."
@@ -130,7 +97,7 @@ def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
             colours = [OPERATION_COLOURS[op] for op in series]
             areas = axes.stackplot(epochs, heights, colors=colours, lw=0)
             for op, area in zip(series, areas, strict=True):
-                area.set_gid(_tip(f"{name}: {op}"))
+                area.set_gid(tip(f"{name}: {op}"))
             present |= dict.fromkeys(series)
         axes.set_title(name)
         axes.margins(x=0)
@@ -155,7 +122,7 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
             line = axes.plot(curve.epochs, curve.values[name], lw=1.2, color=palette.colour(row),
                              drawstyle="steps-mid", ls="-" if not curve.collapsed else (0, (4, 1)))  # fmt: skip
             state = ", collapsed" if curve.collapsed else ""
-            line[0].set_gid(_tip(f"{row}, search seed {curve.record.info.search_seed}{state}"))
+            line[0].set_gid(tip(f"{row}, search seed {curve.record.info.search_seed}{state}"))
         axes.axhline(COLLAPSE, color=MUTED, lw=0.8, ls=":")
         collapsed = sum(curve.collapsed for curve in usable)
         axes.set_title(row if not collapsed else f"{row}\n⚠ {collapsed} of {len(usable)} collapsed")
@@ -195,7 +162,7 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
             for cell in range(means.shape[1]):
                 shade = plt.get_cmap("viridis")(0.08 + 0.8 * cell / max(1, means.shape[1] - 1))
                 curve = axes.plot(data[0], means[:, cell], color=shade, lw=1.2)
-                curve[0].set_gid(_tip(f"{name}, cell {cell}, {title}: {means[-1, cell]:.3f} at the end"))
+                curve[0].set_gid(tip(f"{name}, cell {cell}, {title}: {means[-1, cell]:.3f} at the end"))
             axes.set_ylim(0, 1.03)
     for axes in grid[-1]:
         axes.set_xlabel("epoch")
@@ -217,66 +184,13 @@ def mgas_size(curves: Curves, palette: Palette) -> Plot | None:
             for curve in found:
                 if key in curve.values:
                     line = axes.plot(curve.epochs, curve.values[key], color=palette.colour(name), lw=1.2)
-                    line[0].set_gid(_tip(f"{name}, search seed {curve.record.info.search_seed}"))
+                    line[0].set_gid(tip(f"{name}, search seed {curve.record.info.search_seed}"))
         axes.set_title(title)
         axes.set_xlabel("epoch")
     for name in shown:
         panels[0].plot([], [], color=palette.colour(name), label=name)
     panels[0].legend(fontsize=8)
     return Plot("mgas-size", "Size during the search", "A line a search.", figure)
-
-
-def pareto(points: Sequence[tuple[float, float]]) -> list[int]:
-    """Indices of the points nothing beats in both: less cost (first), more accuracy (second); by rising cost."""
-    order = sorted(range(len(points)), key=lambda k: (points[k][0], -points[k][1]))
-    front: list[int] = []
-    for k in order:
-        if not front or points[k][1] > points[front[-1]][1]:
-            front.append(k)
-    return front
-
-
-def _against(table: Table, palette: Palette, cost: Callable[[Entry], float | None], label: str) -> Figure | None:
-    """Accuracy with the standard deviation between searches, the Pareto front, and names beside the points."""
-    entries = [e for e in table.entries if e.summary.error is not None and cost(e) is not None]
-    if not entries:
-        return None
-    points = [(cost(e) or 0.0, 100.0 - (e.summary.error or 0.0)) for e in entries]
-    figure, axes = plt.subplots(figsize=(7.4, 5.0), layout="constrained")
-    front = [points[k] for k in pareto(points)]
-    if len(front) > 1:
-        xs, ys = zip(*front, strict=True)
-        axes.step(xs, ys, where="post", color=MUTED, lw=1, ls="--", zorder=1)
-    spreads = [e.summary.std_searches if e.row.searched else e.summary.std_retrains for e in entries]
-    for entry, (x, y), spread in zip(entries, points, spreads, strict=True):
-        colour = palette.colour(entry.row.name)
-        axes.errorbar(x, y, yerr=spread, color=colour, fmt="none", capsize=3, lw=1.2, zorder=2)
-        dot = axes.plot(x, y, palette.marker(entry.row.name), color=colour, ms=7, zorder=3, mec=GRID, mew=0.6)
-        said = "" if spread is None else f" ± {spread:.2f}"
-        dot[0].set_gid(_tip(f"{entry.row.name}: accuracy {y:.2f}{said} %, {label} {x:.4g}"))
-    axes.margins(0.16, 0.12)
-    axes.set_xlim(left=min(0.0, axes.get_xlim()[0]) if min(x for x, _ in points) == 0 else None)
-    axes.set_xlabel(label)
-    axes.set_ylabel("test accuracy (%)")
-    freeze(figure)
-    bars = [((x, y - (s or 0.0)), (x, y + (s or 0.0))) for (x, y), s in zip(points, spreads, strict=True)]
-    place_labels(axes, points, [entry.row.name for entry in entries], [*bars, *_steps(front)])
-    return figure
-
-
-def _steps(front: Sequence[tuple[float, float]]) -> list[tuple[tuple[float, float], tuple[float, float]]]:
-    """The level and upright pieces of the front's stairs."""
-    pieces = []
-    for (x0, y0), (x1, y1) in pairwise(front):
-        pieces += [((x0, y0), (x1, y0)), ((x1, y0), (x1, y1))]
-    return pieces
-
-
-def _front_caption(cost: str) -> str:
-    return (
-        f"Against {cost}. Bars: one standard deviation between searches (for a given cell, between retrainings). "
-        "Dashed: Pareto front of the means."
-    )
 
 
 def _panels(count: int, legend: bool = False, common_y: bool = True) -> tuple[Figure, list[Axes]]:
@@ -300,11 +214,3 @@ def _share(figure: Figure, panels: Sequence[Axes], x: str, y: str) -> None:
         axes.title.set_fontsize(8.5)
         axes.tick_params(labelsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-
-
-def _millions(value: float | None) -> float | None:
-    return None if value is None else value / 1e6
-
-
-def _tip(text: str) -> str:
-    return "tip:" + text

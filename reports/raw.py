@@ -26,7 +26,7 @@ def runs_csv(tables: Sequence[Table]) -> str:
          "recipe": table.setting.recipe, "recipe_hash": table.setting.recipe_hash,
          "details": table.setting.details} | _measured(run)
         for table in tables
-        for entry in table.entries
+        for entry in [*table.entries, *table.intermediate]
         for run in entry.row.trains
     ]  # fmt: skip
     writer = csv.DictWriter(out, list(lines[0]) if lines else ["method"], lineterminator="\n")
@@ -40,6 +40,7 @@ def _measured(run: Record) -> dict[str, Any]:
     metrics, costs = part(run, "metrics"), part(run, "costs")
     return {
         "inheritance": info.inheritance,
+        "intermediate": info.intermediate,
         "search_seed": info.search_seed,
         "retrain_seed": info.retrain_seed,
         **{name: metrics.get(name) for name in METRICS},

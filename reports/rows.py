@@ -55,6 +55,7 @@ class Row:
         trains: finished retrainings.
         unfinished: retrainings asked for but not done.
         searches: searches and transforms the row rests on, and further ones of its label, finished or not.
+        intermediate: a training for transforms to start from: shown below the table, never ranked.
         complete: the records hold every run the row's retrainings rest on.
         origins: for each unit the signatures of the runs it descends from (see `reports.coupling`).
         notes: what a reader should know before trusting the line.
@@ -67,6 +68,7 @@ class Row:
     trains: list[Record] = field(default_factory=list)
     unfinished: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
+    intermediate: bool = False
     complete: bool = True
     origins: dict[int, frozenset[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
 from reports.columns import COLUMNS, Column, columns
+from reports.intermediate import intermediate_lines
 
 CSV_EXTRA: tuple[tuple[str, Callable[[Entry], object]], ...] = (
     ("registered_method", lambda e: e.row.method),
@@ -147,4 +148,4 @@ def footnotes(table: Table) -> list[str]:
                 said = f": {verdict.text} ({verdict.reason})" if verdict and verdict.reason else ""
                 sources[f"{entry.row.name}{said}; published: {reference.citation}; {reference.measured}"] = None
         notes += list(sources)
-    return notes
+    return notes + [f"not ranked, an intermediate training: {line}" for line in intermediate_lines(table)]

@@ -97,6 +97,7 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
     for label, runs in rows.items():
         phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
         missing = sum(info.signature in left for info in runs)
+        label += " (intermediate)" * runs[0].intermediate
         table.add_row(label, runs[0].method, *(str(n or "") for n in phases), str(missing))
     console.print(table)
 

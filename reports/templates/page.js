@@ -36,6 +36,27 @@ for (const table of document.querySelectorAll("table.sortable")) {
   }
 }
 
+// Columns: the details fold away where a table is wider than its window, until the reader chooses.
+for (const button of document.querySelectorAll("button.columns")) {
+  const table = document.getElementById(button.getAttribute("aria-controls"));
+  const frame = table.closest(".scroll");
+  let chosen = false;
+  const fold = (folded) => {
+    table.classList.toggle("compact", folded);
+    button.textContent = folded ? "Show all columns" : "Fewer columns";
+    button.setAttribute("aria-expanded", String(!folded));
+    table.style.setProperty("--rank", `${table.querySelector("th.rank").offsetWidth}px`);
+  };
+  const fit = () => {
+    if (!chosen) { fold(false); if (frame.scrollWidth > frame.clientWidth) fold(true); }
+    else fold(table.classList.contains("compact"));
+    button.hidden = !chosen && !table.classList.contains("compact");
+  };
+  button.addEventListener("click", () => { chosen = true; fold(!table.classList.contains("compact")); });
+  addEventListener("resize", fit);
+  fit();
+}
+
 // Filtering: every word must occur somewhere in the row.
 for (const input of document.querySelectorAll("input[type=search]")) {
   const table = document.getElementById(input.dataset.table);

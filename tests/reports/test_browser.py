@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 import reports
-from tests.reports.synthetic import KINDS, experiment
+from tests.reports.synthetic import KINDS, Kind, experiment
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
 
@@ -27,6 +27,17 @@ def address(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def thirty(tmp_path_factory):
+    """A page of thirty rows with every column there is, long names among them."""
+    root = tmp_path_factory.mktemp("thirty")
+    names = [f"method-{i}" if i % 3 else f"a-method-with-a-rather-long-name-{i}" for i in range(23)]
+    kinds = (*KINDS[:7], *(Kind(name, "darts", 3.0 + 0.02 * i, sparsity=0.01) for i, name in enumerate(names)))
+    folder = experiment(root / "runs", kinds, searches=2, retrains=2, epochs=0, architectures=False)
+    reports.build([folder], root / "out", ["html"])
+    return (root / "out" / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
 def browser():
     from playwright.sync_api import sync_playwright
 
@@ -41,7 +52,7 @@ def open_page(browser, address):
     """Opens the page offline; fails the test on any message on the console."""
     contexts, messages = [], []
 
-    def opened(width=1440, scheme="light"):
+    def opened(width=1440, scheme="light", address=address):
         context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
         contexts.append(context)
         page = context.new_page()
@@ -147,6 +158,60 @@ def test_values_under_the_pointer(open_page):
     point.scroll_into_view_if_needed()
     point.hover(force=True)
     assert "accuracy 9" in page.locator("#hover").text_content()
+
+
+def test_thirty_rows_fit_a_window_of_1300_pixels(open_page, thirty):
+    """The details fold away, and come back when asked for."""
+    page = open_page(1300, address=thirty)
+    frame = page.locator(".scroll.rows").first
+    assert frame.evaluate("e => e.scrollWidth <= e.clientWidth")
+    hidden = page.locator("table.main").first.locator("thead th.more:visible")
+    assert hidden.count() == 0
+    page.get_by_role("button", name="Show all columns").first.click()
+    assert hidden.count() >= 5
+    assert frame.evaluate("e => e.scrollWidth > e.clientWidth")
+    page.get_by_role("button", name="Fewer columns").first.click()
+    assert hidden.count() == 0
+
+
+@pytest.mark.parametrize("width", [1000, 400])
+def test_rank_and_method_stay_while_the_rest_scrolls(open_page, thirty, width):
+    page = open_page(width, address=thirty)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    places = """e => { e.scrollLeft = 1e6; e.scrollTop = 200;
+      const [frame, head] = [e.getBoundingClientRect(), e.querySelector("thead th.method").getBoundingClientRect()];
+      const row = e.querySelector("tbody:nth-of-type(12) tr");
+      const [rank, name] = [...row.cells].slice(0, 2).map((cell) => cell.getBoundingClientRect());
+      const last = [...row.cells].filter((cell) => cell.offsetWidth).pop().getBoundingClientRect();
+      return {moved: e.scrollLeft, rank: rank.left - frame.left, name: name.left - rank.right,
+              share: name.right / frame.width, head: head.top - frame.top, last: frame.right - last.right}; }"""
+    found = page.locator(".scroll.rows").first.evaluate(places)
+    assert found["moved"] > 50
+    assert abs(found["rank"]) <= 2
+    assert abs(found["name"]) <= 2
+    assert abs(found["head"]) <= 2
+    assert found["last"] >= 0
+    assert found["share"] < 0.7
+
+
+def test_nothing_is_cut_in_print(open_page, thirty):
+    """Every column stands on the paper, in one of two tables; no element reaches over the edge of an A4 page."""
+    page = open_page(1047, address=thirty)  # 277 mm, the width between the margins
+    page.emulate_media(media="print")
+    over = page.evaluate(
+        """() => [...document.querySelectorAll("main *")]
+          .filter((e) => e.getBoundingClientRect().right > 1047.5).map((e) => e.outerHTML.slice(0, 80))"""
+    )
+    assert over == []
+    heads = "e => e.checkVisibility() ? e.querySelectorAll('thead th').length : 0"
+    shown = page.locator("table.main").first.locator("thead th:visible").count()
+    rest = page.locator("table.rest").first.evaluate(heads)
+    assert rest > 2
+    assert shown + rest - 2 == page.locator("table.main").first.locator("thead th").count()
+    clipped = page.locator(".scroll").first.evaluate(
+        "e => getComputedStyle(e).overflowX + getComputedStyle(e).maxHeight"
+    )
+    assert clipped == "visiblenone"
 
 
 @pytest.mark.parametrize("width", [360, 390, 768])

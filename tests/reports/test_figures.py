@@ -15,8 +15,9 @@ from reports.analysis import analyse
 from reports.build import gather
 from reports.curves import read_curves
 from reports.draw import describe, draw, draw_architecture
-from reports.plots import accuracy_against_macs, accuracy_against_params, all_plots, pareto
+from reports.plots import all_plots
 from reports.style import COLOURS, Palette, figure_style, svg, themed
+from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, pareto
 from tests.reports.synthetic import KINDS, Kind, experiment
 
 FIFTEEN = tuple(
@@ -53,6 +54,55 @@ def test_labels_do_not_overlap_at_fifteen_methods(tmp_path, make):
     assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
     frame = figure.bbox
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for box in boxes)
+
+
+def cost_figure(tmp_path, kinds):
+    table = analyse(gather([experiment(tmp_path, kinds, searches=2, retrains=2, epochs=0)])[0])[0][0]
+    figure = accuracy_against_cost(table, palette_of(table)).figure
+    figure.canvas.draw()
+    return figure
+
+
+def free(name, error):
+    return Kind(name, "published", error, hours=0.0, searched=False)
+
+
+def test_rows_without_a_search_stand_side_by_side(tmp_path):
+    kinds = (*KINDS[:3], *(free(f"cell-{i}", 2.7 + 0.01 * i) for i in range(8)))
+    strip, axes = cost_figure(tmp_path, kinds).axes
+    places = [line.get_xdata()[0] for line in strip.lines if line.get_gid()]
+    assert sorted(places) == list(range(9))  # random sampling costs no search either
+    assert {text.get_text() for text in strip.get_xticklabels()} == {"random", *(f"cell-{i}" for i in range(8))}
+    boxes = [text.get_window_extent() for text in strip.get_xticklabels()]
+    assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+    assert {text.get_text() for text in axes.texts} == {"darts", "darts-2nd"}
+    assert axes.get_shared_y_axes().joined(strip, axes)
+
+
+@pytest.mark.parametrize("hours", [(0.5, 1.0, 9.0), (0.001, 0.2, 48.0), (1e-5, 3e-5, 9.0)])
+@pytest.mark.parametrize("anchors", [(), (free("cell", 2.5),)])
+def test_no_axis_of_costs_is_negative(tmp_path, hours, anchors):
+    kinds = [Kind(f"m{i}", f"m{i}", 2.6 + 0.1 * i, hours=h, params=4e4 * (1 + 90 * i)) for i, h in enumerate(hours)]
+    figure = cost_figure(tmp_path / "a", (*kinds, *anchors))
+    axes = figure.axes[-1]
+    assert axes.get_xlim()[0] >= 0
+    assert (axes.get_xscale() == "log") == (hours[-1] / hours[0] > 30)
+    table = analyse(gather([tmp_path / "a" / "synthetic-paper"])[0])[0][0]
+    assert accuracy_against_params(table, palette_of(table)).figure.axes[0].get_xlim()[0] >= 0
+
+
+def test_a_table_without_any_search(tmp_path):
+    (strip,) = cost_figure(tmp_path, (free("a", 2.5), free("b", 2.6))).axes
+    assert [text.get_text() for text in strip.get_xticklabels()] == ["a", "b"]
+
+
+def test_the_front_begins_at_the_best_row_that_cost_nothing(tmp_path):
+    kinds = (Kind("worse", "w", 3.0, 0.0, 0.0), Kind("better", "b", 2.0, 0.0, 0.0, hours=12.0), free("cell", 2.5))
+    axes = cost_figure(tmp_path, kinds).axes[-1]
+    front = next(line for line in axes.lines if line.get_linestyle() == "--")
+    assert front.get_ydata()[0] == pytest.approx(97.5, abs=0.3)
+    assert front.get_ydata()[-1] == pytest.approx(98.0, abs=0.01)
+    assert len(front.get_ydata()) == 3
 
 
 def test_pareto_front():
