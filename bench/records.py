@@ -88,6 +88,13 @@ class RunInfo:
             self.intermediate = True  # a record from before this was written down
 
     @property
+    def commits(self) -> list[str]:
+        """Every commit that had a part in the run, as `name_commit` names them; the first began it."""
+        named = self.environment.get("commits")
+        known = isinstance(named, list) and named
+        return [str(name) for name in named] if known else [name_commit(self.environment)]
+
+    @property
     def name(self) -> str:
         """The run directory's name."""
         parts = [self.phase, self.label]
@@ -95,6 +102,11 @@ class RunInfo:
         parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
         parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
         return "-".join([*parts, self.signature[:10]])
+
+
+def name_commit(environment: Mapping[str, Any]) -> str:
+    """The commit that an environment names, with "+dirty" where the tree differed from it."""
+    return f"{environment.get('commit')}{'+dirty' if environment.get('dirty') else ''}"
 
 
 def write_atomically(path: Path, text: str) -> None:

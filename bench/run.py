@@ -33,7 +33,7 @@ from bench.inputs import checksums
 from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
-from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory, read_record
+from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory, name_commit, read_record
 from bench.repair import is_settled, settle
 from bench.soundness import identity_fault
 from methods.base import GradientSearch
@@ -170,7 +170,7 @@ def _perform(
         device_name = f"cuda:{group.local_rank % torch.cuda.device_count()}"
     device = choose_device(device_name)
     started_on = info.environment.get("device_type")
-    if started_on and started_on != device.type and list_checkpoints(directory.checkpoints):
+    if started_on and started_on != device.type and _has_begun(directory):
         raise RunError(
             f"this run was started on {started_on} and would continue on {device.type}: the bits would differ. "
             f"Continue with --device {started_on}, or remove {directory.path} to start anew"
@@ -182,7 +182,7 @@ def _perform(
         ways = {"cpu_choices": asdict(choices)}
     else:
         ways = {"fast_paths": _fast_paths(directory, info, device, group)}
-    info.environment = {**environment(device, config["threads"]), "processes": group.size, **ways}
+    info.environment = _environment(directory, info, device, group) | ways
 
     def remark(key: str, text: str) -> None:
         info.environment[key] = text
@@ -197,7 +197,24 @@ def _perform(
     options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
     data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
     task = Task(directory, info, engine, data, stop)
+    task.note_data("train", data.train)
     return {"search": run_search, "transform": run_transform, "train": run_train}[info.phase](task)
+
+
+def _environment(directory: RunDirectory, info: RunInfo, device: torch.device, group: Group) -> dict[str, Any]:
+    """Where and with what the run is done now; of one that goes on, also its data and every commit that had a part."""
+    now = {**environment(device, info.config["threads"]), "processes": group.size}
+    now["commits"] = [name_commit(now)]
+    if _has_begun(directory):
+        now["commits"] = [*info.commits, *(name for name in now["commits"] if name != info.commits[-1])]
+        now |= {"data": info.environment["data"]} if "data" in info.environment else {}
+    return now
+
+
+def _has_begun(directory: RunDirectory) -> bool:
+    """Whether there is something to continue from."""
+    proxies = (directory.path / "proxies").glob("*/checkpoints")
+    return any(list_checkpoints(folder) for folder in (directory.checkpoints, *proxies))
 
 
 def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
@@ -209,7 +226,7 @@ def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
     recorded = info.environment.get("cpu_choices")
     if recorded is not None:
         return parse(CpuChoices, recorded, f"{directory.path / 'run.json'}: environment.cpu_choices")
-    if list_checkpoints(directory.checkpoints):  # begun before there was a choice
+    if _has_begun(directory):  # begun before there was a choice
         return DEFAULT_CHOICES
     return recall(directory.path.resolve().parent.parent, info.config["threads"])
 

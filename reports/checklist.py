@@ -65,10 +65,11 @@ def checklist(table: Table, spaces: Iterable[str], curves: dict[str, list[Curve]
 
 def _named_code(runs: list[Record]) -> Answer:
     """Whether every run names a commit and was made from exactly that."""
-    commits = Counter(str(run.info.environment.get("commit") or "") for run in runs)
-    dirty = sum(bool(run.info.environment.get("dirty")) for run in runs)
-    if commits.get(""):
-        return NOT_MET, f"{commits['']} of {len(runs)} runs do not name a commit"
+    commits = Counter(name for run in runs for name in run.info.commits)
+    missing = sum(any(name.startswith("None") for name in run.info.commits) for run in runs)
+    dirty = sum(any(name.endswith("+dirty") for name in run.info.commits) for run in runs)
+    if missing:
+        return NOT_MET, f"{missing} of {len(runs)} runs do not name a commit"
     if dirty:
         return NOT_MET, f"{dirty} of {len(runs)} runs come from a working tree with uncommitted changes"
     named = ", ".join(commit[:10] for commit in sorted(commits))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from bench.records import Record
@@ -32,11 +33,12 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     by_signature = {record.info.signature: record for record in unique}
     variants = {record.info.signature: variant(record, by_signature) for record in unique}
     rows: dict[tuple[Any, ...], Row] = {}
+    settings = _settings([record for record in unique if record.info.phase == "train"], problems)
     for record in unique:
         if record.info.phase != "train":
             continue
         info = record.info
-        key = (_setting(record), info.label, info.method, info.inheritance, variants[info.signature])
+        key = (settings[info.signature], info.label, info.method, info.inheritance, variants[info.signature])
         new = Row(key[0], info.label, info.method, info.inheritance, intermediate=info.intermediate)
         row = rows.setdefault(key, new)
         usable = info.status == "done" and record.result is not None
@@ -119,6 +121,36 @@ def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]
     return list(kept.values()), problems
 
 
+def _settings(records: list[Record], problems: list[str]) -> dict[str, Setting]:
+    """The setting of every retraining, by signature; runs on other data of the same name are in another one.
+
+    Records that do not say what the data were (earlier versions) stand with the others while there is only one kind.
+    """
+    settings = {record.info.signature: _setting(record) for record in records}
+    data = {record.info.signature: _data(record) for record in records}
+    kinds: dict[Setting, set[str]] = defaultdict(set)
+    for name, setting in settings.items():
+        kinds[setting] |= {data[name]} - {""}
+    for setting in sorted(setting for setting, found in kinds.items() if len(found) > 1):
+        problems.append(f"{setting.title}: made from {len(kinds[setting])} different sets of images, each in its table")
+
+    def separated(name: str) -> Setting:
+        setting = settings[name]
+        if len(kinds[setting]) < 2:
+            return setting
+        said = f"data {data[name] or 'unknown'}"
+        return replace(setting, details=f"{setting.details}, {said}" if setting.details else said)
+
+    return {name: separated(name) for name in settings}
+
+
+def _data(record: Record) -> str:
+    """The data of a retraining, training and test images together; empty where the record does not say."""
+    parts = record.info.environment.get("data") or {}
+    found = [f"{name} {part.get('digest')}" for name, part in sorted(parts.items()) if isinstance(part, Mapping)]
+    return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:8] if found else ""
+
+
 def _setting(record: Record) -> Setting:
     info, recipe = record.info, record.info.recipe
     return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), _details(info.config))
@@ -188,10 +220,12 @@ def _shortcomings(row: Row) -> list[str]:
     counts = {len(values) for values in row.errors.values()}
     if len(counts) > 1:
         notes.append(f"unequal retrainings by search ({min(counts)} to {max(counts)}); every search weighs the same")
-    commits = {str(record.info.environment.get("commit")) for record in row.trains}
-    if len(commits) > 1:
-        notes.append(f"runs of {len(commits)} commits")
-    if any(record.info.environment.get("dirty") for record in row.trains):
+    named = {name.removesuffix("+dirty") for record in row.trains for name in record.info.commits}
+    if len(named) > 1:
+        continued = sum(len(record.info.commits) > 1 for record in row.trains)
+        more = f", {continued} of them continued at another than they began" if continued else ""
+        notes.append(f"runs of {len(named)} commits{more}")
+    if any(name.endswith("+dirty") for record in row.trains for name in record.info.commits):
         notes.append("made from a working tree with uncommitted changes")
     return notes
 

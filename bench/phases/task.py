@@ -8,6 +8,7 @@ from typing import Any
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import ImageData, LabelledImages
+from bench.data.fingerprint import fingerprint
 from bench.engine import Engine
 from bench.inputs import finished_record
 from bench.loop import Loop, StopFlag
@@ -98,6 +99,28 @@ class Task:
             world_size=self.engine.group.size,
         )
 
+    def note_data(self, part: str, images: LabelledImages) -> None:
+        """Write down what the images are by their fingerprint, which must not change under a run or what it needs.
+
+        Args:
+            part: "train" or "test".
+
+        Raises:
+            RunError: the run began, or a run it needs was made, with others.
+        """
+        found = fingerprint(images, self.data.info.classes)
+        others = {self.info.name: self.info} | {run.info.name: run.info for run in map(self.needed, self.info.needs)}
+        for name, info in others.items():
+            known = info.environment.get("data", {}).get(part)
+            if info.dataset == self.info.dataset and known is not None and known != found:
+                raise RunError(
+                    f"the {part} images of '{info.dataset}' have changed since {name} used them: {_said(known)} then, "
+                    f"{_said(found)} now. Bring the data back, or remove {self.directory.path.parent / name} (and what "
+                    "rests on it) to make it again"
+                )
+        self.info.environment["data"] = {**self.info.environment.get("data", {}), part: found}
+        self.directory.begin(self.info)
+
     def needed(self, signature: str) -> Record:
         """A finished run this one reads.
 
@@ -110,6 +133,10 @@ class Task:
             if record is not None and record.info.signature == signature:
                 return record
         raise RunError(f"{self.info.name} needs run {signature}, which is not done; run the experiment to make it")
+
+
+def _said(found: dict[str, Any]) -> str:
+    return f"{found['images']} images of {found['classes']} classes ({found['digest']})"
 
 
 def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]) -> Architecture:

@@ -38,6 +38,7 @@ def run_train(task: Task) -> dict[str, Any]:
     images = train_data(task.data, config["data"]["train_images"])
     batches = task.batches(images, recipe.batch_size, recipe.augmentation, seed)
     test = FinalEvaluation(task.data, task.info.phase, config["data"]["test_images"]).open_test()
+    task.note_data("test", test)
     values, loop = train(
         network,
         recipe,
