@@ -39,7 +39,7 @@ def remove_left_overs(folder: Path) -> list[Path]:
     Returns:
         what was removed.
     """
-    found = [path for pattern in (".*.tmp", "*.json.tmp", "*.safetensors.tmp") for path in folder.rglob(pattern)]
+    found = [path for pattern in (".*.tmp", "*.json.tmp", "*.safetensors.tmp", ".lease/*.tmp") for path in folder.rglob(pattern)]
     for path in found:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -91,8 +91,9 @@ class RunInfo:
     def commits(self) -> list[str]:
         """Every commit that had a part in the run, as `name_commit` names them; the first began it."""
         named = self.environment.get("commits")
-        known = isinstance(named, list) and named
-        return [str(name) for name in named] if known else [name_commit(self.environment)]
+        if isinstance(named, list) and named:
+            return [str(name) for name in named]
+        return [name_commit(self.environment)]
 
     @property
     def name(self) -> str:

@@ -17,7 +17,7 @@ import pytest
 
 from bench.lease import LeaseHeldError, LeaseLostError, hold, holder_of
 from bench.records import RunDirectory
-from bench.run import BUSY, execute
+from bench.run import BUSY, DONE, execute
 
 HOLDER = """
 import sys, time
@@ -152,3 +152,50 @@ def test_a_copy_that_lost_its_run_writes_nothing(
     kept[0].pop(directory.path / "progress.json", None)
     assert now == kept[0]
     assert len(kept) == 1
+
+
+def test_a_heartbeat_of_a_clock_that_was_ahead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds nothing for ever; a heart that still beats is seen all the same."""
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    with hold(tmp_path, seconds=60.0) as first:  # beats every ten seconds: not during this test
+        monkeypatch.setenv("SLURMD_NODENAME", "n2")
+        silent_for(tmp_path, -3600.0)
+        assert holder_of(tmp_path) is None
+        stop = threading.Event()
+
+        def beat() -> None:
+            while not stop.wait(0.02):
+                os.utime(first.file, (time.time() + 3600.0, time.time() + 3600.0))
+
+        heart = threading.Thread(target=beat)
+        heart.start()
+        with pytest.raises(LeaseHeldError, match="on n1"), hold(tmp_path, seconds=0.6):
+            pass
+        stop.set()
+        heart.join()
+        with hold(tmp_path, seconds=0.6), pytest.raises(LeaseLostError):
+            first.check()
+
+
+def test_numbers_of_leases_have_no_end(tmp_path: Path) -> None:
+    with hold(tmp_path) as first:
+        pass
+    first.file.rename(tmp_path / ".lease" / "999999.json")
+    for number in ("1000000", "1000001"):
+        with hold(tmp_path) as lease:
+            assert lease.file.stem == number
+            lease.check()
+    assert len(list((tmp_path / ".lease").iterdir())) == 1
+
+
+def test_what_killed_writers_left_is_removed(tiny_runs: Callable[..., list[RunDirectory]]) -> None:
+    (directory,) = tiny_runs("DARTS_V2")
+    left = [directory.path / name for name in (".run.json.77.tmp", ".lease/000000.tmp", "architecture.json.tmp")]
+    left += [directory.path / "proxies" / "001" / "checkpoints" / ".epoch-00000-step-0000001.pt.5.tmp"]
+    old = directory.path / ".lease" / ".probe-1"
+    for path in [*left, old]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("")
+    os.utime(old, (1.0, 1.0))
+    assert execute(directory.path, "cpu") == DONE
+    assert not [path for path in [*left, old] if path.exists()]

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import local
+from bench.lease import hold
 from bench.local import Queue, devices_for, make_jobs, work
 from bench.records import RunDirectory, RunInfo
 from bench.soundness import signature
@@ -25,6 +26,7 @@ class FakeProcess(subprocess.Popen[bytes]):
         done = f"echo '{json.dumps({'schema': 1, **result()})}' > {path}/result.json"
         script = {
             "fails": "exit 1",
+            "dies": f"{done}; kill -9 $$",
             "sleeps": "trap 'exit 75' TERM; sleep 30 & wait",
             "busy": f"test -e {path}/second && {done} && exit 0; touch {path}/second; exit 73",
         }.get(label, done)
@@ -96,6 +98,63 @@ def test_fail_fast_stops_the_rest(tmp_path: Path) -> None:
     queue = Queue(make_jobs(tmp_path, runs("sleeps", "fails")), ["cpu", "cpu"], fail_fast=True)
     work(queue)
     assert states(queue) == {"sleeps": "interrupted", "fails": "failed"}
+
+
+def test_a_run_without_its_queue_holds_a_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a killed queue left running counts; when it has ended, its run goes on here."""
+    monkeypatch.setattr(local, "ORPHAN_SECONDS", 0.0)
+    planned = runs("orphan", "other")
+    queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
+    local.create_missing(queue.jobs)
+    with hold(queue.jobs[0].directory.path):
+        for _ in range(3):
+            queue.step()
+            assert states(queue) == {"orphan": "running", "other": "waiting"}
+    work(queue)
+    assert states(queue) == {"orphan": "done", "other": "done"}
+
+
+def test_a_run_of_another_queue_is_not_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    monkeypatch.setattr(local.os, "kill", lambda pid, number: killed.append(pid))
+    queue = Queue(make_jobs(tmp_path, runs("theirs")), ["cpu"])
+    local.create_missing(queue.jobs)
+    with hold(queue.jobs[0].directory.path):
+        monkeypatch.setattr(local, "has_python_parent", lambda pid: True)
+        queue.step()
+        queue.stop()
+        assert (queue.finished, killed) == (True, [])
+        queue.stopping, queue.jobs[0].look_again = False, 0.0
+        monkeypatch.setattr(local, "has_python_parent", lambda pid: False)
+        queue.step()
+        queue.stop()
+        assert (queue.finished, len(killed)) == (False, 1)
+
+
+def test_a_run_killed_behind_its_result_is_done(tmp_path: Path) -> None:
+    queue = Queue(make_jobs(tmp_path, runs("dies")), ["cpu"])
+    work(queue)
+    assert states(queue) == {"dies": "done"}
+    assert queue.jobs[0].directory.read_info().status == "done"
+
+
+def test_a_record_that_is_not_what_was_planned_fails_alone(tmp_path: Path) -> None:
+    planned = runs("changed", "damaged", "child", "fine", needs={"child": ["damaged"]})
+    local.create_missing(make_jobs(tmp_path, planned))
+    changed = RunDirectory(tmp_path / planned[0].name)
+    changed.write_info(info("changed", config={"threads": 2}, signature=planned[0].signature))
+    (tmp_path / planned[1].name / "run.json").write_bytes(b"\xff")
+    queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
+    work(queue)
+    assert states(queue) == {"changed": "failed", "damaged": "failed", "child": "blocked", "fine": "done"}
+    errors = {job.info.label: str(job.info.error) for job in queue.jobs}
+    assert "its configuration has the signature" in errors["changed"]
+    assert "is damaged" in errors["damaged"]
+
+
+def test_planning_writes_nothing(tmp_path: Path) -> None:
+    make_jobs(tmp_path / "runs", runs("one"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_devices() -> None:
