@@ -12,6 +12,8 @@ from pathlib import Path
 
 _UNSYNCABLE = {errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES, errno.EPERM}
 """How file systems say that a folder cannot be flushed by itself."""
+LEFT_OVERS = (".*.tmp", "*.json.tmp", "*.safetensors.tmp", ".lease/*.tmp")
+"""Temporary names of this version and of earlier ones."""
 
 
 def write_durably(path: Path, *parts: bytes | memoryview) -> None:
@@ -39,7 +41,7 @@ def remove_left_overs(folder: Path) -> list[Path]:
     Returns:
         what was removed.
     """
-    found = [path for pattern in (".*.tmp", "*.json.tmp", "*.safetensors.tmp", ".lease/*.tmp") for path in folder.rglob(pattern)]
+    found = [path for pattern in LEFT_OVERS for path in folder.rglob(pattern)]
     for path in found:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
