@@ -161,16 +161,20 @@ def _named(statement: ast.stmt) -> tuple[list[str], ast.expr | None]:
 
 
 def _function(value: ast.expr | None) -> str | None:
-    match value:
-        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name.endswith("Genotype"):
-            return name
-    return None
+    """The last name of what is called, `Genotype` or `genotypes.Genotype`; None for anything else."""
+    if not isinstance(value, ast.Call):
+        return None
+    called, owner = value.func, value.func
+    while isinstance(owner, ast.Attribute):
+        owner = owner.value
+    name = called.attr if isinstance(called, ast.Attribute) else getattr(called, "id", "")
+    return name if isinstance(owner, ast.Name) and name.endswith("Genotype") else None
 
 
 def _scan(text: str) -> Iterator[Call]:
     """Genotypes in a text that is no Python module: a log, YAML, a shell script."""
     matches = list(CALL.finditer(text))
-    ends = [match.start() for match in matches[1:]] + [len(text)]
+    ends = [*(match.start() for match in matches[1:]), len(text)][: len(matches)]
     line, counted = 1, 0
     for match, end in zip(matches, ends, strict=True):
         line, counted = line + text.count("\n", counted, match.start()), match.start()

@@ -160,6 +160,8 @@ def edited(old: str, new: str) -> str:
         ("X = Genotype(normal=[], normal=[])", "'normal' stands there twice"),
         ("10:00 genotype = Genotype(normal=[('sep_conv_3x3', 0)", "line 1"),
         ("def f():\n    return Genotype(normal=[])", "at the top level"),
+        ("X = ().Genotype(normal=[])", "at the top level"),
+        ("a Genotype is a pair of cells", "no genotype is assigned"),
         ("X = " + "[" * 90 + "Genotype()" + "]" * 90, "top level"),
         ("Genotype(" + "-" * 100_000 + "1)", "nested too deeply"),
         ("genotype_0049.txt", "only names another file, genotype_0049.txt"),
@@ -207,6 +209,21 @@ def test_a_cell_of_no_known_family_has_to_name_one() -> None:
         read(f"DARTS{V2}")
     with pytest.raises(ArchitectureError, match="has no use for --channels"):
         read(V2, channels=16)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule"),
+    [
+        ("('dil_conv_3x3', 2)", "('dil_conv_3x3', 0)", r"node 5 reads states \[0, 0\] instead of two different ones"),
+        ("('dil_conv_3x3', 2)", "('none', 2)", "none from state 2 to node 5"),
+        ("[2, 3, 4, 5]", "[5, 4, 3, 2]", r"the output joins \[5, 4, 3, 2\]"),
+        ("[2, 3, 4, 5]", "[0, 3, 4, 5]", r"the output joins \[0, 3, 4, 5\]"),
+    ],
+)
+def test_each_rule_of_darts(old: str, new: str, rule: str) -> None:
+    with pytest.raises(ArchitectureError, match=f"not a cell of DARTS' space .normal cell: {rule}"):
+        read(edited(old, new))
+    assert read(edited(old, new), conventions="darts").architecture.space == "general_cell"
 
 
 def test_the_joined_nodes_can_be_said() -> None:

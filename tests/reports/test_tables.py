@@ -11,6 +11,7 @@ import reports
 from bench.records import read_records
 from reports.analysis import analyse
 from reports.build import gather
+from reports.collect import without_seeds
 from reports.columns import COLUMNS
 from reports.table import to_csv, to_latex, to_markdown, to_text
 from tests.reports.synthetic import KINDS, Kind, experiment, one_train
@@ -274,3 +275,10 @@ def test_separated_rows_do_not_share_a_letter(tmp_path):
     kinds = (Kind("good", "darts", 2.0, between=0.05), Kind("bad", "pc_darts", 5.0, between=0.05))
     table = tables(experiment(tmp_path, kinds, searches=5))[0]
     assert [entry.letters for entry in table.entries] == ["a", "b"]
+
+
+def test_where_a_given_file_lay_does_not_split_its_row():
+    """Older records name the file; moved or merged, it is one architecture by its digest."""
+    here, there, now = ({**where, "digest": "d"} for where in ({"file": "/a/c.json"}, {"file": "/b/c.json"}, {}))
+    plain = [without_seeds({"architecture": each, "retrain_seed": 0}) for each in (here, there, now)]
+    assert plain[0] == plain[1] == plain[2] == {"architecture": {"digest": "d"}}
