@@ -19,7 +19,7 @@ LARGEST_FILE = 16 * 2**20
 """Bytes."""
 DEEPEST = 40
 """Levels of objects and lists in each other."""
-LONGEST_NUMBER = 18
+LONGEST_NUMBER = 20
 """Digits of a whole number."""
 MOST_CELLS = 200
 MOST_CHANNELS = 4096
