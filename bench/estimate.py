@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import time
@@ -20,7 +21,7 @@ from bench.data.search_protocol import search_protocol
 from bench.engine import Engine, device_name, make_engine
 from bench.graph import WARM_UP
 from bench.recipe import Recipe
-from bench.records import RunInfo
+from bench.records import RecordError, RunInfo, make_folder, write_atomically
 from bench.soundness import signature
 from bench.train import training_loss
 from methods.base import GradientSearch, SearchContext
@@ -38,7 +39,7 @@ class EstimateError(RuntimeError):
 
 
 def estimate_seconds(
-    planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path
+    planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path, remember: bool = True
 ) -> dict[str, float]:
     """Seconds of each run on one device, by signature; an upper bound for methods that may stop early.
 
@@ -65,7 +66,8 @@ def estimate_seconds(
                     "the time cannot be estimated: the process that timed a few steps died (killed, or out of memory)"
                 ) from None
         known |= dict(zip(missing, found, strict=True))
-        path.write_text(json.dumps(known, indent=1))
+        if remember:
+            _write(path, known)
     return {name: known[key] for name, key in keys.items()}
 
 
@@ -77,6 +79,13 @@ def _key(info: RunInfo, device: torch.device, choices: CpuChoices) -> str:
     if device.type == "cpu":
         where["cpu_choices"] = str(choices)
     return signature({"config": config, **where})
+
+
+def _write(path: Path, known: dict[str, float]) -> None:
+    """What cannot be kept is timed again the next time."""
+    with contextlib.suppress(RecordError):
+        make_folder(path.parent)
+        write_atomically(path, json.dumps(known, indent=1))
 
 
 def _read(path: Path) -> dict[str, float]:

@@ -348,7 +348,10 @@ class Plan:
             config=config,
             **more,
         )
-        return self.runs.setdefault(name, info)
+        first = self.runs.setdefault(name, info)
+        if label not in first.rows:
+            first.also.append(label)
+        return first
 
     def search(self, label: str, row: Row, seed: int) -> RunInfo:
         return self._once(("search", label, seed), lambda: self._search(label, row, seed))

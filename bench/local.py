@@ -16,7 +16,7 @@ import torch
 
 from bench.engine import choose_device
 from bench.lease import Holder, LeaseHeldError, LeaseLostError, has_python_parent, hold, is_live_here, last_beat
-from bench.records import Record, RecordError, RunDirectory, RunInfo, is_run_directory, read_record
+from bench.records import Record, RecordError, RunDirectory, RunInfo, directories, is_run_directory, read_record
 from bench.repair import is_settled, settle
 from bench.run import BUSY, DONE, INTERRUPTED
 from bench.soundness import identity_fault
@@ -53,6 +53,7 @@ class Job:
 
     Attributes:
         state: waiting, running, done, failed, blocked or interrupted.
+        rows: labels that share this run and that its record does not name yet.
         process: what this queue started. A run whose queue was killed may be running without one.
     """
 
@@ -64,6 +65,7 @@ class Job:
     not_before: float = 0.0
     look_again: float = 0.0
     started: float = 0.0
+    rows: list[str] = field(default_factory=list)
 
     @property
     def active(self) -> bool:
@@ -250,17 +252,20 @@ def make_jobs(folder: Path, planned: Iterable[RunInfo]) -> list[Job]:
 
     A record that cannot be read, or is not the run that was planned, is a failed job; its `info.error` says why.
     """
+    planned = list(planned)
+    places = directories(folder, planned)
     jobs = []
     for info in planned:
-        job = Job(RunDirectory(folder / info.name), info)
+        job = Job(places[info.signature], info)
         if is_run_directory(job.directory.path):
             _take_stock(job)
+            job.rows = [label for label in info.rows if label not in job.info.rows]
         jobs.append(job)
     return jobs
 
 
 def create_missing(jobs: Iterable[Job]) -> None:
-    """Make the run directories that are not there yet.
+    """Make the run directories that are not there yet, and note in the others which rows share them.
 
     Raises:
         RecordError: a directory cannot be made.
@@ -268,6 +273,18 @@ def create_missing(jobs: Iterable[Job]) -> None:
     for job in jobs:
         if job.state != "failed" and not job.directory.exists():
             job.directory.create(job.info)
+        elif job.state != "failed" and job.rows:
+            _note_rows(job)
+
+
+def _note_rows(job: Job) -> None:
+    """Add the rows that share a run to its record; a run that is going on is told by the next command."""
+    with contextlib.suppress(LeaseHeldError, LeaseLostError), hold(job.directory.path) as lease:
+        directory = RunDirectory(job.directory.path, lease.check)
+        info = directory.read_info()
+        info.also += [label for label in job.rows if label not in info.rows]
+        directory.write_info(info)
+        job.info.also = info.also
 
 
 def work(queue: Queue, show: Sequence[object] = ()) -> None:

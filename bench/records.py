@@ -18,13 +18,14 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_durably
 from bench.config import ConfigError, parse
+from bench.names import folder_form
 from bench.soundness import result_fault, without_nan
 from methods.architecture import Architecture
 
@@ -53,6 +54,7 @@ class RunInfo:
         config: everything that decides the result, as JSON values.
         recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.
         needs: signatures of the runs whose result this one reads.
+        also: further rows that came out with this configuration; they share the run.
         given: the file that the architecture was read from; for people, nothing depends on where it lay.
         intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
             own in a table.
@@ -74,6 +76,7 @@ class RunInfo:
     recipe: dict[str, str] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     intermediate: bool = False
+    also: list[str] = field(default_factory=list)
     given: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
@@ -96,9 +99,14 @@ class RunInfo:
         return [name_commit(self.environment)]
 
     @property
+    def rows(self) -> list[str]:
+        """The labels of all rows that this run belongs to."""
+        return [self.label, *self.also]
+
+    @property
     def name(self) -> str:
         """The run directory's name."""
-        parts = [self.phase, self.label]
+        parts = [self.phase, folder_form(self.label)]
         parts += ["finetune"] if self.inheritance == "finetune" else []
         parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
         parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
@@ -136,6 +144,21 @@ def make_folder(path: Path) -> None:
         raise RecordError(
             f"cannot create {path}: {error.strerror}; set RUNS_DIR to a folder you can write to"
         ) from error
+
+
+def directories(folder: Path, planned: Iterable[RunInfo]) -> dict[str, RunDirectory]:
+    """The run directory of each planned run by signature: the one that is there, under whatever row it was made."""
+    there = {path.name.rpartition("-")[2]: path for path in folder.glob("*-*") if path.is_dir()}
+    return {info.signature: RunDirectory(there.get(info.signature[:10], folder / info.name)) for info in planned}
+
+
+def sharing(infos: Iterable[RunInfo]) -> list[str]:
+    """A sentence for each set of rows that came out with one configuration and so share their trainings."""
+    groups = {tuple(info.rows): None for info in infos if info.phase == "train" and info.also}
+    return [
+        f"'{first}' and {' and '.join(map(repr, others))} have the same configuration: they share the runs of '{first}'"
+        for first, *others in groups
+    ]
 
 
 def save_architecture(architecture: Architecture, folder: Path) -> None:

@@ -47,6 +47,7 @@ def tags(record: Record) -> dict[str, str]:
     values = {
         "method": info.method,
         "label": info.label,
+        "shared_by": ", ".join(info.also) or None,
         "dataset": info.dataset,
         "experiment": info.experiment,
         "profile": info.profile,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from bench.names import one_line
 from bench.records import Record
 from methods.architecture import canonical_json
 from reports.coupling import origins
@@ -38,14 +39,17 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
         if record.info.phase != "train":
             continue
         info = record.info
-        key = (settings[info.signature], info.label, info.method, info.inheritance, variants[info.signature])
-        new = Row(key[0], info.label, info.method, info.inheritance, intermediate=info.intermediate)
-        row = rows.setdefault(key, new)
         usable = info.status == "done" and record.result is not None
         if usable and number(part(record, "metrics").get("test_error")) is None:
             problems.append(f"{record.path}: its result has no test_error; left out")
             usable = False
-        (row.trains if usable else row.unfinished).append(record)
+        for label in map(one_line, info.rows):
+            key = (settings[info.signature], label, info.method, info.inheritance, variants[info.signature])
+            new = Row(key[0], label, info.method, info.inheritance, intermediate=info.intermediate)
+            row = rows.setdefault(key, new)
+            (row.trains if usable else row.unfinished).append(record)
+            if label != one_line(info.label):
+                row.twin = one_line(info.label)
     _attach_searches(rows, unique, by_signature)
     for row in rows.values():
         row.origins = origins(row, by_signature)
@@ -213,6 +217,8 @@ def _separate_labels(rows: Mapping[tuple[Any, ...], Row], problems: list[str]) -
 
 def _shortcomings(row: Row) -> list[str]:
     notes = []
+    if row.twin is not None:
+        notes.append(f"the same configuration as '{row.twin}', whose runs these are")
     if row.unfinished:
         failed = sum(record.info.status == "failed" for record in row.unfinished)
         total = len(row.trains) + len(row.unfinished)

@@ -56,6 +56,7 @@ class Row:
         unfinished: retrainings asked for but not done.
         searches: searches and transforms the row rests on, and further ones of its label, finished or not.
         intermediate: a training for transforms to start from: shown below the table, never ranked.
+        twin: the row with the same configuration, whose runs this one shares.
         complete: the records hold every run the row's retrainings rest on.
         origins: for each unit the signatures of the runs it descends from (see `reports.coupling`).
         notes: what a reader should know before trusting the line.
@@ -69,6 +70,7 @@ class Row:
     unfinished: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
     intermediate: bool = False
+    twin: str | None = None
     complete: bool = True
     origins: dict[int, frozenset[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)

@@ -18,8 +18,9 @@ from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError, load
 from bench.engine import choose_device
 from bench.estimate import EstimateError, estimate_seconds
+from bench.names import printable
 from bench.phases.check import check_searches
-from bench.records import RecordError, RunInfo, read_records
+from bench.records import RecordError, RunInfo, read_records, sharing
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
 from slurm.launch import cancel as cancel_jobs
@@ -142,7 +143,8 @@ def _watch(console: Console, now: list[Status], tracker: Tracker) -> list[Status
 
 def _lines(now: Sequence[Status], answer: Answer) -> list[Text]:
     """Below the table: who is silent, what cannot be read, and what MLflow lacks."""
-    lines = [Text(problem, style="yellow") for one in now for problem in one.problems]
+    lines = [Text(printable(problem), style="yellow") for one in now for problem in one.problems]
+    lines += [Text(printable(text)) for one in now for text in sharing(run.record.info for run in one.runs)]
     return lines + [Text(answer.text, style="" if answer.good else "yellow")] * bool(answer.text)
 
 
@@ -157,7 +159,7 @@ def cancel(console: Console, folders: Sequence[Path], rows: Sequence[str] = ()) 
         ConfigError: there is no such row.
         RecordError: SLURM does not answer.
     """
-    there = sorted({record.info.label for folder in folders for record in read_records(folder)[0]})
+    there = sorted({row for folder in folders for record in read_records(folder)[0] for row in record.info.rows})
     for row in rows:
         if row not in there:
             raise ConfigError(f"no runs of '{row}' in {', '.join(map(str, folders))}" + nearest(row, there))

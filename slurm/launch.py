@@ -13,7 +13,7 @@ from pathlib import Path
 import submitit
 
 from bench.progress import duration
-from bench.records import PHASES, RunDirectory, RunInfo
+from bench.records import PHASES, RunInfo, directories
 from slurm import queue
 from slurm.arrays import Array, Place, arrange
 from slurm.cluster import Cluster, minutes
@@ -100,10 +100,9 @@ def launch(
     if not queue.has_slurm():
         raise LaunchError("there is no SLURM on this machine (no sbatch); launch from a login node of the cluster")
     with _one_launch(folder):
-        for info in planned:
-            directory = RunDirectory(folder / info.name)
+        for signature, directory in directories(folder, planned).items():
             if not directory.exists():
-                directory.create(info)
+                directory.create(next(info for info in planned if info.signature == signature))
         now = _look(folder)
         if not now.slurm_answers:  # what a killed launch submitted is known to SLURM only
             raise LaunchError(_SILENT)
@@ -130,7 +129,7 @@ def cancel(folder: Path, rows: Sequence[str] = ()) -> list[str]:
         LaunchError: SLURM does not answer.
     """
     now = status(folder)
-    chosen = {run.job for run in now.runs if run.job and (not rows or run.record.info.label in rows)}
+    chosen = {run.job for run in now.runs if run.job and (not rows or set(rows) & set(run.record.info.rows))}
     if not chosen and now.slurm_answers:
         return []
     try:
@@ -222,7 +221,7 @@ def _submitted_text(folder: Path, job: str) -> str:
 
 
 def _payload(folder: Path, runs: Sequence[RunInfo], code: Path, cluster: Cluster) -> RunTask:
-    places = tuple((str(folder / info.name), info.signature) for info in runs)
+    places = tuple((str(directory.path), name) for name, directory in directories(folder, runs).items())
     return RunTask(places, str(code), cluster.signal_seconds, cluster.sync)
 
 

@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.lease import LEASE_SECONDS, last_beat
+from bench.names import printable
 from bench.progress import duration
 from bench.records import Record, read_records
 from slurm import queue
@@ -215,6 +216,10 @@ def table(statuses: Iterable[Status]) -> Table:
                 name = run.record.info.name if len(statuses) == 1 else f"{one.folder.name}/{run.record.info.name}"
                 style = STYLE.get(run.state, "")
                 shown.add_row(
-                    name, f"[{style}]{run.state}[/]" if style else run.state, run.job, *run.cells, escape(run.note)
+                    escape(printable(name)),
+                    f"[{style}]{run.state}[/]" if style else run.state,
+                    run.job,
+                    *run.cells,
+                    escape(printable(run.note)),
                 )
     return shown

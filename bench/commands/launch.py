@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from bench.commands.arguments import add_data_root, add_planned, offer
 from bench.commands.output import console
-from bench.commands.selection import choose_profile, what
+from bench.commands.selection import choose_profile, records_folder, what
+
+if TYPE_CHECKING:
+    from bench.records import RunInfo
 
 HELP = "submit an experiment to SLURM; again: only what is missing, failed or lost"
 
@@ -28,5 +34,23 @@ def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.experiment)
     profile = choose_profile(experiment, options.profile)
     planned = plan(experiment, profile, **what(options))
-    folder = options.runs_dir / f"{experiment.name}-{profile}"
+    folder = records_folder(options.runs_dir, experiment.name, profile)
+    check_where_the_data_is(planned)
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
+
+
+def check_where_the_data_is(planned: Sequence[RunInfo]) -> None:
+    """As `dasbench run` does; on a machine without the images, the estimate says so.
+
+    Raises:
+        ConfigError, DataError: something that a run needs is missing or does not fit.
+    """
+    from bench.check import check
+    from bench.data.datasets import DataError, load
+
+    size = planned[0].config["data"].get("image_size")
+    try:
+        data = load(planned[0].dataset, os.environ.get("DATA_ROOT"), **({"image_size": size} if size else {}))
+    except DataError:
+        return
+    check(planned, data)

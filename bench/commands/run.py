@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking, whole
 from bench.commands.output import console, print_report
-from bench.commands.selection import choose_profile, what
+from bench.commands.selection import choose_profile, records_folder, what
+from bench.names import printable
 
 if TYPE_CHECKING:
     from bench.data.datasets import ImageData
@@ -42,11 +44,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
+    from bench.calibration import calibrate
+    from bench.check import check
     from bench.commands.mirroring import Tracking
     from bench.data.datasets import load
     from bench.experiment import load_experiment, plan
     from bench.local import Queue, create_missing, devices_for, make_jobs, work
-    from bench.phases.check import check_searches
     from bench.progress import display
 
     experiment = load_experiment(options.experiment)
@@ -56,17 +59,19 @@ def run(options: argparse.Namespace) -> int:
     devices = devices_for(options.device, profile.threads, options.jobs)
     options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
     data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
-    check_searches(planned, data)
+    check(planned, data)
 
-    folder = options.runs_dir / f"{experiment.name}-{profile_name}"
+    folder = records_folder(options.runs_dir, experiment.name, profile_name)
     jobs = make_jobs(folder, planned)
     queue = Queue(jobs, devices, options.fail_fast)
     todo = [job.info for job in jobs if job.state != "done"]
-    console.print(f"[bold]{experiment.name}[/], profile {profile_name}: {profile.description}")
+    console.print(f"{experiment.name}, profile {profile_name}: {profile.description}", markup=False)
     print_plan(planned, todo)
-    console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}")
+    console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}", markup=False)
     if todo:
-        print_estimate(todo, data, devices, profile.threads, options.runs_dir)
+        if devices[0] == "cpu" and not options.dry_run:
+            calibrate(options.runs_dir, profile.threads)
+        print_estimate(todo, data, devices, options.runs_dir, remember=not options.dry_run)
     del data  # the runs load their own
     if options.dry_run:
         return 0
@@ -89,31 +94,35 @@ def run(options: argparse.Namespace) -> int:
 
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
     """One line for each row: how many runs of each phase it has, and how many are still to be done."""
+    from bench.records import sharing
+
     table = Table("row", "method", "search", "transform", "train", "to do", box=None, padding=(0, 2, 0, 0))
     left = {info.signature for info in todo}
     rows: dict[str, list[RunInfo]] = {}
     for info in planned:
-        rows.setdefault(info.label, []).append(info)
+        for label in info.rows:
+            rows.setdefault(label, []).append(info)
     for label, runs in rows.items():
         phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
         missing = sum(info.signature in left for info in runs)
         label += " (intermediate)" * runs[0].intermediate
-        table.add_row(label, runs[0].method, *(str(n or "") for n in phases), str(missing))
+        table.add_row(escape(label), runs[0].method, *(str(n or "") for n in phases), str(missing))
     console.print(table)
+    for sentence in sharing(planned):
+        console.print(sentence, markup=False)
 
 
-def print_estimate(todo: list[RunInfo], data: ImageData, devices: Sequence[str], threads: int, runs_dir: Path) -> None:
-    """Calibrate a CPU, time a few steps of each kind of run, and say how long the whole will take."""
-    from bench.calibration import calibrate
+def print_estimate(
+    todo: list[RunInfo], data: ImageData, devices: Sequence[str], runs_dir: Path, remember: bool
+) -> None:
+    """Time a few steps of each kind of run, and say how long the whole will take."""
     from bench.engine import choose_device
     from bench.estimate import EstimateError, estimate_seconds, makespan
     from bench.progress import duration
 
-    if devices[0] == "cpu":
-        calibrate(runs_dir, threads)
     console.print("Timing a few steps of each kind of run ...")
     try:
-        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir)
+        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir, remember)
     except EstimateError as error:
         console.print(f"{error}; the runs start all the same", markup=False)
     else:
@@ -127,7 +136,7 @@ def print_failures(jobs: Sequence[Job], queue: Queue) -> None:
     states = [job.state for job in jobs]
     for job in jobs:
         if job.state == "failed":
-            console.print(f"[red]failed[/] {run_title(job)}: {job.info.error}", markup=True)
+            console.print(f"[red]failed[/] {escape(printable(f'{run_title(job)}: {job.info.error}'))}")
     blocked = states.count("blocked")
     if blocked:
         console.print(f"[red]{blocked} runs[/] were not started because a run they need failed")

@@ -81,6 +81,22 @@ def _named(name: str, there: dict[Path, tuple[str, str]], runs_dir: Path) -> dic
     return found
 
 
+def records_folder(runs_dir: Path, experiment: str, profile: str) -> Path:
+    """Where the runs of an experiment at a profile lie.
+
+    Raises:
+        ConfigError: another experiment, whose name and profile come out the same, is there.
+    """
+    folder = runs_dir / f"{experiment}-{profile}"
+    its = owner(folder) if folder.is_dir() and any(folder.glob("*/run.json")) else (experiment, profile)
+    if its != (experiment, profile):
+        raise ConfigError(
+            f"{folder} holds the runs of experiment {its[0]} at profile {its[1]}; rename one of the two, or give "
+            "another --runs-dir"
+        )
+    return folder
+
+
 def owner(folder: Path) -> tuple[str, str]:
     """Experiment and profile of a folder of records, as its first readable run.json says; else by the folder's name."""
     for path in sorted(folder.glob("*/run.json")):
