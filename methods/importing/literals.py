@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from typing import Any
 
 from methods.architecture import ArchitectureError
@@ -19,7 +20,8 @@ def parse(text: str, mode: str) -> ast.AST:
         ArchitectureError: not Python, or nested deeper than any genotype.
     """
     try:
-        return ast.parse(text, mode=mode)
+        with warnings.catch_warnings(action="ignore"):  # of odd escapes in somebody's text
+            return ast.parse(text, mode=mode)
     except SyntaxError as error:
         raise ArchitectureError(f"not Python text: {error.msg}, line {error.lineno}") from None
     except (ValueError, RecursionError, MemoryError) as error:

@@ -177,6 +177,11 @@ def test_what_is_malformed_is_named_with_its_place(text: str, words: str) -> Non
     assert "\n" not in str(error.value)
 
 
+def test_odd_escapes_are_no_warning(recwarn: pytest.WarningsRecorder) -> None:
+    assert read("A = '\\o'\nX = " + V2, "X").architecture == DARTS_V2
+    assert not recwarn.list
+
+
 def test_explicit_nodes_are_on_one_side() -> None:
     cells = "normal_concat=range(2, 4), reduce=[('skip_connect', 2, 0), ('skip_connect', 2, 1)], reduce_concat=[2]"
     good = f"X = Genotype(normal=[('sep_conv_3x3', 2, 0), ('skip_connect', 3, 1)], {cells})"
