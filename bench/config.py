@@ -55,6 +55,20 @@ def parse(cls: type[T], value: Any, where: str) -> T:
     return made
 
 
+def fill_preset(cls: type[Any], given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """What `given` names as its `preset`, a named set in `cls.PRESETS`, filled in; what is given itself goes before it.
+
+    Raises:
+        ConfigError: no such preset.
+    """
+    presets, name = getattr(cls, "PRESETS", {}), given.get("preset")
+    if "preset" not in given or not presets:
+        return dict(given)
+    if not isinstance(name, str) or name not in presets:
+        raise ConfigError(f"{where}: unknown preset {shown(name)}" + nearest(name, presets))
+    return {**presets[name], **{key: value for key, value in given.items() if key != "preset"}}
+
+
 def identity(value: Any) -> Any:
     """A dataclass as plain values, for what a signature is made of.
 

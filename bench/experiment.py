@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 from bench.architectures import is_own_file
-from bench.config import ConfigError, identity, nearest, parse
+from bench.config import ConfigError, fill_preset, identity, nearest, parse
 from bench.data.search_protocol import SearchProtocol
 from bench.names import LABEL, NAME
 from bench.recipe import Recipe, load_recipe
@@ -218,16 +218,22 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             load_recipe(row.recipe, profile.recipe_changes)
     for key, given in profile.options.items():
         if key not in experiment.rows:
-            parse(_method(key, where + ".options").Options, given, f"{where}.options.{key}")
+            cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"
+            parse(cls, fill_preset(cls, given, place), place)
     for label, row in experiment.rows.items():
         if row.method is not None:
-            given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
-            parse(get_method(row.method).Options, given, f"{where} with rows.{label}.options")
+            given, place = given_options(profile, label, row), f"{where} with rows.{label}.options"
+            parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
     for key, given in profile.search_data.items():
         if key not in experiment.rows:
             _method(key, where + ".search_data")
             parse(SearchProtocol, given, f"{where}.search_data.{key}")
+
+
+def given_options(profile: Profile, label: str, row: Row) -> dict[str, Any]:
+    """What is said of a row's options: the profile's for the method, then for the row, then the row's own."""
+    return {**profile.options.get(row.method or "", {}), **profile.options.get(label, {}), **row.options}
 
 
 def search_protocol_of(profile: Profile, label: str, row: Row, where: str) -> SearchProtocol:
@@ -319,16 +325,16 @@ class Plan:
         return cast(dict[str, Any], identity(self.profile.network))
 
     def options(self, label: str, row: Row) -> dict[str, Any]:
-        """A row's options: the method's defaults, then the profile's for the method and the row, then the row's."""
+        """A row's options: the method's defaults, a preset's, the profile's for the method and the row, the row's."""
         return self._once(("options", label), lambda: self._options(label, row))
 
     def _options(self, label: str, row: Row) -> dict[str, Any]:
         assert row.method is not None
-        cls, profile = get_method(row.method), self.profile
-        given = {**profile.options.get(row.method, {}), **profile.options.get(label, {}), **row.options}
+        cls, where = get_method(row.method), f"{self.experiment.name}.rows.{label}.options"
+        given = fill_preset(cls.Options, given_options(self.profile, label, row), where)
         if self.memory and "memory" in {each.name for each in fields(cls.Options)}:
             given["memory"] = self.memory
-        return identity(parse(cls.Options, given, f"{self.experiment.name}.rows.{label}.options"))
+        return identity(parse(cls.Options, given, where))
 
     def _protocol(self, label: str, row: Row) -> dict[str, Any]:
         where = f"{self.experiment.name}.rows.{label}.search_data"
@@ -368,7 +374,8 @@ class Plan:
             config["search_data"] = protocol
         if not issubclass(get_method(row.method), GradientSearch):
             config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
-        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None)
+        preset = given_options(self.profile, label, row).get("preset")
+        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None, preset=preset)
 
     def recipe(self, row: Row) -> Recipe:
         name = row.recipe or self.profile.recipe

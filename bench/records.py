@@ -58,6 +58,7 @@ class RunInfo:
         given: the file that the architecture was read from; for people, nothing depends on where it lay.
         intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
             own in a table.
+        preset: of a search, the named set that filled in options (they stand in `config`); for people.
         environment: commit, dirty, versions, device, host, command, ...
         error: for a failed run, the last line of its error.
     """
@@ -78,6 +79,7 @@ class RunInfo:
     intermediate: bool = False
     also: list[str] = field(default_factory=list)
     given: str | None = None
+    preset: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
     error: str | None = None

@@ -145,6 +145,9 @@ def _cell(column: Column, entry: Entry) -> dict[str, Any]:
 def _facts(entry: Entry, runs: Sequence[Record]) -> Iterable[tuple[str, str]]:
     """What all runs of a row have in common, or how many share it."""
     yield "method", entry.row.method
+    presets = {run.info.preset for run in entry.row.searches if run.info.preset}
+    if presets:
+        yield "options", f"preset {', '.join(sorted(presets))}, with what the experiment says itself"
     if entry.improvement and entry.improvement.low is not None:
         found = entry.improvement
         yield "relative improvement", f"{found.value:+.2f} % (95 %: {found.low:+.2f} to {found.high:+.2f})"

@@ -106,7 +106,9 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
         phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
         missing = sum(info.signature in left for info in runs)
         label += " (intermediate)" * runs[0].intermediate
-        table.add_row(escape(label), runs[0].method, *(str(n or "") for n in phases), str(missing))
+        preset = next((info.preset for info in runs if info.preset), None)
+        method = f"{runs[0].method} ({preset})" if preset else runs[0].method
+        table.add_row(escape(label), method, *(str(n or "") for n in phases), str(missing))
     console.print(table)
     for sentence in sharing(planned):
         console.print(sentence, markup=False)

@@ -13,10 +13,13 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from bench.data.autoaugment import OPERATIONS, apply_stage, draw_jitter, draw_policy
+from bench.data.autoaugment import OPERATIONS, TORCHVISION, apply_stage, draw_jitter, draw_policy
+from bench.data.autoaugment_pil import PIL
 from bench.data.datasets import DataError, DatasetInfo
 from bench.data.image_files import CROP_TRIES
 from bench.data.names import AUGMENTATIONS
+
+POLICIES = {"autoaugment": TORCHVISION, "autoaugment-pil": PIL}
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,7 @@ class Augmentation:
         padding: zero padding of the random crop in pixels; 0 means no crop.
         flip: mirror half of the images.
         cutout: side of the zeroed square in pixels; 0 means none.
-        policy: "autoaugment", "jitter" or None.
+        policy: "autoaugment", "autoaugment-pil", "jitter" or None.
         resized_crop: random resized crop while decoding; only for images that are files.
         mean, std: by channel, for pixels in [0, 1].
     """
@@ -65,7 +68,7 @@ def get_augmentation(name: str, info: DatasetInfo, cutout: int | None = None) ->
         padding=info.padding if "crop" in parts else 0,
         flip="flip" in parts and info.flip,
         cutout=(info.cutout if cutout is None else cutout) if "cutout" in parts else 0,
-        policy=next((part for part in parts if part in ("autoaugment", "jitter")), None),
+        policy="-".join(part for part in parts if part in ("autoaugment", "pil", "jitter")) or None,
         resized_crop="resized_crop" in parts,
     )
 
@@ -87,8 +90,8 @@ def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> 
         drawn["hole"] = torch.randint(size, (count, 2), generator=generator)
     if augmentation.resized_crop:
         drawn["resized_crop"] = torch.rand(count, CROP_TRIES, 4, generator=generator)
-    if augmentation.policy == "autoaugment":
-        drawn |= draw_policy(count, size, generator)
+    if augmentation.policy in POLICIES:
+        drawn |= draw_policy(count, size, generator, POLICIES[augmentation.policy])
     if augmentation.policy == "jitter":
         drawn |= draw_jitter(count, generator)
     return drawn

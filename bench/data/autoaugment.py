@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from bench.data.resample import cubic_affine, pixel_affine
 
 FILL = 128.0  # grey, for pixels that come from outside the image
 
@@ -29,11 +32,15 @@ OPERATIONS = (
     "Equalize",
     "Invert",
     "Hue",
+    "PixelAffine",  # Pillow's nearest and cubic resampling, see `bench.data.resample`
+    "CubicAffine",
 )
+
+SubPolicies = tuple[tuple[tuple[str, float, int | None], tuple[str, float, int | None]], ...]
 
 # (operation, probability, level of 0..9 or None) twice per sub-policy: Cubuk et al., "AutoAugment", CVPR 2019,
 # appendix, table of the CIFAR-10 policy.
-CIFAR10_POLICY: tuple[tuple[tuple[str, float, int | None], tuple[str, float, int | None]], ...] = (
+CIFAR10_POLICY: SubPolicies = (
     (("Invert", 0.1, None), ("Contrast", 0.2, 6)),
     (("Rotate", 0.7, 2), ("TranslateX", 0.3, 9)),
     (("Sharpness", 0.8, 1), ("Sharpness", 0.9, 3)),
@@ -94,21 +101,44 @@ def matrix(operation: str, value: float, size: int) -> list[list[float]]:
     return [[cosine, -sine, 0.0], [sine, cosine, 0.0]]
 
 
-def draw_policy(count: int, size: int, generator: torch.Generator) -> dict[str, Tensor]:
+@dataclass(frozen=True)
+class Policy:
+    """An AutoAugment policy: its sub-policies and what their names and levels mean.
+
+    Attributes:
+        signed: operations whose magnitude is negated for half of the images.
+        geometric: names of `OPERATIONS` for those that are done by a matrix.
+        magnitude: of an operation at a level, for images of a size. matrix: of a geometric one with that magnitude.
+        dtype: of the matrices.
+    """
+
+    sub_policies: SubPolicies
+    signed: tuple[str, ...]
+    geometric: dict[str, str]
+    magnitude: Callable[[str, int | None, int], float]
+    matrix: Callable[[str, float, int], list[list[float]]]
+    dtype: torch.dtype = torch.float32
+
+
+_GEOMETRIC = ("ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate")
+TORCHVISION = Policy(CIFAR10_POLICY, _SIGNED, dict.fromkeys(_GEOMETRIC, "Affine"), magnitude, matrix)
+
+
+def draw_policy(count: int, size: int, generator: torch.Generator, policy: Policy = TORCHVISION) -> dict[str, Tensor]:
     """For each of `count` images a sub-policy, and for its two stages the operation, magnitude and matrix.
 
     Returns:
-        "operations" int64 (count, 2), "magnitudes" float64 (count, 2), "matrices" float32 (count, 2, 2, 3).
+        "operations" int64 (count, 2), "magnitudes" float64 (count, 2), "matrices" (count, 2, 2, 3).
     """
-    chosen = torch.randint(len(CIFAR10_POLICY), (count,), generator=generator)
+    chosen = torch.randint(len(policy.sub_policies), (count,), generator=generator)
     probabilities = torch.rand(count, 2, generator=generator)
     signs = torch.randint(2, (count, 2), generator=generator)
-    operations, magnitudes, matrices, thresholds = _policy_tables(size)
+    operations, magnitudes, matrices, thresholds = _policy_tables(policy, size)
     stages = torch.arange(2)
     used = probabilities <= thresholds[chosen]
     positive = signs.bool().long()
     index = (chosen[:, None], stages[None, :], positive)
-    identity = torch.tensor(_IDENTITY_MATRIX)
+    identity = torch.tensor(_IDENTITY_MATRIX, dtype=policy.dtype)
     return {
         "operations": torch.where(used, operations[chosen], OPERATIONS.index("Identity")),
         "magnitudes": magnitudes[index],
@@ -116,23 +146,22 @@ def draw_policy(count: int, size: int, generator: torch.Generator) -> dict[str, 
     }
 
 
-def _policy_tables(size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _policy_tables(policy: Policy, size: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """By sub-policy and stage: operation, and by sign (0 negative, 1 positive) magnitude and matrix; probability."""
-    shape = (len(CIFAR10_POLICY), 2)
+    shape = (len(policy.sub_policies), 2)
     operations = torch.zeros(shape, dtype=torch.int64)
     magnitudes = torch.zeros(*shape, 2, dtype=torch.float64)
-    matrices = torch.tensor(_IDENTITY_MATRIX).repeat(*shape, 2, 1, 1)
+    matrices = torch.tensor(_IDENTITY_MATRIX, dtype=policy.dtype).repeat(*shape, 2, 1, 1)
     probabilities = torch.zeros(shape)
-    for row, sub_policy in enumerate(CIFAR10_POLICY):
+    for row, sub_policy in enumerate(policy.sub_policies):
         for stage, (name, probability, level) in enumerate(sub_policy):
-            geometric = name.startswith(("Shear", "Translate", "Rotate"))
-            operations[row, stage] = OPERATIONS.index("Affine" if geometric else name)
+            operations[row, stage] = OPERATIONS.index(policy.geometric.get(name, name))
             probabilities[row, stage] = probability
             for sign in (0, 1):
-                value = magnitude(name, level, size) * (-1 if name in _SIGNED and sign == 0 else 1)
+                value = policy.magnitude(name, level, size) * (-1 if name in policy.signed and sign == 0 else 1)
                 magnitudes[row, stage, sign] = value
-                if geometric:
-                    matrices[row, stage, sign] = torch.tensor(matrix(name, value, size))
+                if name in policy.geometric:
+                    matrices[row, stage, sign] = torch.tensor(policy.matrix(name, value, size), dtype=policy.dtype)
     return operations, magnitudes, matrices, probabilities
 
 
@@ -159,15 +188,15 @@ def apply_stage(
         order: int64, (B,), on the device: positions in the batch sorted by operation.
         counts: on the host: images of each operation, in the order of OPERATIONS.
         magnitudes: float64, (B,).
-        matrices: float32, (B, 2, 3); None where no image has the operation "Affine".
+        matrices: (B, 2, 3); None where no image has a geometric operation.
     """
     parts, start = [], 0
     for name, count in zip(OPERATIONS, counts, strict=True):
         if count:
             rows = order[start : start + count]
-            if name == "Affine":
+            if name in _RESAMPLING:
                 assert matrices is not None
-                parts.append(_affine(images[rows], matrices[rows]))
+                parts.append(_RESAMPLING[name](images[rows], matrices[rows]))
             else:
                 parts.append(_FUNCTIONS[name](images[rows], magnitudes[rows].view(-1, 1, 1, 1)))
             start += count
@@ -183,6 +212,13 @@ def _affine(images: Tensor, matrices: Tensor) -> Tensor:
     grid = torch.einsum("nij,jhw->nhwi", matrices, base) / halves
     shifted = images.float() - FILL  # zeros outside become the fill colour
     return (F.grid_sample(shifted, grid, mode="nearest", align_corners=False) + FILL).to(torch.uint8)
+
+
+_RESAMPLING: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "Affine": _affine,
+    "PixelAffine": pixel_affine,
+    "CubicAffine": cubic_affine,
+}
 
 
 def _blend(images: Tensor, other: Tensor, ratio: Tensor) -> Tensor:

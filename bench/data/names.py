@@ -14,6 +14,8 @@ AUGMENTATIONS = (
     "crop-flip-cutout",
     "crop-flip-autoaugment",
     "crop-flip-autoaugment-cutout",
+    "crop-flip-autoaugment-pil",
+    "crop-flip-autoaugment-pil-cutout",
     "resized-crop-flip",
     "resized-crop-flip-jitter",
 )

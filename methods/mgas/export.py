@@ -89,7 +89,7 @@ def whole(net: Supernet) -> list[CellChannels]:
     plans = []
     for cell in net.executed(stage=2):
         inputs = [_all(layer.widths) for layer in (cell.preprocess0, cell.preprocess1)]
-        plan = CellChannels(cell.state_widths, [(columns, filters) for columns, filters in inputs], narrowed=False)
+        plan = CellChannels(cell.state_widths, [(columns, filters) for columns, filters in inputs])
         for slot in cell.slots:
             module = cell.operation(slot)
             if module is not None:

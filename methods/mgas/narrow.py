@@ -33,14 +33,18 @@ class CellChannels:
         operations: for every convolution and stride-2 skip its channels in [, middle], out; for a pool's
             normalisation its channels.
         output: channels of the cell's output (its concatenated nodes) that readers still find.
-        narrowed: False for a cell whose states all keep their channels.
+        anew: whether normalisation shift and statistics start anew and all filter masks are one afterwards (released
+            code), instead of being cut.
+        first_half_gates: whether the second half of a stride-2 layer takes the first half's gates and misplaced scales
+            along (released code); see `misplaced`.
     """
 
     widths: tuple[int, ...]
     inputs: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     operations: dict[Slot, tuple[Tensor, ...]] = field(default_factory=dict)
     output: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
-    narrowed: bool = True
+    anew: bool = False
+    first_half_gates: bool = False
 
 
 def even(number: int) -> int:
@@ -92,7 +96,7 @@ class Kept:
                 for slot in self.convolutions()
                 if EDGES[slot[0]][1] == node
             ]
-            counts.append(even(max(kept)) if kept else counts[-1])
+            counts.append(even(max(kept)) if any(kept) else counts[-1])
         return counts
 
 
@@ -130,7 +134,8 @@ def plan_narrowing(
         free = index in cells and index not in pinned
         initial = net.plan.width(index)
         if switches.narrow == "separate":
-            plans.append(_separate(kept, plans, free, initial, switches.width_floor))
+            anew = free or (switches.restart == "all" and index in cells)
+            plans.append(_separate(kept, plans, free, initial, switches, anew))
         else:
             plans.append(_aligned(kept, plans, free, initial, switches))
     return plans
@@ -151,7 +156,7 @@ def _aligned(kept: Kept, before: list[CellChannels], free: bool, initial: int, s
         else:
             channels[group] = strongest(strength, even(int((strength > 0).sum())))
     states = [channels[group] for group in groups]
-    plan = CellChannels(tuple(len(state) for state in states), narrowed=free)
+    plan = CellChannels(tuple(len(state) for state in states))
     for n in range(INPUTS):
         plan.inputs.append((_input_columns(kept.cell, n, before), states[n]))
     for slot in kept.slots:
@@ -207,16 +212,20 @@ def _input_columns(cell: SearchCell, n: int, before: list[CellChannels]) -> Tens
     return before[producer].output
 
 
-def _separate(kept: Kept, before: list[CellChannels], free: bool, initial: int, floor: float) -> CellChannels:
+def _separate(
+    kept: Kept, before: list[CellChannels], free: bool, initial: int, switches: Switches, anew: bool
+) -> CellChannels:
     """The released rule: every layer ranks its own channels."""
-    cell = kept.cell
+    cell, first = kept.cell, switches.skip_halves == "first"
     present = cell.state_widths
-    width = min(common_width(kept.state_counts(), initial, floor), *present)
+    width = min(common_width(kept.state_counts(), initial, switches.width_floor), *present)
     widths = (width,) * STATES if free else present
-    plan = CellChannels(widths, output=torch.arange(sum(widths[INPUTS:])), narrowed=free)
+    plan = CellChannels(widths, output=torch.arange(sum(widths[INPUTS:])), anew=anew, first_half_gates=first and anew)
     for n, preprocess in enumerate((cell.preprocess0, cell.preprocess1)):
-        half = preprocess.halves[0] if isinstance(preprocess, Reduction) else 0
-        filters = _best_filters(kept, ("input", n), widths[n], half)
+        if isinstance(preprocess, Reduction):
+            filters = _best_of_halves(kept, ("input", n), widths[n], preprocess.halves[0], first)
+        else:
+            filters = _best_filters(kept, ("input", n), widths[n])
         number = len(_input_columns(cell, n, before))
         plan.inputs.append((strongest(_column_norms(preprocess), number), filters))
     for slot in kept.slots:
@@ -231,18 +240,23 @@ def _separate(kept: Kept, before: list[CellChannels], free: bool, initial: int, 
             plan.operations[slot] = (strongest(depthwise, widths[source]), *middle, out)
         elif isinstance(module, Reduction):
             columns = strongest(_column_norms(module), widths[source])
-            plan.operations[slot] = (columns, _best_filters(kept, (slot, 0), widths[node], module.halves[0]))
+            out = _best_of_halves(kept, (slot, 0), widths[node], module.halves[0], first)
+            plan.operations[slot] = (columns, out)
         elif module is not None:
             plan.operations[slot] = (torch.arange(widths[node]),)
     return plan
 
 
-def _best_filters(kept: Kept, key: tuple[object, int], number: int, half: int = 0) -> Tensor:
-    """Kept filters by gate, then the best removed ones; with `half`, each half gives its own best half."""
-    rank = kept.mask[key].float() + kept.q[key]
-    if not half:
-        return strongest(rank, number)
-    return torch.cat([strongest(rank[:half], number // 2), half + strongest(rank[half:], number - number // 2)])
+def _best_filters(kept: Kept, key: tuple[object, int], number: int) -> Tensor:
+    """Kept filters by gate, then the best removed ones."""
+    return strongest(kept.mask[key].float() + kept.q[key], number)
+
+
+def _best_of_halves(kept: Kept, key: tuple[object, int], number: int, half: int, first: bool) -> Tensor:
+    """Each half of a stride-2 layer gives its own best; with `first` the gates of the first half rank both."""
+    mask, q = kept.mask[key].float(), kept.q[key]
+    ranks = (mask[:half] + q[:half], mask[half:] + (q[: len(q) - half] if first else q[half:]))
+    return torch.cat([strongest(ranks[0], number // 2), half + strongest(ranks[1], number - number // 2)])
 
 
 def _column_norms(module: Reduction | Pointwise) -> Tensor:

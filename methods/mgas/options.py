@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from methods.base import MethodError
 from methods.domain import check, within
 from methods.mgas.discretize import LEVELS
-from methods.mgas.switches import Switches, resolve_switches
+from methods.mgas.presets import PRESETS
+from methods.mgas.switches import LATER, OFFICIAL, Switches, resolve_switches
 
 Granularity = Literal["operation", "filter", "weight"]
+
+BY_PHASE = ("lambda_grow", "lambda_few", "lambda_many", "lambda_ratios", "lambda_start")
+"""Options of the controller; four values for a search of one stage mean its last stage's and the final phase's."""
 
 
 @dataclass(frozen=True)
 class MGASOptions:
     """Settings of one MGAS search.
 
-    Tuples "by phase" hold one value for all phases, or one for each (the stages, then the final phase).
+    What is "by phase" holds one value for all phases, or one for each (the stages, then the final phase). In an
+    experiment file `preset` fills in the settings of a release (`methods.mgas.presets`).
 
     Attributes:
         channels, cells: scale of the supernet and of its answer (24 and 8: the published small network).
@@ -27,6 +33,7 @@ class MGASOptions:
         snapshot_tolerance: snapshots not smaller than a target by more than this share compete for it.
         valid_fraction: part of the training images kept away from the search, to choose between snapshots.
         autoaugment: AutoAugment in the search, as published; False for a protocol equal to other methods'.
+        autoaugment_policy: torchvision's, or the released code's (see `bench.data.autoaugment`).
         compat, switches: see `methods.mgas.switches`.
         granularities: what is searched; units of the others are never removed.
         fixed_ratios: the fixed-ratio twin: share of each granularity to keep, by quantile instead of learned
@@ -46,7 +53,10 @@ class MGASOptions:
         threshold_pace: factor on both. Thresholds rise by about 10 * lr * lambda * exp(-t) a step, so that their pace
             per epoch is that of 521 steps; an epoch of n steps keeps it with a pace of 521 / n.
         mu: weight of the operations' costs in l_cost.
-        lambda_*: the controller, see `methods.mgas.controller.LambdaRule`; `lambda_ratios` is by phase.
+        lambda_*: the controller, see `methods.mgas.controller.LambdaRule`; grow, few, many, ratios and start are by
+            phase. `lambda_start` is lambda's value after a phase's warm-up.
+        reset_thresholds: every phase starts with all thresholds at zero, or they carry over.
+        narrow_in_stages: narrow after every commit of a stage, too, not only when it ends.
     """
 
     channels: int = field(default=24, metadata=within("[2, 4096]"))
@@ -78,25 +88,38 @@ class MGASOptions:
     kappa_lr: float = field(default=1.0, metadata=within("[0, inf)"))
     threshold_lr: float = field(default=0.1, metadata=within("[0, inf)"))
     weight_threshold_lr: float = field(default=0.001, metadata=within("[0, inf)"))
-    threshold_pace: float = field(default=1.0, metadata=within("(0, inf)"))
+    threshold_pace: float = field(default=1.0, metadata=within("[0, inf)"))
     mu: float = field(default=0.0, metadata=within("[0, inf)"))
     lambda_delta: float = field(default=1e-5, metadata=within("[0, inf)"))
-    lambda_grow: float = field(default=4.0, metadata=within("[1, inf)"))
+    lambda_grow: float | tuple[float, ...] = field(default=4.0, metadata=within("[1, inf)"))
     lambda_shrink: float = field(default=2.0, metadata=within("[1, inf)"))
-    lambda_few: int = field(default=24, metadata=within("[0, inf)"))
-    lambda_many: int = field(default=48, metadata=within("[0, inf)"))
+    lambda_few: int | tuple[int, ...] = field(default=24, metadata=within("[0, inf)"))
+    lambda_many: int | tuple[int, ...] = field(default=48, metadata=within("[0, inf)"))
     lambda_cap: float = field(default=100.0, metadata=within("(0, inf)"))
     lambda_ratios: tuple[float, ...] = field(default=(1.0, 1.0, 1.0, 0.5), metadata=within("[0, inf)"))
+    lambda_start: tuple[float, ...] = field(default=(0.0,), metadata=within("[0, inf)") | {"absent": (0.0,)})
+    reset_thresholds: bool = field(default=True, metadata={"absent": True})
+    narrow_in_stages: bool = field(default=False, metadata={"absent": False})
+    autoaugment_policy: Literal["torchvision", "released"] = field(
+        default="torchvision", metadata={"absent": "torchvision"}
+    )
+
+    PRESETS: ClassVar[Mapping[str, Mapping[str, Any]]] = PRESETS
 
     def __post_init__(self) -> None:
         check(self)
+        if self.compat == "official":
+            official = {name: getattr(OFFICIAL, name) for name in LATER}
+            object.__setattr__(self, "switches", official | dict(self.switches))
         self.resolved_switches()
         _require(bool(self.targets), "targets needs at least one positive size")
         self._check_levels()
         for name, length in (("stage_ratios", self.stages), ("warmup_epochs", self.phases)):
             _require(len(getattr(self, name)) in (1, length), f"{name} needs 1 or {length} values")
         _require(len(self.phase_epochs) in (0, 1, self.phases), f"phase_epochs needs 0, 1 or {self.phases} values")
-        _require(len(self.lambda_ratios) in (1, 4, self.phases), f"lambda_ratios needs 1 or {self.phases} values")
+        for name in BY_PHASE:
+            number = len(_values(getattr(self, name)))
+            _require(number in (1, 4, self.phases), f"{name} needs 1 or {self.phases} values")
         for warmup, cap in zip(self.by_phase("warmup_epochs"), self.by_phase("phase_epochs"), strict=False):
             _require(cap > warmup, f"a phase of at most {cap} epochs cannot have {warmup} epochs of warm-up")
 
@@ -120,14 +143,18 @@ class MGASOptions:
 
     def by_phase(self, name: str) -> tuple[Any, ...]:
         """An option with one value per phase (stages only for `stage_ratios`)."""
-        values = tuple(getattr(self, name))
-        if name == "lambda_ratios" and len(values) == 4 and self.phases == 2:
+        values = _values(getattr(self, name))
+        if name in BY_PHASE and len(values) == 4 and self.phases == 2:
             return values[2:]
         length = self.stages if name == "stage_ratios" else self.phases
         return values * length if len(values) == 1 else values
 
     def resolved_switches(self) -> Switches:
         return resolve_switches(self.compat, self.switches)
+
+
+def _values(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
 
 
 def _require(condition: bool, message: str) -> None:

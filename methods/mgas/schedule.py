@@ -25,6 +25,7 @@ class Phase:
         regrows: whether operations are regrown at the end.
         warmup: epochs in which only weights are trained.
         cap: most epochs of the phase; None for no limit.
+        start: lambda after the warm-up.
     """
 
     number: int
@@ -39,6 +40,7 @@ class Phase:
     warmup: int
     cap: int | None
     rule: LambdaRule
+    start: float
 
 
 def phases(options: MGASOptions, plan: Plan) -> list[Phase]:
@@ -65,6 +67,7 @@ def phases(options: MGASOptions, plan: Plan) -> list[Phase]:
                 warmup=options.by_phase("warmup_epochs")[number],
                 cap=caps[number],
                 rule=_rule(options, number),
+                start=options.by_phase("lambda_start")[number],
             )
         )
     return result
@@ -73,10 +76,10 @@ def phases(options: MGASOptions, plan: Plan) -> list[Phase]:
 def _rule(options: MGASOptions, number: int) -> LambdaRule:
     return LambdaRule(
         delta=options.lambda_delta,
-        grow=options.lambda_grow,
+        grow=options.by_phase("lambda_grow")[number],
         shrink=options.lambda_shrink,
-        few=options.lambda_few,
-        many=options.lambda_many,
+        few=options.by_phase("lambda_few")[number],
+        many=options.by_phase("lambda_many")[number],
         cap=options.lambda_cap,
         ratio=options.by_phase("lambda_ratios")[number],
     )

@@ -64,7 +64,8 @@ class MGAS(GradientSearch):
         self.switches = options.resolved_switches()
         self.epochs, self.batch_size = options.max_epochs, options.batch_size
         self.split = self.split_of(options)
-        policy = "autoaugment-" if options.autoaugment else ""
+        named = {"torchvision": "autoaugment-", "released": "autoaugment-pil-"}[options.autoaugment_policy]
+        policy = named if options.autoaugment else ""
         self.augmentation = f"crop-flip-{policy}cutout"
         plan = Plan(options.channels, options.cells)
         discretisation = Discretisation(tuple(options.granularities), options.fixed_ratios, self.switches.guard)
@@ -133,7 +134,8 @@ class MGAS(GradientSearch):
         state, phase = self.progress, self.phase
         state.epoch += 1
         state.removed_now = state.regrown_now = 0
-        self.changed |= state.epoch == phase.warmup
+        if state.epoch == phase.warmup:
+            self._begin_searching()
         commits = self._commits(state.epoch - phase.warmup - 1)
         last = epoch + 1 >= self.epochs
         capped = last or (phase.cap is not None and state.epoch >= phase.cap)
@@ -188,14 +190,23 @@ class MGAS(GradientSearch):
         self.progress.phase, self.progress.epoch, self.progress.removed = number, 0, 0
         phase, self.changed = self.phase, True
         net.stage = phase.stage
-        with torch.no_grad():
-            for cell in net.executed(LAST_STAGE):
-                for name in THRESHOLDS:
-                    getattr(cell, name).zero_()
+        self.progress.lost = False
+        if self.options.reset_thresholds:
+            with torch.no_grad():
+                for cell in net.executed(LAST_STAGE):
+                    for name in THRESHOLDS:
+                        getattr(cell, name).zero_()
         self._set_lambda(LambdaState(0.0, phase.rule.delta))
         self.progress.target = phase.ratio * search_size(net.executed(), self.switches.size)
         self.progress.unmet = sorted(set(self.options.targets), reverse=True) if phase.final else []
         self._renew_optimizers({})
+        if phase.warmup == 0:
+            self._begin_searching()
+
+    def _begin_searching(self) -> None:
+        """After a phase's warm-up: gates and thresholds are trained from here on, under the phase's first lambda."""
+        self.changed = True
+        self._set_lambda(LambdaState(self.phase.start, self.phase.rule.delta))
 
     def _set_lambda(self, state: LambdaState) -> None:
         self.progress.lambda_value, self.progress.lambda_delta = state.value, state.delta
@@ -211,8 +222,10 @@ class MGAS(GradientSearch):
     def _renew_optimizers(self, momentum: Mapping[str, Tensor]) -> None:
         """Optimisers over what is trainable now; with the released code's switch, over what it still holds."""
         still: set[str] = set()
-        if self.phase.final and not self.switches.rebuild_final:
-            still = {"weight", "kappa"} if self.progress.lost else {"kappa"}
+        if self.progress.lost:
+            still = {"weight", "kappa"}
+        elif self.phase.final and not self.switches.rebuild_final:
+            still = {"kappa"}
         self.optimizers = Optimizers(self.supernet, self.options, momentum, without=still)
 
     def _stage_commit(self) -> bool:
@@ -223,6 +236,9 @@ class MGAS(GradientSearch):
             number = fewest(candidates, self._stage_reached)
         self._remove(candidates[:number])
         self._control(number)
+        if self.options.narrow_in_stages:
+            stage = self.phase.own.stop
+            self._narrow(range(stage), stage - 1)
         return bool(self.options.fixed_ratios) or self._stage_reached({})
 
     def _stage_reached(self, dropped: Dropped) -> bool:
@@ -266,10 +282,15 @@ class MGAS(GradientSearch):
         phase, last = self.phase, self.supernet.plan.cells - 1
         return plan_narrowing(self.supernet, self.switches, phase.narrowed, {phase.pinned, last}, dropped)
 
-    def _narrow(self) -> None:
-        momentum = self.optimizers.momentum()
-        narrow(self.supernet, self._channel_plan(), momentum, fresh=self.switches.narrow == "separate")
-        self.progress.lost = self.phase.final and not self.switches.rebuild_final
+    def _narrow(self, cells: range | None = None, pinned: int | None = None) -> None:
+        """Narrow what the phase narrows at its end, or within it `cells`, of which `pinned` feeds the phase's head."""
+        momentum, last = self.optimizers.momentum(), self.supernet.plan.cells - 1
+        if cells is None or pinned is None:
+            plan = self._channel_plan()
+        else:
+            plan = plan_narrowing(self.supernet, self.switches, cells, {pinned, last})
+        narrow(self.supernet, plan, momentum)
+        self.progress.lost = not self.switches.rebuild_final
         self.changed = True
         self._renew_optimizers(momentum)
 

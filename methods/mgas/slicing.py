@@ -26,14 +26,18 @@ def cuts(net: Supernet, plans: Sequence[CellChannels]) -> dict[str, Cut]:
     for index, plan in enumerate(plans):
         cell = net.cell(index)
         for n, (columns, filters) in enumerate(plan.inputs):
-            prefix = f"cells.{index}.preprocess{n}"
-            result |= _layer_cuts(prefix, (cell.preprocess0, cell.preprocess1)[n], columns, filters)
+            prefix, layer = f"cells.{index}.preprocess{n}", (cell.preprocess0, cell.preprocess1)[n]
+            result |= _layer_cuts(prefix, layer, columns, filters)
+            if plan.first_half_gates and isinstance(layer, Reduction):
+                result |= misplaced(prefix, layer.halves[0], filters)
         for slot, channels in plan.operations.items():
             prefix, module = f"cells.{index}.operations.{module_name(slot)}", cell.operation(slot)
             if isinstance(module, ConvolutionOperation):
                 result |= _convolution_cuts(prefix, module, channels)
             elif isinstance(module, Reduction):
                 result |= _layer_cuts(prefix, module, *channels)
+                if plan.first_half_gates:
+                    result |= misplaced(prefix, module.halves[0], channels[1])
             else:
                 names = ("weight", "bias", "running_mean", "running_var")
                 result |= {f"{prefix}.{name}": ((0, channels[0]),) for name in names}
@@ -50,6 +54,19 @@ def _layer_cuts(prefix: str, module: nn.Module, columns: Tensor, filters: Tensor
     else:
         result[f"{prefix}.conv.weight"] = ((0, filters), (1, columns))
     return result
+
+
+def misplaced(prefix: str, half: int, filters: Tensor) -> dict[str, Cut]:
+    """What the released code gives the second half of a stride-2 layer: gates and scales from wrong places.
+
+    Its filters are numbered from zero there, so that their gates are those of the first half; and their normalisation
+    scales are looked up behind the first half's new size instead of its old one.
+    """
+    first, second = filters[filters < half], filters[filters >= half] - half
+    return {
+        f"{prefix}.norm.kappa": ((0, torch.cat([first, second])),),
+        f"{prefix}.norm.weight": ((0, torch.cat([first, second + len(first)])),),
+    }
 
 
 def _convolution_cuts(prefix: str, module: ConvolutionOperation, channels: tuple[Tensor, ...]) -> dict[str, Cut]:
@@ -71,22 +88,15 @@ def take(tensor: Tensor, cut: Cut) -> Tensor:
 
 
 @torch.no_grad()
-def narrow(
-    net: Supernet,
-    plans: Sequence[CellChannels],
-    momentum: MutableMapping[str, Tensor] | None = None,
-    fresh: bool = False,
-) -> None:
+def narrow(net: Supernet, plans: Sequence[CellChannels], momentum: MutableMapping[str, Tensor] | None = None) -> None:
     """Cut the supernet to a plan.
 
     Args:
         momentum: momentum buffers by parameter name; cut in place of the mapping.
-        fresh: in narrowed cells, start normalisation shift and statistics anew and set filter masks to one (released
-            code) instead of cutting them.
     """
     tensors: Mapping[str, Tensor] = {**dict(net.named_parameters()), **dict(net.named_buffers())}
     for name, cut in cuts(net, plans).items():
-        if all(len(index) == tensors[name].shape[dim] for dim, index in cut):
+        if all(torch.equal(index, torch.arange(tensors[name].shape[dim])) for dim, index in cut):
             continue
         replace_tensor(net, name, take(tensors[name], cut))
         if momentum is not None and name in momentum:
@@ -94,7 +104,7 @@ def narrow(
     for index, plan in enumerate(plans):
         cell = net.cell(index)
         cell.node_widths.copy_(torch.tensor(plan.widths[INPUTS:]))
-        if fresh and plan.narrowed:
+        if plan.anew:
             _start_anew(cell)
         cell.rebuild()
 

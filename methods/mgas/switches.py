@@ -26,6 +26,10 @@ class Switches:
         narrow: "aligned": one channel set per state, shared by all producers and consumers, normalisation and masks
             sliced. "separate": every operation keeps its own subset; normalisation shift, statistics and filter masks
             start anew.
+        restart: with `narrow: separate`, the cells whose shift, statistics and filter masks start anew: those that get
+            narrower, or all that the narrowing goes through, the one in front of a classifier included.
+        skip_halves: with `narrow: separate`, whether the second half of a stride-2 layer is ranked by its own gates or
+            by the first half's, whose gates and misplaced scales it then takes along.
         width_rule: "mean": all states of a cell get the mean of the six kept counts, not below `width_floor`.
             "lossless": only channels that are off in every producer go.
         width_floor: smallest width of a cell as a share of its initial width, for the "mean" rule.
@@ -46,6 +50,8 @@ class Switches:
     node_count: Literal["own", "published"] = "own"
     size: Literal["kept", "nonzero", "published"] = "kept"
     narrow: Literal["aligned", "separate"] = "aligned"
+    restart: Literal["narrowed", "all"] = "narrowed"
+    skip_halves: Literal["own", "first"] = "own"
     width_rule: Literal["mean", "lossless"] = "mean"
     width_floor: float = field(default=0.5, metadata=within("(0, 1]"))
     rebuild_final: bool = True
@@ -68,12 +74,17 @@ OFFICIAL = Switches(
     node_count="published",
     size="published",
     narrow="separate",
+    restart="all",
+    skip_halves="first",
     rebuild_final=False,
     stop="overshoot",
     empty_operation="keep",
     reduction_gate="before",
     regrow_saturated="drop",
 )
+
+LATER = ("restart", "skip_halves")
+"""Switches that `official` did not have at first. Options write them out: a run says which behaviour it had."""
 
 
 def resolve_switches(compat: str, changes: Mapping[str, Any]) -> Switches:

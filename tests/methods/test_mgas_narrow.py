@@ -11,10 +11,11 @@ from methods.mgas.optimizers import Optimizers
 from methods.mgas.options import MGASOptions
 from methods.mgas.sizes import counts, effective_masks
 from methods.mgas.slicing import cuts, narrow, take
-from methods.mgas.switches import FIXED, OFFICIAL, Switches
+from methods.mgas.switches import FIXED, OFFICIAL, Switches, resolve_switches
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.spaces import NetworkSettings, build
 from tests.methods.mgas_nets import TINY, images, remove_at_random, scatter_parameters, tiny_net
+from tests.oracles.mgas_narrowing import released
 
 LOSSLESS = Switches(width_rule="lossless")
 
@@ -72,9 +73,56 @@ def test_full_masks_change_nothing_to_the_bit(switches: Switches):
     x, _ = images()
     before = net(x)
     tensors = dict(net.named_parameters())
-    narrow(net, plan_narrowing(net, switches, range(3), {2}), fresh=switches.narrow == "separate")
+    narrow(net, plan_narrowing(net, switches, range(3), {2}))
     assert torch.equal(net(x), before)
     assert all(p is tensors[name] for name, p in net.named_parameters())
+
+
+def official_example(channels: int = 8):
+    """A net in the middle of a search: operations gone, filters and weights off, gates and normalisations trained."""
+    net = tiny_net(channels=channels, switches=OFFICIAL)
+    remove_at_random(net, 0.5)
+    scatter_parameters(net)
+    prune_filters(net, 0.45)
+    with torch.no_grad():
+        for cell in net.executed(2):
+            for norm in cell.filters.norms:
+                norm.running_mean.normal_()
+                norm.running_var.uniform_(0.5, 2.0)
+    return net
+
+
+@pytest.mark.parametrize(("cells", "pinned"), [(range(3), 2), (range(2), 1)])
+def test_official_narrowing_is_the_released_one_in_every_tensor(cells: range, pinned: int):
+    """The last cell starts anew, too, and second halves of stride-2 layers look their gates up in the first."""
+    net = official_example()
+    expected = released(net, cells, pinned)
+    narrow(net, plan_narrowing(net, OFFICIAL, cells, {pinned, 2}))
+    found = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+    assert len(expected) > 300
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+
+
+def test_the_two_switches_of_official_narrowing_matter():
+    """What `official` did before it had them: the last cell kept its masks, second halves their own gates."""
+    kept = {}
+    for changes in ({}, {"restart": "narrowed"}, {"skip_halves": "own"}):
+        switches = resolve_switches("official", changes)
+        net = official_example()
+        before = net.cell(2).filters.mask.sum().item()
+        narrow(net, plan_narrowing(net, switches, range(3), {2}))
+        filters = net.cell(2).filters
+        kept[str(changes)] = (int(filters.mask.sum()), len(filters.mask), before)
+        if changes == {"skip_halves": "own"}:
+            own = net
+        elif not changes:
+            first = net
+    assert kept["{}"][0] == kept["{}"][1]
+    assert kept["{'restart': 'narrowed'}"][0] == kept["{}"][2] < kept["{}"][1]
+    pairs = zip(first.named_parameters(), own.named_parameters(), strict=True)
+    different = {name.split(".")[0] + name[name.rindex(".") :] for (name, a), (_, b) in pairs if not torch.equal(a, b)}
+    assert different == {"cells.kappa", "cells.weight"}
 
 
 def silence_channels(net, channels: dict[int, list[int]]) -> None:
@@ -104,7 +152,7 @@ def test_function_is_kept_by_aligned_narrowing_only(name: str, training: bool):
     x, _ = images(8, seed=9)
     with torch.no_grad():
         before = net(x)
-        narrow(net, plan_narrowing(net, switches, range(3), {2}), fresh=switches.narrow == "separate")
+        narrow(net, plan_narrowing(net, switches, range(3), {2}))
         after = net(x)
     expected = (5, 10) if name == "lossless" else (6, 10)
     assert net.cell(1).state_widths[0] == 10
@@ -142,7 +190,7 @@ def test_export_after_a_plan_equals_export_after_narrowing(switches: Switches):
     plans = plan_narrowing(net, switches, range(3), {2}, dropped)
     planned = export(net, plans, dropped)
     net.cell(0).commit_operations(dropped[0])
-    narrow(net, plans, fresh=switches.narrow == "separate")
+    narrow(net, plans)
     narrowed = export(net, whole(net))
     assert narrowed.genotype == planned.genotype
     assert narrowed.widths == planned.widths
