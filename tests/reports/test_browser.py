@@ -197,6 +197,7 @@ def test_rank_and_method_stay_while_the_rest_scrolls(open_page, thirty, width):
 def test_nothing_is_cut_in_print(open_page, thirty):
     """Every column stands on the paper, in one of two tables; no element reaches over the edge of an A4 page."""
     page = open_page(1047, address=thirty)  # 277 mm, the width between the margins
+    page.get_by_role("button", name="Show all columns").first.click()
     page.emulate_media(media="print")
     over = page.evaluate(
         """() => [...document.querySelectorAll("main *")]
