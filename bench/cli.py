@@ -8,6 +8,8 @@ import difflib
 import importlib
 import os
 import sys
+import tempfile
+import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -15,6 +17,9 @@ from rich.console import Console
 
 from bench.commands import COMMANDS
 from bench.commands.arguments import add_where
+from bench.names import one_line, printable
+
+DEBUG = "--debug"
 
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
@@ -23,7 +28,7 @@ class Parser(argparse.ArgumentParser):
     """Says what is valid, points to the help of the command that was meant, and ends with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        errors.print(f"{self.prog}: {message}", markup=False)
+        errors.print(printable(f"{self.prog}: {message}"), markup=False)
         errors.print(f"Try '{self.prog} --help'.", markup=False)
         sys.exit(2)
 
@@ -48,51 +53,80 @@ def build_parser() -> argparse.ArgumentParser:
         added = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.arguments(added)
         add_where(added)
+        added.add_argument(DEBUG, action="store_true", help="show the traceback of an error")
         added.set_defaults(run=command.run)
     return parser
 
 
-def expected() -> tuple[type[Exception], ...]:
-    """Errors whose message is meant for the user: printed without a traceback, exit code 2."""
-    from bench.checkpoint import CheckpointError
-    from bench.config import ConfigError
-    from bench.data.datasets import DataError
-    from bench.engine import DeviceError
-    from bench.export import ExportError
-    from bench.records import RecordError
-    from bench.tracking import TrackingError
-    from methods.architecture import ArchitectureError
-    from methods.base import MethodError
+EXPECTED = {
+    "bench.checkpoint.CheckpointError",
+    "bench.config.ConfigError",
+    "bench.data.datasets.DataError",
+    "bench.engine.DeviceError",
+    "bench.export.ExportError",
+    "bench.records.RecordError",
+    "bench.tracking.TrackingError",
+    "methods.domain.MethodError",
+    "methods.form.ArchitectureError",
+}
+"""Errors whose message is meant for the user: printed without a traceback, exit code 2. By name: importing them would
+load torch, and could be what has just failed."""
 
-    return (
-        ConfigError,
-        DataError,
-        DeviceError,
-        ExportError,
-        RecordError,
-        TrackingError,
-        CheckpointError,
-        ArchitectureError,
-        MethodError,
-    )
+
+def is_expected(error: Exception) -> bool:
+    return any(f"{cls.__module__}.{cls.__qualname__}" in EXPECTED for cls in type(error).__mro__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    try:
+        return _run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `dasbench list | head`: whoever read has seen enough
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - the interpreter flushes it at its end
+        return 0
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = next((word for word in words if word in COMMANDS), "")
+    debug = DEBUG in words
+    try:
+        options = _read(words)
+        return int(options.run(options))
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            raise
+        prog = f"dasbench {command}".strip()
+        if is_expected(error):
+            errors.print(printable(f"{prog}: {error}"), markup=False)
+            return 2
+        errors.print(printable(f"{prog}: {last_line(error)}"), markup=False)
+        return 1
+
+
+def last_line(error: Exception) -> str:
+    """One line for an error that nobody expected, and the file with its traceback."""
+    text = one_line(f"{type(error).__name__}: {error}")[:500]
+    try:
+        with tempfile.NamedTemporaryFile("w", prefix="dasbench-", suffix=".log", delete=False) as file:
+            traceback.print_exception(error, file=file)
+        where = f"the traceback is in {file.name}"
+    except OSError:
+        where = "the traceback could not be written"
+    return f"{text}; {where}, and {DEBUG} shows it"
+
+
+def _read(words: Sequence[str]) -> argparse.Namespace:
     parser = build_parser()
     if "_ARGCOMPLETE" in os.environ:  # a shell asks what could stand at its cursor
         import argcomplete
 
         argcomplete.autocomplete(parser)
-    options = parser.parse_args(arguments)
+    options = parser.parse_args(words)
     if getattr(options, "data_root", None):
         os.environ["DATA_ROOT"] = str(options.data_root.resolve())
-    try:
-        return int(options.run(options))
-    except Exception as error:
-        if not isinstance(error, expected()):  # imports torch, so only when something has gone wrong
-            raise
-        errors.print(f"dasbench {options.command}: {error}", markup=False)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return options

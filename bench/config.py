@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
+import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -162,3 +164,21 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise ConfigError(f"{where}: expected {kind.__name__}, found {shown(value)}")
     return value
+
+
+def seconds_of(variable: str, default: float) -> float:
+    """A number of seconds from an environment variable.
+
+    Raises:
+        ConfigError: it is no number above 0.
+    """
+    text = os.environ.get(variable) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise ConfigError(
+            f"the environment variable {variable} is {shown(text)}; it must be a number of seconds above 0"
+        )
+    return seconds

@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.atomic import write_durably
+from bench.config import seconds_of
 from bench.records import RecordError
 
-LEASE_SECONDS = float(os.environ.get("DASBENCH_LEASE_SECONDS", "60"))
+LEASE_SECONDS = seconds_of("DASBENCH_LEASE_SECONDS", 60)
 """Without a heartbeat for this long a holder on another machine counts as dead. It beats six times as often."""
 
 

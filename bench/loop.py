@@ -22,12 +22,13 @@ from torch import Tensor
 
 from bench.atomic import write_whole
 from bench.checkpoint import load_newest_checkpoint, save_checkpoint
+from bench.config import seconds_of
 from bench.engine import Engine
 from bench.records import RecordError, RunDirectory
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
 
 PROGRESS_SECONDS = 2.0
-CHECKPOINT_SECONDS = float(os.environ.get("DASBENCH_CHECKPOINT_SECONDS", "60"))
+CHECKPOINT_SECONDS = seconds_of("DASBENCH_CHECKPOINT_SECONDS", 60)
 """Longest time between two checkpoints: what a SIGKILL can cost. Signals that can be caught cost nothing."""
 
 B = TypeVar("B")

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from bench.data.batches import Batches
 from bench.distributed import share_statistics
 from bench.engine import Engine
+from bench.last_batch import Mixup, take_single_values
 from bench.loop import Loop
 from bench.recipe import Recipe
 from methods.spaces.cell_network import CellNetwork
@@ -76,6 +77,8 @@ def train(
     """
     network.to(engine.device).to(memory_format=engine.memory_format)
     share_statistics(network, engine.group)
+    if batches.smallest == 1:
+        take_single_values(network)
     weight_masks = WeightMasks(network, masks or {})
     weight_masks.apply_to_weights()
     optimizer = make_optimizer(network, recipe)
@@ -83,7 +86,7 @@ def train(
     average = make_average(network, recipe)
     if average is not None:
         parts["average"] = average
-    mix = make_mixup(recipe, num_classes)
+    mix = Mixup(recipe.mixup, num_classes) if recipe.mixup else None
     loop = make_loop(parts)
     values: dict[str, float] = {}
 
@@ -206,12 +209,3 @@ def make_average(network: nn.Module, recipe: Recipe) -> Any:
     from timm.utils import ModelEmaV3
 
     return ModelEmaV3(network, decay=recipe.ema_decay)
-
-
-def make_mixup(recipe: Recipe, num_classes: int) -> Any:
-    """timm's Mixup (it draws from numpy's global generator, which is part of a checkpoint), or None."""
-    if not recipe.mixup:
-        return None
-    from timm.data import Mixup
-
-    return Mixup(mixup_alpha=recipe.mixup, label_smoothing=0.0, num_classes=num_classes)

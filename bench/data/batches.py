@@ -95,6 +95,12 @@ class Batches:
         return full + (1 if rest and not self.drop_last else 0)
 
     @property
+    def smallest(self) -> int:
+        """Images of the smallest batch, over all ranks."""
+        last = len(self.labels) % self.batch_size
+        return last if last and not self.drop_last else min(self.batch_size, len(self.labels))
+
+    @property
     def images_per_epoch(self) -> int:
         """Images served in an epoch, over all ranks."""
         return len(self) * self.batch_size if self.drop_last else len(self.labels)

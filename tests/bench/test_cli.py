@@ -134,3 +134,43 @@ def test_models_and_the_report_are_in_mlflow(tmp_path: Path, monkeypatch: pytest
     images = torch.randn(3, *shape)
     torch.testing.assert_close(loaded(images), network(images), atol=1e-5, rtol=1e-4)
     assert mlflow.models.get_model_info(model).signature.inputs.inputs[0].shape == (-1, *shape)
+
+
+def test_every_expected_error_is_known_by_its_name() -> None:
+    import importlib
+
+    from bench.cli import EXPECTED, is_expected
+
+    for name in EXPECTED:
+        module, _, cls = name.rpartition(".")
+        assert is_expected(getattr(importlib.import_module(module), cls)("x"))
+    assert not is_expected(ValueError("x"))
+
+
+def test_an_error_nobody_expected_is_one_line_and_a_file(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(options: object) -> int:
+        raise ZeroDivisionError("a\x1b[31m\nb")
+
+    monkeypatch.setattr("bench.commands.show.run", broken)
+    assert main(["show", "DARTS_V2"]) == 1
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "dasbench show: ZeroDivisionError: a\\x1b[31m\\nb; the traceback is in " in said
+    assert "Traceback" in Path(said.partition("traceback is in ")[2].partition(",")[0]).read_text()
+    with pytest.raises(ZeroDivisionError):
+        main(["show", "DARTS_V2", "--debug"])
+
+
+def test_an_environment_that_is_no_number(tmp_path: Path) -> None:
+    import subprocess
+    import sys
+
+    environment = {**os.environ, "DASBENCH_LEASE_SECONDS": "abc", "RUNS_DIR": str(tmp_path)}
+    code = "import sys; from bench.cli import main; sys.exit(main(['run', 'demo', '--dry-run']))"
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == (
+        "dasbench run: DASBENCH_LEASE_SECONDS is 'abc' in the environment; it must be a number of seconds above 0\n"
+    )

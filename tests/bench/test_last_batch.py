@@ -1,0 +1,67 @@
+"""The last batch of an epoch: one image, or an odd number under mixup."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.last_batch import Mixup, take_single_values
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(4, 5), nn.BatchNorm1d(5)
+    )
+
+
+def test_one_image_is_normalised_with_the_running_statistics_and_leaves_them() -> None:
+    plain, taken = network(), network()
+    take_single_values(taken)
+    image, batch = torch.randn(1, 3, 3, 3), torch.randn(6, 3, 3, 3)
+    with pytest.raises(ValueError, match="more than 1 value per channel"):
+        plain(image)
+    assert torch.equal(taken(batch), network()(batch))
+    before = {name: value.clone() for name, value in taken.state_dict().items()}
+    logits = taken(image)
+    assert all(torch.equal(value, before[name]) for name, value in taken.state_dict().items())
+    expected = taken.eval()(image)
+    assert torch.equal(logits, expected)
+    logits.sum().backward()
+    assert taken[0].weight.grad is not None
+    assert not any(module.training for module in taken.modules())
+
+
+def test_a_module_is_in_training_again_after_one_image() -> None:
+    taken = network()
+    take_single_values(taken)
+    taken(torch.randn(1, 3, 3, 3))
+    assert all(module.training for module in taken.modules())
+    assert torch.equal(taken(torch.ones(4, 3, 3, 3)), network()(torch.ones(4, 3, 3, 3)))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 8, 9])
+def test_mixup_of_any_number_is_one_lambda_and_the_batch_reversed(count: int) -> None:
+    """x_i * lambda + x_{n-1-i} * (1 - lambda), images and one-hot labels alike (Zhang et al., section 2)."""
+    images, labels = torch.randn(count, 3, 2, 2), torch.randint(4, (count,))
+    np.random.seed(3)
+    mixed, targets = Mixup(0.4, 4)(images.clone(), labels)
+    np.random.seed(3)
+    np.random.rand()
+    weight = np.random.beta(0.4, 0.4)
+    hot = nn.functional.one_hot(labels, 4).float()
+    torch.testing.assert_close(mixed, images * weight + images.flip(0) * (1 - weight))
+    torch.testing.assert_close(targets, hot * weight + hot.flip(0) * (1 - weight))
+
+
+def test_mixup_of_an_even_batch_is_timms_to_the_bit() -> None:
+    from timm.data import Mixup as Timms
+
+    images, labels = torch.randn(8, 3, 2, 2), torch.randint(4, (8,))
+    results = []
+    for mixup in (Mixup(0.2, 4), Timms(mixup_alpha=0.2, label_smoothing=0.0, num_classes=4)):
+        np.random.seed(1)
+        results.append(mixup(images.clone(), labels))
+    assert all(torch.equal(ours, theirs) for ours, theirs in zip(*results, strict=True))
