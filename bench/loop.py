@@ -12,7 +12,6 @@ import math
 import os
 import platform
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
@@ -24,7 +23,8 @@ from bench.atomic import write_whole
 from bench.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.config import seconds_of
 from bench.engine import Engine
-from bench.records import RecordError, RunDirectory
+from bench.metrics import resume_metrics
+from bench.records import RunDirectory
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
 
 PROGRESS_SECONDS = 2.0
@@ -47,33 +47,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> Any: ...
     def load_state_dict(self, state: Any) -> Any: ...
-
-
-def resume_metrics(directory: RunDirectory, epochs: int, known: list[str] | None) -> list[str]:
-    """The lines of metrics.jsonl of a run that goes on with epoch `epochs`; the file then holds these and no others.
-
-    Args:
-        known: the lines as the checkpoint holds them; None for one that was written before checkpoints held them.
-
-    Raises:
-        RecordError: the file lacks an epoch and the checkpoint does not hold it.
-    """
-    found = {line["epoch"]: json.dumps(line) for line in directory.read_metrics(skip_damaged=True)}
-    numbers = range(epochs)
-    missing = (
-        [n for n in numbers if n not in found] if known is None else [n for n in numbers if found.get(n) != known[n]]
-    )
-    if missing and known is None:
-        raise RecordError(
-            f"{directory.path / 'metrics.jsonl'} lacks epochs {missing}, and the checkpoint, which an earlier version "
-            "wrote, does not hold them. Remove the newest checkpoint to go on from the one before it, or the "
-            "checkpoints folder to start anew"
-        )
-    if missing:
-        print(f"{directory.path / 'metrics.jsonl'}: epochs {missing} written anew from the checkpoint", file=sys.stderr)
-    lines = [found[n] for n in numbers] if known is None else known
-    directory.write_metrics(lines)
-    return list(lines)
 
 
 class StopFlag:

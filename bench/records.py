@@ -18,106 +18,18 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.atomic import write_durably
-from bench.config import ConfigError, parse
-from bench.names import folder_form
+from bench.metrics import complete_lines, metrics_line
+from bench.run_info import SCHEMA_VERSION, RecordError, RunInfo, parse_info
 from bench.soundness import result_fault, without_nan
 from methods.architecture import Architecture
 
-SCHEMA_VERSION = 1
-PHASES = ("search", "transform", "train")
-STATUSES = ("pending", "running", "done", "failed", "interrupted")
 REDO = "remove that file and run again: the run finishes anew from its checkpoint"
-
-
-class RecordError(RuntimeError):
-    """A record that cannot be read or written; the message names the file and the next step."""
-
-
-@dataclass
-class RunInfo:
-    """The content of run.json.
-
-    Attributes:
-        label: the row of the table this run belongs to; unique in its experiment.
-        method: registered method name, or "published" for a published genotype.
-        phase: "search" (finds an architecture), "transform" (makes a trained network smaller) or "train".
-        inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
-        search_seed: None for a published or given architecture, which nobody searched here.
-        retrain_seed: None for a search.
-        signature: hash of `config`; two runs with one signature are the same run.
-        config: everything that decides the result, as JSON values.
-        recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.
-        needs: signatures of the runs whose result this one reads.
-        also: further rows that came out with this configuration; they share the run.
-        given: the file that the architecture was read from; for people, nothing depends on where it lay.
-        intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
-            own in a table.
-        preset: of a search, the named set that filled in options (they stand in `config`); for people.
-        environment: commit, dirty, versions, device, host, command, ...
-        error: for a failed run, the last line of its error.
-    """
-
-    experiment: str
-    profile: str
-    label: str
-    method: str
-    phase: str
-    dataset: str
-    search_seed: int | None
-    retrain_seed: int | None
-    signature: str
-    config: dict[str, Any]
-    inheritance: str = "scratch"
-    recipe: dict[str, str] = field(default_factory=dict)
-    needs: list[str] = field(default_factory=list)
-    intermediate: bool = False
-    also: list[str] = field(default_factory=list)
-    given: str | None = None
-    preset: str | None = None
-    environment: dict[str, Any] = field(default_factory=dict)
-    status: str = "pending"
-    error: str | None = None
-    created: float = 0.0
-    started: float | None = None
-    finished: float | None = None
-    schema: int = SCHEMA_VERSION
-
-    def __post_init__(self) -> None:
-        if isinstance(self.config, Mapping) and self.config.get("penalty"):
-            self.intermediate = True  # a record from before this was written down
-
-    @property
-    def commits(self) -> list[str]:
-        """Every commit that had a part in the run, as `name_commit` names them; the first began it."""
-        named = self.environment.get("commits")
-        if isinstance(named, list) and named:
-            return [str(name) for name in named]
-        return [name_commit(self.environment)]
-
-    @property
-    def rows(self) -> list[str]:
-        """The labels of all rows that this run belongs to."""
-        return [self.label, *self.also]
-
-    @property
-    def name(self) -> str:
-        """The run directory's name."""
-        parts = [self.phase, folder_form(self.label)]
-        parts += ["finetune"] if self.inheritance == "finetune" else []
-        parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
-        parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
-        return "-".join([*parts, self.signature[:10]])
-
-
-def name_commit(environment: Mapping[str, Any]) -> str:
-    """The commit that an environment names, with "+dirty" where the tree differed from it."""
-    return f"{environment.get('commit')}{'+dirty' if environment.get('dirty') else ''}"
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -231,12 +143,12 @@ class RunDirectory:
         for name, part in (("result.json", "run"), ("begun.json", None)):
             with contextlib.suppress(RecordError):
                 document = self._read(name)
-                return _info(document if part is None else document.get(part) or {}, f"{self.path / name}")
+                return parse_info(document if part is None else document.get(part) or {}, f"{self.path / name}")
         return None
 
     def read_info(self) -> RunInfo:
         """Raises RecordError when run.json is missing, damaged or of another schema."""
-        return _info(self._read("run.json"), str(self.path / "run.json"))
+        return parse_info(self._read("run.json"), str(self.path / "run.json"))
 
     def append_metrics(self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
         """One line of metrics.jsonl; returns it.
@@ -247,7 +159,7 @@ class RunDirectory:
             device_s: the same in device seconds (wall seconds times devices held).
         """
         self.may_write()
-        line = _metrics_line(epoch, step, values, wall_s, device_s)
+        line = metrics_line(epoch, step, values, wall_s, device_s)
         try:
             with open(self.path / "metrics.jsonl", "a") as file:
                 file.write(line + "\n")
@@ -277,7 +189,7 @@ class RunDirectory:
             return []
         except OSError as error:
             raise RecordError(f"{path} cannot be read ({error.strerror})") from None
-        return list(_complete(lines, path, skip_damaged))
+        return list(complete_lines(lines, path, skip_damaged))
 
     def truncate_metrics(self, epochs: int) -> None:
         """Drop lines of epoch `epochs` and later: a resumed run writes them again."""
@@ -338,45 +250,13 @@ class SilentDirectory(RunDirectory):
     def begin(self, info: RunInfo) -> None: ...
 
     def append_metrics(self, epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
-        return _metrics_line(epoch, step, values, wall_s, device_s)
+        return metrics_line(epoch, step, values, wall_s, device_s)
 
     def settle_metrics(self) -> None: ...
 
     def write_metrics(self, lines: Sequence[str]) -> None: ...
 
     def write_result(self, result: Mapping[str, Any]) -> None: ...
-
-
-def _info(document: dict[str, Any], where: str) -> RunInfo:
-    if document.get("schema") != SCHEMA_VERSION:
-        raise RecordError(f"{where}: schema {document.get('schema')}, this version reads {SCHEMA_VERSION}")
-    try:
-        info = parse(RunInfo, document, where)
-    except ConfigError as error:
-        raise RecordError(f"{error}; remove the run directory to run it again") from None
-    for name, value, valid in (("phase", info.phase, PHASES), ("status", info.status, STATUSES)):
-        if value not in valid:
-            raise RecordError(f"{where}: {name} {value!r} is none of {', '.join(valid)}")
-    return info
-
-
-def _metrics_line(epoch: int, step: int, values: Mapping[str, Any], wall_s: float, device_s: float) -> str:
-    line = {"epoch": epoch, "step": step, "time": time.time(), "wall_s": wall_s, "device_s": device_s}
-    return json.dumps({**line, "values": dict(values)})
-
-
-def _complete(lines: list[bytes], path: Path, skip_damaged: bool) -> Iterator[dict[str, Any]]:
-    for number, text in enumerate(lines, start=1):
-        try:
-            line = json.loads(text)
-        except (ValueError, RecursionError):
-            line = None
-        if isinstance(line, dict) and isinstance(line.get("epoch"), int) and isinstance(line.get("values"), dict):
-            yield line
-        elif number < len(lines) and not skip_damaged:
-            raise RecordError(
-                f"{path}: line {number} is damaged; `dasbench run` writes the file anew from the run's checkpoint"
-            )
 
 
 @dataclass

@@ -33,8 +33,9 @@ from bench.inputs import checksums
 from bench.lease import LeaseHeldError, LeaseLostError, hold
 from bench.loop import InterruptedRunError, StopFlag
 from bench.phases import RunError, Task, run_search, run_train, run_transform
-from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory, name_commit, read_record
+from bench.records import RecordError, RunDirectory, RunInfo, SilentDirectory, read_record
 from bench.repair import is_settled, settle
+from bench.run_info import name_commit
 from bench.soundness import identity_fault
 from methods.base import GradientSearch
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices

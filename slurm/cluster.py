@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import ConfigError, nearest, parse
-from bench.records import PHASES
+from bench.run_info import PHASES
 from bench.strict_yaml import read_mapping
 
 FOLDER = Path(__file__).parent / "clusters"

@@ -13,7 +13,8 @@ from pathlib import Path
 import submitit
 
 from bench.progress import duration
-from bench.records import PHASES, RunInfo, directories
+from bench.records import RunInfo, directories
+from bench.run_info import PHASES
 from slurm import queue
 from slurm.arrays import Array, Place, arrange
 from slurm.cluster import Cluster, minutes

@@ -6,6 +6,7 @@ counts its calls of `os.replace` and is killed at the chosen one; the same comma
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 from collections.abc import Callable
@@ -31,7 +32,7 @@ BEFORE, AFTER = "before", "after"
 
 
 def experiment(folder: Path, *rows: str) -> Path:
-    """A search and the training of what it finds; with "half" also its pruning and a fine-tuning. Two steps an epoch."""
+    """A search and the training of what it finds; with "half" also its pruning and fine-tuning. Two steps an epoch."""
     content = yaml.safe_load(TINY.read_text())
     pruned = {
         "method": "l1_filter_pruning",
@@ -103,6 +104,13 @@ def forked(aim: Aim) -> type:
             os.kill(self.pid, number)
 
     return Forked
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """What every run imports late is imported once here, and inherited by all forks."""
+    for name in ("fvcore.nn", "torch.utils.benchmark", "torch.testing", "timm.optim"):
+        importlib.import_module(name)
 
 
 @pytest.fixture
