@@ -44,7 +44,9 @@ def run(options: argparse.Namespace) -> int:
     scale = architecture.scale or {"channels": options.channels, "cells": options.cells}
     console.print(f"{name}  {architecture.space}, digest {architecture.digest}, {scale}", markup=False, style="bold")
     for key, value in architecture.provenance.items():
-        console.print(f"    {key}: {value}", markup=False)
+        for each in value if isinstance(value, list) else [value]:
+            said = ", ".join(f"{name} {told}" for name, told in each.items()) if isinstance(each, dict) else each
+            console.print(f"    {key}: {said}", markup=False)
     for note in notes:
         console.print(f"    {note}", markup=False)
     for text, number in counts.items():
