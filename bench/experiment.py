@@ -112,6 +112,8 @@ class Profile:
         search_data: per method (or row) name, how its searches divide and serve the training images where not as the
             method says, see `bench.data.search_protocol`.
         recipe_changes: fields of the recipe that this profile changes; the recipe is then shown with a "*".
+        also: by row, further recipes it is trained by, so that a published value can be compared that was trained by
+            another; these stand in tables of their own.
         evaluate_every: epochs between evaluations on the test set in a retraining (for curves and best epoch; the
             headline is the last epoch).
         threads: CPU threads of one run; part of the signature, because it decides the bits.
@@ -125,6 +127,7 @@ class Profile:
     network: NetworkSize = NetworkSize()
     recipe: str = "darts-cifar"
     recipe_changes: dict[str, Any] = field(default_factory=dict)
+    also: dict[str, tuple[str, ...]] = field(default_factory=dict)
     finetune_recipe: str = "finetune-cifar"
     finetune_changes: dict[str, Any] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -216,6 +219,13 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
     for row in experiment.rows.values():
         if row.recipe is not None:
             load_recipe(row.recipe, profile.recipe_changes)
+    for label, recipes in profile.also.items():
+        if label not in experiment.rows:
+            raise ConfigError(f"{where}.also: unknown row {shown(label)}" + nearest(label, experiment.rows))
+        if experiment.rows[label].of is not None:
+            raise ConfigError(f"{where}.also: {label} is a transform; name a row that is trained from scratch alone")
+        for name in recipes:
+            load_recipe(name, profile.recipe_changes)
     for key, given in profile.options.items():
         if key not in experiment.rows:
             cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"
@@ -425,19 +435,24 @@ class Plan:
             intermediate=penalty is not None,
         )
 
-    def dense(self, label: str, seeds: tuple[int | None, int], penalty: dict[str, Any] | None = None) -> RunInfo:
-        """The training run of a row that is not a transform, for one pair of seeds."""
+    def dense(
+        self,
+        label: str,
+        seeds: tuple[int | None, int],
+        penalty: dict[str, Any] | None = None,
+        recipe: str | None = None,
+    ) -> RunInfo:
+        """The training run of a row that is not a transform, for one pair of seeds; by its own recipe or another."""
         row = self.experiment.rows[label]
+        by = self.recipe(replace(row, recipe=recipe) if recipe else row)
         own = f"{label}-penalised" if penalty else label
         if row.method is None:
-            what, recipe = self._once(("given", label), lambda: _given(row)), self.recipe(row)
-            return self.train(
-                own, "published", what, recipe, (None, seeds[1]), [], penalty=penalty, given=row.architecture
-            )
+            what = self._once(("given", label), lambda: _given(row))
+            return self.train(own, "published", what, by, (None, seeds[1]), [], penalty=penalty, given=row.architecture)
         assert seeds[0] is not None
         found = self.search(label, row, seeds[0])
         architecture = {"run": found.signature, "select": identity(row.select) if row.select else None}
-        return self.train(own, row.method, architecture, self.recipe(row), seeds, [found.signature], penalty=penalty)
+        return self.train(own, row.method, architecture, by, seeds, [found.signature], penalty=penalty)
 
     def transform(self, label: str, row: Row, seeds: tuple[int | None, int]) -> list[RunInfo]:
         """A transform's runs: the dense training, the transform itself, and one training for each inheritance."""
@@ -532,6 +547,8 @@ def plan(
                     whole.transform(label, row, (search_seed, retrain_seed))
                 else:
                     whole.dense(label, (search_seed, retrain_seed))
+                for recipe in whole.profile.also.get(label, ()):
+                    whole.dense(label, (search_seed, retrain_seed), recipe=recipe)
     runs = list(whole.runs.values())
     if memory and not any("memory" in info.config.get("options", {}) for info in runs):
         raise ConfigError(

@@ -13,7 +13,7 @@ from reports import coverage
 from reports.collect import collect
 from reports.coupling import coupled
 from reports.power import pairs_needed, seeds_needed
-from reports.references import PAPER, Reference, Verdict, find, judge
+from reports.references import Reference, find
 from reports.rows import Row, Setting, is_random
 from reports.statistics import (
     LEVEL,
@@ -27,6 +27,7 @@ from reports.statistics import (
     relative_improvement,
 )
 from reports.summary import Summary, summarise
+from reports.verdicts import PAPER, Verdict, judge
 
 DIFFERENCES = (0.2, 0.3)
 """Percentage points for which a table says how many seeds would be needed."""
@@ -42,7 +43,8 @@ class Entry:
         seeds_wanted: searches per row that find each of `DIFFERENCES` after Holm's correction over the table's pairs.
         improvement: over random sampling; None without a random row, and for that row itself.
         verdict: where a published value is known.
-        reference, other_references: the published values, only where the profile is `paper`; the first is the main one.
+        reference, other_references: the published values, only where the profile is `paper`; the first one that is
+            comparable is the main one.
     """
 
     row: Row
@@ -122,7 +124,8 @@ def _possible(bounds: Interval | None) -> Interval | None:
 def _set_beside_published(entry: Entry) -> None:
     """The verdict on a row of which a published value is known; the value itself only beside the published schedule."""
     row = entry.row
-    judged = [(reference, judge(row, reference, entry.summary.error, entry.interval)) for reference in find(row)]
+    judged = [(reference, judge(row, reference)) for reference in find(row)]
+    judged.sort(key=lambda each: each[1] is None or not each[1].comparable)
     if not judged:
         return
     entry.verdict = judged[0][1]

@@ -90,11 +90,12 @@ def _published(entry: Entry) -> str:
     reference = entry.reference
     if reference is None or reference.value is None:
         return ""
-    return f"{reference.value:.2f}" + ("" if reference.std is None else f"±{reference.std:.2f}")
+    text = f"{reference.value:.2f}" + ("" if reference.std is None else f"±{reference.std:.2f}")
+    return f"({text})" if entry.verdict and not entry.verdict.comparable else text
 
 
 def _verdict(entry: Entry) -> str:
-    return "" if entry.verdict is None else entry.verdict.text
+    return "" if entry.verdict is None else entry.verdict.shown
 
 
 COLUMNS: tuple[Column, ...] = (
@@ -232,10 +233,18 @@ COLUMNS: tuple[Column, ...] = (
         ("published", "error %"),
         _published,
         lambda e: e.reference.value if e.reference else None,
-        "published test error",
+        "published test error; in parentheses where it is not comparable",
         paper=True,
     ),
-    Column("verdict", ("", "verdict"), _verdict, _verdict, "computed from both intervals", left=True, wide=True),
+    Column(
+        "verdict",
+        ("", "verdict"),
+        _verdict,
+        _verdict,
+        "computed from both intervals, of what was made alike",
+        left=True,
+        wide=True,
+    ),
 )
 
 

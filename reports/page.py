@@ -16,9 +16,9 @@ from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
 from reports.columns import COLUMNS, Column, columns, folded
 from reports.intermediate import intermediate_lines
-from reports.references import Reference, Verdict
 from reports.rows import part
 from reports.style import Palette
+from reports.verdicts import Verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
 RUN_COLUMNS = (
@@ -39,7 +39,9 @@ METHOD_NOTES = (
     "n for .2/.3: searches per row with which Welch's test finds such a difference in 80 % of the cases at 5 %, at the "
     "row's standard deviation between searches and after Holm's correction over all pairs of the table.",
     "Verdict: a row reproduces a published value if the gap is within both 95 % margins, added in quadrature, or the "
-    "row is better; a value published as the best of several searches is compared with the row's best search.",
+    "row is better. Only what was made alike is compared: by the same recipe, at the same size, the best search with "
+    "the best search, the best epoch with the best epoch; where the kind of epoch is not known, a verdict holds for "
+    "both. A published value in parentheses is not comparable.",
 )
 
 
@@ -152,7 +154,7 @@ def _facts(entry: Entry, runs: Sequence[Record]) -> Iterable[tuple[str, str]]:
         found = entry.improvement
         yield "relative improvement", f"{found.value:+.2f} % (95 %: {found.low:+.2f} to {found.high:+.2f})"
     if entry.verdict and entry.verdict.reason:
-        yield "verdict", f"{entry.verdict.text}: {entry.verdict.reason}"
+        yield "verdict", f"{entry.verdict.shown}: {entry.verdict.reason}"
     for note in entry.row.notes:
         yield "note", note
     for key in ("command", "commit", "device", "host"):
@@ -204,7 +206,7 @@ def _published(reference: Reference, verdict: Verdict | None) -> str:
     value = "value not available" if reference.value is None else f"{reference.value:.2f} %"
     parts = [value, reference.citation, reference.measured, reference.note]
     if verdict:
-        parts.append(f"verdict: {verdict.text}" + (f" ({verdict.reason})" if verdict.reason else ""))
+        parts.append(f"verdict: {verdict.shown}" + (f" ({verdict.reason})" if verdict.reason else ""))
     return "; ".join(part for part in parts if part)
 
 

@@ -1,32 +1,24 @@
-"""Published values, each with its source and how it was measured, and the verdict on a row set beside one.
+"""Published values, each with its source and how it was measured.
 
 `references/<data set>.csv`, one line a published number. `labels` names the rows it belongs to; `selection` is how
-it was measured: "mean" over searches, "best search" (the best of several searches, retrained), or "unknown". A value
-that was not available to us is empty, and its note says so.
+it was measured: "mean" over searches, "best search" (the best of several searches, retrained), or "unknown"; `epoch`
+is the epoch it was taken at: "last", "best" (of each training, on the test set) or "unknown". A value that was not
+available to us is empty, and its note says so. What it is worth beside a row of ours: `reports.verdicts`.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-import math
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from bench.recipe import Recipe, load_recipe
 from reports.rows import Row
-from reports.statistics import Interval, interval
 
 FOLDER = Path(__file__).parent / "references"
-PAPER = "paper"
-RESOLVABLE = 0.3
-"""Percentage points: a wider margin than this decides nothing about a published value in this field."""
-
-REPRODUCED = "reproduced"
-NOT_REPRODUCED = "not reproduced"
-REDUCED = "not comparable: reduced schedule"
 
 
 @dataclass(frozen=True)
@@ -35,21 +27,31 @@ class Reference:
 
     Attributes:
         labels: names of rows or published genotypes it belongs to.
-        options: search options (as JSON text) a row must not contradict, e.g. {"unrolled": "true"}.
+        options: search options (as JSON text) that tell this result from others of its label: {"unrolled": "true"}.
+        search: further search options of the published result; a row that differs is another search.
+        epoch: "last", "best" or "unknown".
+        recipe: a recipe of ours that is the published one, with changes behind it: "darts-cifar;batch_size=128".
+        network: channels and cells, "36x20".
         value, std: test error and its "±", in percent.
+        spread: what the std is over: "searches", "retrainings"; empty where the source does not say.
         searches, retrains: how many stand behind the value, if known.
     """
 
     labels: tuple[str, ...]
     options: dict[str, str]
+    search: dict[str, str]
     paper: str
     table: str
     version: str
     selection: str
+    epoch: str
+    recipe: str
+    network: str
     searches: int | None
     retrains: int | None
     value: float | None
     std: float | None
+    spread: str
     params_m: float | None
     macs_m: float | None
     search_gpu_days: float | None
@@ -66,15 +68,24 @@ class Reference:
             self.selection, "how it was selected is not known"
         )
         counts = [f"{n} {word}" for n, word in ((self.searches, "search(es)"), (self.retrains, "retraining(s)")) if n]
-        return what + (f" ({', '.join(counts)})" if counts else "")
+        epoch = "last or best epoch not known" if self.epoch == "unknown" else f"{self.epoch} epoch"
+        spread = f"± over {self.spread}" if self.std is not None and self.spread else ""
+        recipe = f"recipe {self.recipe}" if self.recipe else "recipe not known"
+        parts = [what + (f" ({', '.join(counts)})" if counts else ""), epoch, spread, recipe]
+        return ", ".join(part for part in parts if part)
 
+    @property
+    def count(self) -> int | None:
+        """How many values the std is over; None where that is not known."""
+        return {"searches": self.searches, "retrainings": self.retrains}.get(self.spread)
 
-@dataclass(frozen=True)
-class Verdict:
-    """Whether a row reproduces a published value, and the numbers it follows from."""
-
-    text: str
-    reason: str = ""
+    @property
+    def published_recipe(self) -> Recipe | None:
+        """The recipe the value was trained by; None where it is not known."""
+        name, *changes = self.recipe.split(";")
+        if not name:
+            return None
+        return load_recipe(name, {key: json.loads(value) for key, value in (part.split("=", 1) for part in changes)})
 
 
 @cache
@@ -88,15 +99,13 @@ def load(dataset: str) -> tuple[Reference, ...]:
 
 
 def find(row: Row) -> list[Reference]:
-    """Published values a row can be set beside, the main one first.
+    """Published values a row can be set beside, in the order of the file.
 
     By the row's label or its published genotype ("pc-darts" is "PC_DARTS" is "pc darts"), unless the row was searched
-    with other options than the published result.
+    with options of another result.
     """
     name = _plain(row.genotype or row.label)
-    options = {
-        key: json.dumps(value) for run in row.searches for key, value in run.info.config.get("options", {}).items()
-    }
+    options = search_options(row)
     return [
         reference
         for reference in load(row.setting.dataset)
@@ -105,50 +114,12 @@ def find(row: Row) -> list[Reference]:
     ]
 
 
-def judge(row: Row, reference: Reference | None, mean: float | None, bounds: Interval | None) -> Verdict | None:
-    """The verdict on a row. None without a published value to compare with or a result of our own.
-
-    Reproduced: our value and the published one differ by no more than the margin, the two half-widths of their
-    95 % intervals added in quadrature; or ours is the lower error. A value published as the best of several searches
-    is compared with our best search. The published half-width is 1.96 std / sqrt(n); without an n, 1.96 std.
-    """
-    if reference is None or reference.value is None or mean is None:
-        return None
-    if row.setting.profile != PAPER:
-        return Verdict(REDUCED)
-    if row.setting.recipe.endswith("*"):
-        return Verdict("not comparable: changed recipe", f"the recipe is {row.setting.recipe}")
-    if row.inheritance != "scratch":
-        return Verdict("not comparable: not trained from scratch")
-    ours, half = mean, bounds.half_width if bounds else None
-    what = "mean over searches" if row.searched else "mean over retrainings"
-    if reference.selection != "mean" and row.searched:
-        what = "best search"
-        best = min(row.errors.values(), key=lambda values: float(np.mean(list(values.values()))))
-        ours = float(np.mean(list(best.values())))
-        own = interval([[value] for value in best.values()])
-        half = own.half_width if own else None
-    if half is None:
-        return Verdict("undecided: too few seeds", f"{what} {ours:.2f}, published {reference.value:.2f}, no interval")
-    spread = _published_half_width(reference)
-    margin = math.hypot(half, spread)
-    gap = ours - reference.value
-    theirs = (
-        f"{reference.value:.2f} ± {spread:.2f}" if reference.std is not None else f"{reference.value:.2f} (no spread)"
-    )
-    reason = f"{what} {ours:.2f} ± {half:.2f}, published {theirs}, at 95 %: gap {gap:+.2f}, margin {margin:.2f}"
-    if gap > margin:
-        return Verdict(NOT_REPRODUCED, reason)
-    if gap > -margin and margin > RESOLVABLE:
-        return Verdict("undecided: too few seeds", f"{reason}, wider than {RESOLVABLE}")
-    return Verdict(REPRODUCED, reason)
-
-
-def _published_half_width(reference: Reference) -> float:
-    if reference.std is None:
-        return 0.0
-    units = reference.searches if reference.selection == "mean" else reference.retrains
-    return 1.96 * reference.std / math.sqrt(units or 1)
+def search_options(row: Row) -> dict[str, str]:
+    """The options a row was searched with, as JSON text."""
+    found: dict[str, Any] = {}
+    for run in row.searches:
+        found |= run.info.config.get("options") or {}
+    return {key: json.dumps(value) for key, value in found.items()}
 
 
 def _parse(line: dict[str, str]) -> Reference:
@@ -158,13 +129,14 @@ def _parse(line: dict[str, str]) -> Reference:
     def count(key: str) -> int | None:
         return int(line[key]) if line[key] else None
 
+    def pairs(key: str) -> dict[str, str]:
+        return dict(part.split("=", 1) for part in line[key].split(";") if part)
+
+    plain = ("paper", "table", "version", "selection", "epoch", "recipe", "network", "spread", "note")
     return Reference(
         labels=tuple(line["labels"].split(";")),
-        options=dict(part.split("=", 1) for part in line["options"].split(";") if part),
-        paper=line["paper"],
-        table=line["table"],
-        version=line["version"],
-        selection=line["selection"],
+        options=pairs("options"),
+        search=pairs("search"),
         searches=count("searches"),
         retrains=count("retrains"),
         value=value("test_error"),
@@ -172,7 +144,7 @@ def _parse(line: dict[str, str]) -> Reference:
         params_m=value("params_m"),
         macs_m=value("macs_m"),
         search_gpu_days=value("search_gpu_days"),
-        note=line["note"],
+        **{key: line[key] for key in plain},
     )
 
 

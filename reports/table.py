@@ -145,7 +145,7 @@ def footnotes(table: Table) -> list[str]:
         for entry in table.entries:
             if entry.reference is not None and entry.reference.value is not None:
                 reference, verdict = entry.reference, entry.verdict
-                said = f": {verdict.text} ({verdict.reason})" if verdict and verdict.reason else ""
+                said = f": {verdict.shown} ({verdict.reason})" if verdict and verdict.reason else ""
                 sources[f"{entry.row.name}{said}; published: {reference.citation}; {reference.measured}"] = None
         notes += list(sources)
     return notes + [f"not ranked, an intermediate training: {line}" for line in intermediate_lines(table)]
