@@ -124,6 +124,13 @@ def lowest(searches: int) -> float | None:
     return min(found, default=None)
 
 
+def differences() -> tuple[float, int, int]:
+    """The lowest coverage of the interval of a difference, and the fewest and most units it was simulated with."""
+    cases = [case for case in measured() if case.of == "difference"]
+    sides = [side for case in cases for side in (case.searches, case.others)]
+    return min(case.lowest for case in cases), min(sides), max(sides)
+
+
 def _drawn(shape: float | None, deviation: float, size: tuple[int, int], generator: np.random.Generator) -> np.ndarray:
     """Values of mean 0 and the given standard deviation."""
     if shape is None:

@@ -12,10 +12,12 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records import Record
+from reports import coverage
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
 from reports.columns import COLUMNS, Column, columns, folded
 from reports.intermediate import intermediate_lines
+from reports.references import Reference
 from reports.rows import part
 from reports.style import Palette
 from reports.verdicts import Verdict
@@ -29,13 +31,17 @@ NAMING = ("rank", "method")
 """The columns that stay in sight, and that begin every part of a printed table."""
 VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")
 
+DIFFERENCES = "at least {:.1f} % between rows of {} to {} units; beyond that it was not simulated".format(
+    *coverage.differences()
+)
 METHOD_NOTES = (
     "The 95 % interval: Student's, over the means of the searches, each of which weighs the same; of a given "
     "architecture over its retrainings, so that it covers retraining noise only. Where all seeds gave the same error "
     "there is none. The notes below a table name the coverage found by simulation for its numbers of searches.",
     "Letters: t tests of all pairs of rows, paired by seed where both rest on one search or dense network, otherwise "
     "Welch's; p-values corrected with Holm's method. Sharing a letter means not separated, not equal.",
-    "Relative improvement: 100 (acc - acc of random sampling) / acc of random sampling (Yang et al., ICLR 2020).",
+    "Relative improvement: 100 (acc - acc of random sampling) / acc of random sampling (Yang et al., ICLR 2020). "
+    f"Its interval is Welch's, as those of differences of rows that are not paired; simulated coverage: {DIFFERENCES}.",
     "n for .2/.3: searches per row with which Welch's test finds such a difference in 80 % of the cases at 5 %, at the "
     "row's standard deviation between searches and after Holm's correction over all pairs of the table.",
     "Verdict: a row reproduces a published value if the gap is within both 95 % margins, added in quadrature, or the "
