@@ -154,7 +154,7 @@ def _accuracy(entry: Entry) -> float:
 
 
 def _spread(entry: Entry) -> float | None:
-    return entry.summary.std_searches if entry.row.searched else entry.summary.std_retrains
+    return (entry.summary.std_searches if entry.row.searched else entry.summary.std_retrains) or None
 
 
 def _steps(front: Sequence[Point]) -> list[tuple[Point, Point]]:
