@@ -162,9 +162,7 @@ def _interval_notes(finished: list[Entry]) -> list[str]:
     if alone:
         notes.append(f"one search only, so no interval and no test: {', '.join(alone)}")
     if same:
-        notes.append(
-            f"equal results of all seeds, which say nothing about the noise, so no interval: {', '.join(same)}"
-        )
+        notes.append(f"every seed gave the same error, which tells no noise, so no interval: {', '.join(same)}")
     shown = {n: coverage.lowest(n) for n in sorted({e.interval.units for e in finished if e.interval is not None})}
     tested = [f"at least {least:.1f} % at n = {n}" for n, least in shown.items() if least is not None]
     untested = [str(n) for n, least in shown.items() if least is None]
