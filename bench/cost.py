@@ -28,11 +28,17 @@ LATENCY_SECONDS = 0.3
 """Least time spent measuring one latency."""
 
 
-def fvcore_macs(network: nn.Module, image_shape: ImageShape) -> int:
-    """fvcore's count for one image in evaluation mode; fvcore calls it "flops" and it counts multiply-adds."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # fvcore still uses torch.jit.script
-        from fvcore.nn import FlopCountAnalysis
+def fvcore_macs(network: nn.Module, image_shape: ImageShape) -> int | None:
+    """fvcore's count for one image in evaluation mode; fvcore calls it "flops" and it counts multiply-adds.
+
+    None where fvcore cannot be imported: it is no longer maintained, and nothing else depends on it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # fvcore still uses torch.jit.script
+            from fvcore.nn import FlopCountAnalysis
+    except Exception:  # not there, or too old for this Python, torch or NumPy, each with an error of its own
+        return None
 
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     device = next(network.parameters()).device

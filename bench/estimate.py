@@ -32,6 +32,8 @@ from methods.spaces import NetworkSettings, build
 
 TIMED_STEPS = 2
 FILE_NAME = "estimates.json"
+LONGEST = 1e12
+"""Seconds; a larger estimate was not made by timing."""
 
 
 class EstimateError(RuntimeError):
@@ -90,10 +92,11 @@ def _write(path: Path, known: dict[str, float]) -> None:
 
 def _read(path: Path) -> dict[str, float]:
     try:
-        content = json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError):
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    found = content.items() if isinstance(content, dict) else ()
+    return {key: value for key, value in found if isinstance(value, int | float) and 0 <= value < LONGEST}
 
 
 def _time_runs(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -56,13 +57,18 @@ def export(run: Path, out: Path, formats: Iterable[str] = FORMATS) -> list[Expor
     The input is a batch of normalised images, float32, (batch, C, H, W); the output logits, (batch, classes).
 
     Raises:
-        ExportError: an unknown format, a missing package, or an export whose logits differ.
+        ExportError: an unknown format, an unwritable folder, a missing package, or an export whose logits differ.
     """
     unknown = sorted(set(formats) - set(FORMATS))
     if unknown:
         raise ExportError(f"unknown format '{unknown[0]}'; valid: {', '.join(FORMATS)}")
     network, shape = trained_network(run)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise ExportError(f"cannot write to {out}: {error.strerror}; choose another folder with --out") from None
     images = torch.randn(3, *shape, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
         expected = network(images)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 import torch
 
@@ -45,6 +46,20 @@ def devices_for(name: str, threads: int, jobs: int | None = None) -> list[str]:
         return found[:jobs]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return ["cpu"] * (jobs or max(1, cores // threads))
+
+
+def _output_of(path: Path) -> IO[bytes]:
+    """Where a run's process writes what it says.
+
+    Raises:
+        RecordError: it cannot be written.
+    """
+    try:
+        return open(path / "output.log", "ab")
+    except OSError as error:
+        raise RecordError(
+            f"cannot write {path / 'output.log'}: {error.strerror}; make it writable, or remove it, and run again"
+        ) from None
 
 
 @dataclass
@@ -134,7 +149,7 @@ class Queue:
             "DASBENCH_COMMAND": " ".join(["dasbench", *sys.argv[1:]]),
         }
         command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "bench.run", str(job.directory.path)]
-        with open(job.directory.path / "output.log", "ab") as output:
+        with _output_of(job.directory.path) as output:
             job.process = subprocess.Popen(
                 [*command, "--device", job.device],
                 env=environment,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +15,8 @@ from rich.table import Table
 from bench.local import Job, Queue
 
 LINE_SECONDS = 30.0
+MOST = 1e15
+"""No number of a heartbeat is larger; what is was not written by a run."""
 STYLE = {"done": "green", "failed": "red", "blocked": "red", "running": "cyan", "interrupted": "yellow"}
 
 
@@ -28,13 +32,24 @@ def duration(seconds: float | None) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60} min"
 
 
-def read_progress(job: Job) -> dict[str, Any]:
-    """The run's last heartbeat; empty before the first."""
+def read_progress(path: Path) -> dict[str, float]:
+    """The last heartbeat of a run directory, what is a number of it; empty before the first, or when it is damaged."""
     try:
-        content = json.loads((job.directory.path / "progress.json").read_text())
-    except (OSError, json.JSONDecodeError):
+        content = json.loads((path / "progress.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
         return {}
-    return content if isinstance(content, dict) else {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: value for name, value in content.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < MOST
+
+
+def has_epochs(now: Mapping[str, Any]) -> bool:
+    """Whether a heartbeat tells which epoch of how many it is."""
+    return bool(now.get("epochs")) and "epoch" in now
 
 
 def run_title(job: Job) -> str:
@@ -50,14 +65,14 @@ def cells(job: Job) -> list[str]:
     """Epoch, loss, accuracy, images a second, time left of a running job."""
     if job.state != "running":
         return ["", "", "", "", ""]
-    now = read_progress(job)
-    if not now or now.get("epochs") in (None, 0):
+    now = read_progress(job.directory.path)
+    if not has_epochs(now):
         return ["starting", "", "", "", ""]
 
     def number(key: str, digits: int) -> str:
         return f"{now[key]:.{digits}f}" if now.get(key) is not None else ""
 
-    epoch = f"{min(now['epoch'] + 1, now['epochs'])}/{now['epochs']}"
+    epoch = f"{min(now['epoch'] + 1, now['epochs']):.0f}/{now['epochs']:.0f}"
     return [
         epoch,
         number("loss", 3),

@@ -7,79 +7,35 @@ nothing; a run that went on gets its new epochs only. Nothing a tracker does (do
 
 from __future__ import annotations
 
-import fcntl
-import logging
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from bench import tracking_view as view
 from bench.lease import holder_of
 from bench.records import Record, RecordError, read_records
-from bench.tracking_runs import ArtifactError, Artifacts, MirroredExperiment, create_experiment, last_sign
+from bench.tracking_artifacts import ArtifactError, Artifacts
+from bench.tracking_runs import MirroredExperiment, create_experiment, last_sign
+from bench.tracking_store import BusyError, Store, TrackingError, connect, only_writer, open_store, tracker_errors
+from methods.architecture import ArchitectureError
+
+__all__ = [
+    "Mirror",
+    "Store",
+    "SyncReport",
+    "TrackingError",
+    "attach",
+    "follow",
+    "log_models",
+    "open_store",
+    "prepare",
+    "sync",
+]
 
 _QUIET_S = 60.0  # a "running" run silent for this long is looked at more closely
 _RETRY_S = 60.0
-
-
-class TrackingError(RuntimeError):
-    """The tracker cannot be reached or written; the message gives the cause and the next step."""
-
-
-@dataclass(frozen=True)
-class Store:
-    """Where MLflow keeps its runs.
-
-    Attributes:
-        uri: tracking URI; a SQLite path in it is absolute.
-        artifact_root: folder for artifacts; None leaves it to the tracking server.
-        lock: file that only one writer at a time holds.
-    """
-
-    uri: str
-    artifact_root: Path | None
-    lock: Path
-
-    @property
-    def shown(self) -> str:
-        """The URI without its password."""
-        password = urlsplit(self.uri).password
-        return self.uri if password is None else self.uri.replace(f":{password}@", ":***@", 1)
-
-    @property
-    def file(self) -> Path | None:
-        """The SQLite database; None for any other store."""
-        return Path(self.uri.removeprefix("sqlite:///")) if self.uri.startswith("sqlite:") else None
-
-
-def open_store(runs_dir: Path, uri: str | None = None) -> Store:
-    """The store for a RUNS_DIR: `uri`, else MLFLOW_TRACKING_URI, else `RUNS_DIR/mlflow.db` and `RUNS_DIR/mlartifacts`.
-
-    A SQLite path becomes absolute: MLflow would look for it in the current directory. Nothing is opened yet.
-
-    Raises:
-        TrackingError: a URI that MLflow has no (longer a) store for.
-    """
-    runs_dir = runs_dir.expanduser().absolute()
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{runs_dir / 'mlflow.db'}"
-    scheme = uri.split(":", 1)[0].split("+")[0] if ":" in uri else ""
-    if scheme == "sqlite":
-        path = Path(uri.removeprefix("sqlite:///")).absolute()
-        return Store(f"sqlite:///{path}", path.parent / "mlartifacts", path.with_name(path.name + ".lock"))
-    if scheme in ("http", "https", "databricks"):
-        return Store(uri, None, runs_dir / ".mlflow.lock")
-    if scheme in ("postgresql", "mysql", "mssql"):
-        return Store(uri, runs_dir / "mlartifacts", runs_dir / ".mlflow.lock")
-    raise TrackingError(
-        f"'{uri}' is not a tracking URI that can be used; give sqlite:////absolute/path/mlflow.db, "
-        "http(s)://host:port or a postgresql/mysql/mssql URI (MLflow retired plain folders)"
-    )
 
 
 @dataclass
@@ -103,23 +59,20 @@ class SyncReport:
         return text + (f", {self.left} left for the next sync" if self.left else "")
 
 
-def prepare(store: Store, folder_name: str | None = None) -> None:
-    """Create the database, once, before workers start, and with a name the experiment in it.
+def prepare(store: Store, experiment: str | None = None) -> None:
+    """Create the database, once, before workers start, and the experiment of that name in it.
 
     MLflow's own creation of a SQLite database fails when several processes do it at once.
-
-    Args:
-        folder_name: the records' folder, <experiment>-<profile>.
 
     Raises:
         TrackingError: the tracker cannot be reached or written.
     """
-    with _only_writer(store, wait_s=60.0), tracker_errors(store):
-        client = _connect(store)
-        if folder_name is None:
+    with only_writer(store, wait_s=60.0), tracker_errors(store):
+        client = connect(store)
+        if experiment is None:
             client.search_experiments(max_results=1)
         else:
-            create_experiment(client, store.artifact_root, folder_name.rpartition("-")[0] or folder_name)
+            create_experiment(client, store.artifact_root, experiment)
 
 
 def sync(
@@ -149,27 +102,34 @@ def sync(
     if not records:
         return report
     deadline = time.monotonic() + deadline_s if deadline_s is not None else float("inf")
-    with _only_writer(store, wait_s), tracker_errors(store):
-        client = _connect(store)
-        mirror = MirroredExperiment.open(client, store.artifact_root, records)
-        for position, record in enumerate(records):
-            if time.monotonic() > deadline:
-                report.left = len(records) - position
-                break
-            if record.info.status == "pending" and record.info.started is None:
-                report.waiting += 1
-                continue
-            try:
-                outcome = mirror.mirror(record, artifacts, alive or is_alive)
-            except RecordError as error:
-                report.problems.append(str(error))
-                continue
-            except ArtifactError as error:
-                report.problems.append(f"{record.info.name}: {error}")
-                outcome = "updated"
-            setattr(report, outcome, getattr(report, outcome) + 1)
-        mirror.finish(records, alive or is_alive)
+    with only_writer(store, wait_s), tracker_errors(store):
+        mirror = MirroredExperiment(store, records, alive or is_alive, artifacts)
+        try:
+            _mirror_all(mirror, report, deadline)
+        finally:  # also when it is stopped: what was kept is added
+            mirror.flush()
+        mirror.finish()
     return report
+
+
+def _mirror_all(mirror: MirroredExperiment, report: SyncReport, deadline: float) -> None:
+    """Every record of an experiment, until the deadline; one that is wrong is named and the others go on."""
+    for position, record in enumerate(mirror.records):
+        if time.monotonic() > deadline:
+            report.left = len(mirror.records) - position
+            return
+        if record.info.status == "pending" and record.info.started is None:
+            report.waiting += 1
+            continue
+        try:
+            outcome = mirror.mirror(record)
+        except RecordError as error:
+            report.problems.append(str(error))
+            continue
+        except ArtifactError as error:
+            report.problems.append(f"{record.info.name}: {error}")
+            outcome = "updated"
+        setattr(report, outcome, getattr(report, outcome) + 1)
 
 
 def attach(folder: Path, store: Store, paths: list[Path]) -> None:
@@ -181,15 +141,18 @@ def attach(folder: Path, store: Store, paths: list[Path]) -> None:
     records, _ = read_records(folder)
     if not records:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
-    with _only_writer(store, wait_s=60.0), tracker_errors(store):
-        client = _connect(store)
-        parent = MirroredExperiment.open(client, store.artifact_root, records).parent
+    with only_writer(store, wait_s=60.0), tracker_errors(store):
+        mirror = MirroredExperiment(store, records, is_alive)
         for path in paths:
-            (client.log_artifacts if path.is_dir() else client.log_artifact)(parent, str(path), "report")
+            log = mirror.client.log_artifacts if path.is_dir() else mirror.client.log_artifact
+            log(mirror.parent, str(path), "report")
 
 
-def log_models(folder: Path, store: Store) -> int:
-    """Attach the network of every finished training as an MLflow model, once each; returns how many were new.
+def log_models(folder: Path, store: Store) -> tuple[int, list[str]]:
+    """Attach the network of every finished training as an MLflow model, once each.
+
+    Returns:
+        how many were new, and one message for each that cannot be logged.
 
     Raises:
         TrackingError: no records, or the tracker cannot be reached or written.
@@ -199,20 +162,23 @@ def log_models(folder: Path, store: Store) -> int:
     records, _ = read_records(folder)
     if not records:
         raise TrackingError(f"no records in {folder}; `dasbench run` makes them")
-    new = 0
-    with _only_writer(store, wait_s=60.0), tracker_errors(store):
-        client = _connect(store)
-        children = MirroredExperiment.open(client, store.artifact_root, records).children
+    new, problems = 0, []
+    with only_writer(store, wait_s=60.0), tracker_errors(store):
+        mirror = MirroredExperiment(store, records, is_alive)
         for record in records:
-            run = children.get(view.key(record))
-            if run is None or "dasbench.model" in run.data.tags:
+            run = mirror.held.runs.get(view.key(record))
+            if run is None or "dasbench.model" in run.tags:
                 continue
-            model = mlflow_model(record)
+            try:
+                model = mlflow_model(record)
+            except (RecordError, ArchitectureError) as error:
+                problems.append(f"{record.info.name}: no model is logged, because {error}")
+                continue
             if model is not None:
-                client.log_artifacts(run.info.run_id, str(model), FOLDER)
-                client.set_tag(run.info.run_id, "dasbench.model", record.info.signature)
+                mirror.client.log_artifacts(run.run_id, str(model), FOLDER)
+                mirror.client.set_tag(run.run_id, "dasbench.model", record.info.signature)
                 new += 1
-    return new
+    return new, problems
 
 
 class Mirror:
@@ -235,7 +201,7 @@ class Mirror:
             return None
         try:
             report = sync(self._folder, self._store, self._artifacts, wait_s=wait_s, deadline_s=deadline_s)
-        except _BusyError:
+        except BusyError:
             return None  # the other writer mirrors for us
         except Exception as error:  # whatever a tracker does, the runs go on
             self._not_before = time.monotonic() + _RETRY_S
@@ -274,69 +240,3 @@ def is_alive(record: Record) -> bool:
     """Whether a run recorded as running is at work, as far as this machine can tell: silent for a minute and held by
     nobody, it is dead."""
     return time.time() - last_sign(record) < _QUIET_S or holder_of(record.path) is not None
-
-
-class _BusyError(TrackingError):
-    """Another process is syncing."""
-
-
-def _connect(store: Store) -> Any:
-    """A client to write with."""
-    if store.artifact_root is not None:
-        store.artifact_root.mkdir(parents=True, exist_ok=True)
-    return client_of(store)
-
-
-def client_of(store: Store) -> Any:
-    """An MLflow client that fails soon; MLflow is imported here, as it takes a second and workers do not need it."""
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):  # importing sets them anew
-        logging.getLogger(name).setLevel(logging.ERROR)
-    return MlflowClient(tracking_uri=store.uri, registry_uri=store.uri)
-
-
-@contextmanager
-def tracker_errors(store: Store) -> Iterator[None]:
-    """MLflow, SQLAlchemy, requests and the file system fail with dozens of types; a user needs one."""
-    try:
-        yield
-    except (TrackingError, RecordError):
-        raise
-    except Exception as error:
-        cause = " ".join(str(error).split())[:300] or type(error).__name__
-        raise TrackingError(
-            f"the tracker {store.shown} failed: {cause}. The records are complete without it; "
-            "run `dasbench sync` when it works again, or choose another with --tracking-uri"
-        ) from error
-
-
-@contextmanager
-def _only_writer(store: Store, wait_s: float) -> Iterator[None]:
-    """Hold the store's lock; the kernel releases it when its holder ends, however it ends, so it cannot go stale."""
-    try:
-        store.lock.parent.mkdir(parents=True, exist_ok=True)
-        file = open(store.lock, "a")  # noqa: SIM115 (closed below, also when waiting fails)
-    except OSError as error:
-        raise TrackingError(
-            f"cannot write {store.lock}: {error.strerror}; choose a store that can be written with --tracking-uri"
-        ) from error
-    with file:
-        deadline = time.monotonic() + wait_s
-        while True:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() >= deadline:
-                    raise _BusyError(
-                        f"another sync is writing to {store.shown} and holds {store.lock}; try again when it has ended"
-                    ) from None
-                time.sleep(0.05)
-        yield

@@ -11,8 +11,11 @@ from urllib.parse import quote
 
 from bench import tracking_view as view
 from bench.records import Record, RecordError, read_records
-from bench.tracking import Store, client_of, is_alive, tracker_errors
-from bench.tracking_runs import find_runs, is_up_to_date
+from bench.tracking import is_alive
+from bench.tracking_held import find_held
+from bench.tracking_runs import is_up_to_date
+from bench.tracking_store import Store, client_of, tracker_errors
+from bench.tracking_tables import StoredRun
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,7 @@ def compare(folder: Path, store: Store) -> Comparison:
     if not exists(store):
         return Comparison(len(finished), [record.info.name for record in finished], store_exists=False)
     with tracker_errors(store):
-        client = client_of(store)
-        experiment = client.get_experiment_by_name(finished[0].info.experiment)
-        held = {}
-        if experiment is not None:
-            held = find_runs(client, experiment.experiment_id, finished[0].info)[1]
+        held = find_held(store, finished[0].info, lambda: client_of(store)).runs
     missing = [record for record in finished if view.key(record) not in held]
     differing = [record for record in finished if view.key(record) in held and not _is_shown(record, held)]
     return Comparison(len(finished), _names(missing), _names(differing))
@@ -73,7 +72,7 @@ def _is_finished(record: Record) -> bool:
     return record.result is not None or record.info.status == "failed"
 
 
-def _is_shown(record: Record, held: dict[str, object]) -> bool:
+def _is_shown(record: Record, held: dict[str, StoredRun]) -> bool:
     try:
         return is_up_to_date(held[view.key(record)], record, is_alive)
     except RecordError:

@@ -1,23 +1,27 @@
-"""Write records as MLflow runs, through an MLflow client. Who may write, and when, is `bench.tracking`'s concern."""
+"""Write records as MLflow runs. Who may write, and when, is `bench.tracking`'s concern."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from bench import tracking_tables as tables
 from bench import tracking_view as view
-from bench.records import Record, RunInfo
-from methods.architecture import JSON_NAME
-
-Artifacts = Callable[[Record], Mapping[str, Path]]
-"""Further files for a run that has an architecture (drawings, say), by the name they shall have among its artifacts."""
+from bench.records import Record, RecordError, read_record
+from bench.tracking_artifacts import Artifacts, Attached, attach, place_for, read_bytes
+from bench.tracking_held import GROUP, KEY, STATE, Held, find_held, group_of
+from bench.tracking_store import Store, connect
 
 _METRICS_AT_ONCE = 800  # with params and tags below MLflow's limit of 1000 entries for one request
 _NAMES_AT_ONCE = 100
+_RUNS_AT_ONCE = 100
+_ARTIFACTS, _LINES = "dasbench.artifacts", "dasbench.lines"
 _DESCRIPTION = (
     "One parent run for each profile; its nested runs are searches (`phase = 'search'`), transforms and retrainings "
     "(`phase = 'train'`). Filter for example with `tags.method = 'darts' and tags.phase = 'train'`; compare "
@@ -30,162 +34,195 @@ _EXPERIMENT_TAGS = {
     "mlflow.note.content": _DESCRIPTION,
     "mlflow.experimentKind": "custom_model_development",  # the page opens on runs, not on language-model traces
 }
-
-
-class ArtifactError(RuntimeError):
-    """A file that should be attached could not be made."""
+_REFUSED = ("INVALID_PARAMETER_VALUE", "BAD_REQUEST", "INVALID_STATE")
+"""How MLflow says that what it was given, and not MLflow, is wrong."""
 
 
 def create_experiment(client: Any, artifact_root: Path | None, name: str) -> str:
     """The id of the MLflow experiment of that name, made or restored if need be."""
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
-        location = None if artifact_root is None else (artifact_root / name).as_uri()
-        return client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS)
+        folder = re.sub(r"[/\\]|^\.+$", "_", name)
+        location = None if artifact_root is None else (artifact_root / folder).as_uri()
+        return str(client.create_experiment(name, artifact_location=location, tags=_EXPERIMENT_TAGS))
     if experiment.lifecycle_stage == "deleted":
         client.restore_experiment(experiment.experiment_id)
-    return experiment.experiment_id
+    return str(experiment.experiment_id)
 
 
 @dataclass
 class MirroredExperiment:
-    """The parent run and the nested runs that MLflow holds already, by key."""
+    """An experiment and profile in MLflow, brought up to date run by run; MLflow is imported when something is to do.
 
-    client: Any
-    experiment_id: str
-    parent: str
-    children: dict[str, Any]
+    New runs of a SQLite store are kept until there are many, and added together: `finish` adds the last.
+    """
 
-    @classmethod
-    def open(cls, client: Any, artifact_root: Path | None, records: list[Record]) -> MirroredExperiment:
-        info = records[0].info
-        experiment_id = create_experiment(client, artifact_root, info.experiment)
-        parents, children = find_runs(client, experiment_id, info)
-        if parents:
-            return cls(client, experiment_id, parents[0], children)
-        tags = {"dasbench.group": _group(info), "experiment": info.experiment, "profile": info.profile, "phase": "all"}
-        start = round(min(record.info.created for record in records) * 1000)
-        run = client.create_run(experiment_id, start, tags, run_name=f"{info.experiment} {info.profile}")
-        return cls(client, experiment_id, run.info.run_id, children)
+    store: Store
+    records: Sequence[Record]
+    alive: Callable[[Record], bool]
+    artifacts: Artifacts | None = None
+    _new: list[tuple[str, view.Shown]] = field(default_factory=list)
 
-    def mirror(self, record: Record, artifacts: Artifacts | None, alive: Callable[[Record], bool]) -> str:
-        """Bring one nested run up to date; returns "created", "updated" or "unchanged"."""
-        lines = record.directory.read_metrics()
-        status = _shown_status(record, alive)
-        architecture = _read_bytes(record.path / JSON_NAME)
-        state = view.state(record, status, lines, architecture)
-        run = self.children.get(view.key(record))
-        if _state_shown(run) == state:
+    @cached_property
+    def client(self) -> Any:
+        return connect(self.store)
+
+    @cached_property
+    def held(self) -> Held:
+        return find_held(self.store, self.records[0].info, lambda: self.client)
+
+    @cached_property
+    def experiment_id(self) -> str:
+        return create_experiment(self.client, self.store.artifact_root, self.records[0].info.experiment)
+
+    @cached_property
+    def table(self) -> tables.StoredExperiment | None:
+        """Where new runs can be added together; None where they go one by one."""
+        name, file = self.records[0].info.experiment, self.store.file
+        return tables.read_experiment(file, name) if file is not None and self.experiment_id else None
+
+    @cached_property
+    def parent(self) -> str:
+        """The id of the parent run, made if need be."""
+        if self.held.parent is not None:
+            return self.held.parent.run_id
+        info = self.records[0].info
+        tags = {GROUP: group_of(info), "experiment": info.experiment, "profile": info.profile, "phase": "all"}
+        start = min(self._moments(record.info.created for record in self.records))
+        run = self.client.create_run(self.experiment_id, start, tags, run_name=f"{info.experiment} {info.profile}")
+        return str(run.info.run_id)
+
+    def mirror(self, record: Record) -> str:
+        """Bring one nested run up to date; returns "created", "updated" or "unchanged".
+
+        Raises:
+            RecordError: the record cannot be read or shown.
+            ArtifactError: a drawing of it could not be made; everything else of it is there.
+        """
+        status = shown_status(record, self.alive)
+        state = view.state(status, read_files(record.path))
+        known = self.held.runs.get(view.key(record))
+        if known is not None and known.tags.get(STATE) == state:
             return "unchanged"
-        logged = _logged_lines(run.data.tags, lines) if run is not None else None
-        outcome = "created" if run is None else "updated"
-        if run is None or logged is None:  # new, or its metrics were taken back (a resume from an older checkpoint)
-            run, logged = self._create(record), 0
-        run_id = run.info.run_id
-        # An interruption anywhere is harmless: MLflow refuses to change a param but takes the same value again, and
-        # keeps a metric of the same name, step, time and value once.
-        params = {} if "dasbench.state" in run.data.tags else view.params(record.info.config)
+        record = read_record(record.path)  # what is shown is never older than the state it is marked with
+        lines = record.directory.read_metrics()
+        shown = view.shown(record, status, lines, last_sign(record))
+        shown.tags.update({GROUP: group_of(record.info), KEY: view.key(record), "mlflow.parentRunId": self.parent})
+        at_once = known is None and shown.tags["run_directory"] not in self.held.by_directory
+        if at_once and self.table is not None:
+            self._add(record, shown, state, self.table)
+        else:
+            with _record_is_wrong(record):
+                self._write(known, record, shown, lines, state)
+        return "created" if known is None else "updated"
+
+    def _add(self, record: Record, shown: view.Shown, state: str, table: tables.StoredExperiment) -> None:
+        run_id = tables.new_run_id()
+        attached = self._attach(run_id, tables.artifact_uri(table, run_id), record)
+        shown.tags.update({_ARTIFACTS: attached.mark, STATE: state} if attached.trouble is None else {})
+        self._new.append((run_id, shown))
+        if len(self._new) >= _RUNS_AT_ONCE:
+            self.flush()
+        if attached.trouble is not None:
+            raise attached.trouble
+
+    def flush(self) -> None:
+        """Add the runs that were kept."""
+        new, self._new = self._new, []
+        if new and self.store.file is not None and self.table is not None:
+            tables.add_runs(self.store.file, self.table, new)
+
+    def _write(
+        self, known: tables.StoredRun | None, record: Record, shown: view.Shown, lines: list[dict[str, Any]], state: str
+    ) -> None:
+        """A run through MLflow's client: what it holds already is kept and added to.
+
+        An interruption anywhere is harmless: MLflow refuses to change a param but takes the same value again, and keeps
+        a metric of the same name, step, time and value once. What marks it as complete comes last.
+        """
+        logged = _logged_lines(known.tags, lines) if known is not None else None
+        if known is None or logged is None:  # new, or its metrics were taken back (a resume from an older checkpoint)
+            known, logged = self._create(shown), 0
+        if shown.end is None:
+            self.client.update_run(known.run_id, status=shown.status)
+        else:
+            self.client.set_terminated(known.run_id, status=shown.status, end_time=shown.end)
+        if record.info.error is None and "error" in known.tags:
+            self.client.delete_tag(known.run_id, "error")
         metrics = [value for line in lines[logged:] for value in view.epoch_metrics(record.info.phase, line)]
         metrics += view.result_metrics(record)
-        tags = view.tags(record) | {"dasbench.lines": f"{len(lines)}:{view.digest(lines)}"}
-        _log(self.client, run_id, metrics, params, tags)
-        if record.info.error is None and "error" in run.data.tags:
-            self.client.delete_tag(run_id, "error")
-        self._log_status(run_id, record, status)
-        self._log_artifacts(run, record, architecture, artifacts)
-        self.client.set_tag(run_id, "dasbench.state", state)  # last: an interrupted sync does it all again
-        return outcome
+        params = {} if STATE in known.tags else shown.params
+        _log(self.client, known.run_id, metrics, params, shown.tags)
+        attached = self._attach(known.run_id, known.artifact_uri, record, known.tags.get(_ARTIFACTS))
+        if attached.trouble is not None:
+            raise attached.trouble
+        _log(self.client, known.run_id, [], {}, {_ARTIFACTS: attached.mark, STATE: state})
 
-    def _create(self, record: Record) -> Any:
-        """A new nested run, in place of any that stands for the same run directory."""
-        directory = str(record.path.absolute())
-        for key, run in list(self.children.items()):
-            if key == view.key(record) or run.data.tags.get("run_directory") == directory:
-                self.client.delete_run(run.info.run_id)
-                del self.children[key]
-        identity = {
-            "dasbench.group": _group(record.info),
-            "dasbench.key": view.key(record),
-            "mlflow.parentRunId": self.parent,
-        }
-        start = round((record.info.started or record.info.created) * 1000)
-        run = self.client.create_run(
-            self.experiment_id, start_time=start, tags=identity, run_name=view.child_name(record)
-        )
-        self.children[view.key(record)] = run
-        return run
+    def _create(self, shown: view.Shown) -> tables.StoredRun:
+        """A new nested run, in place of any that stands for the same run or the same run directory."""
+        held = self.held
+        for runs, name in ((held.runs, shown.tags[KEY]), (held.by_directory, shown.tags["run_directory"])):
+            earlier = runs.get(name)
+            if earlier is not None:
+                self.client.delete_run(earlier.run_id)
+                self.held.remove(earlier)
+        names = (GROUP, KEY, "mlflow.parentRunId", "mlflow.user")
+        identity = {name: shown.tags[name] for name in names if name in shown.tags}
+        run = self.client.create_run(self.experiment_id, start_time=shown.start, tags=identity, run_name=shown.name)
+        tags = {**run.data.tags, "run_directory": shown.tags["run_directory"]}
+        made = tables.StoredRun(run.info.run_id, run.info.status, run.info.artifact_uri, tags)
+        self.held.add(made)
+        return made
 
-    def _log_status(self, run_id: str, record: Record, status: str) -> None:
-        if status in ("RUNNING", "SCHEDULED"):
-            self.client.update_run(run_id, status=status)
-            return
-        end = record.info.finished or last_sign(record)
-        self.client.set_terminated(run_id, status=status, end_time=round(end * 1000))
+    def _attach(self, run_id: str, uri: str, record: Record, held: str | None = None) -> Attached:
+        return attach(record, self.artifacts, held, place_for(lambda: self.client, run_id, uri))
 
-    def _log_artifacts(self, run: Any, record: Record, architecture: bytes, artifacts: Artifacts | None) -> None:
-        """Attach the architecture, its drawings and the result, where they changed."""
-        run_id, wanted = run.info.run_id, view.digest([architecture, record.result, artifacts is not None])
-        if run.data.tags.get("dasbench.artifacts") == wanted:
-            return
-        for name in (JSON_NAME, "result.json"):
-            if (record.path / name).exists():
-                self.client.log_artifact(run_id, str(record.path / name))
-        if artifacts is not None and architecture:
-            try:
-                files = artifacts(record)
-            except Exception as error:  # a drawing that fails must not keep the other runs out
-                raise ArtifactError(f"cannot draw its architecture: {error}") from error
-            for name, path in files.items():
-                _log_file(self.client, run_id, path, Path(name))
-        self.client.set_tag(run_id, "dasbench.artifacts", wanted)
-
-    def finish(self, records: list[Record], alive: Callable[[Record], bool]) -> None:
-        """The parent's status: at work while a run is, failed when one failed, finished when all are."""
-        shown = {_shown_status(record, alive) for record in records}
+    def finish(self) -> None:
+        """Add what was kept, and the parent's status: at work while a run is, failed when one failed, finished when all
+        are."""
+        self.flush()
+        shown = {shown_status(record, self.alive) for record in self.records}
         order = ("RUNNING", "FAILED", "KILLED", "SCHEDULED", "FINISHED")
         status = next(name for name in order if name in shown)
-        if self.client.get_run(self.parent).info.status == status:
+        if self.held.parent is not None and self.held.parent.status == status:
             return
         if status in ("RUNNING", "SCHEDULED"):
             self.client.update_run(self.parent, status=status)
         else:
-            end = max(record.info.finished or last_sign(record) for record in records)
-            self.client.set_terminated(self.parent, status=status, end_time=round(end * 1000))
+            end = max(self._moments(record.info.finished or last_sign(record) for record in self.records))
+            self.client.set_terminated(self.parent, status=status, end_time=end)
+
+    def _moments(self, seconds: Iterable[float]) -> list[int]:
+        """Times in milliseconds, without those that an edited record made impossible; now if there is no other."""
+        return [view.milliseconds(each) for each in seconds if view.is_moment(each)] or [round(time.time() * 1000)]
 
 
-def find_runs(client: Any, experiment_id: str, info: RunInfo) -> tuple[list[str], dict[str, Any]]:
-    """What MLflow holds of an experiment and profile: the ids of parent runs, and the nested runs by key."""
-    found = _search(client, experiment_id, f"tags.`dasbench.group` = '{_group(info)}'")
-    parents = [run.info.run_id for run in found if "dasbench.key" not in run.data.tags]
-    return parents, {run.data.tags["dasbench.key"]: run for run in found if "dasbench.key" in run.data.tags}
-
-
-def is_up_to_date(run: Any, record: Record, alive: Callable[[Record], bool]) -> bool:
+def is_up_to_date(run: tables.StoredRun, record: Record, alive: Callable[[Record], bool]) -> bool:
     """Whether a nested run shows all that the record says: mirroring it again would change nothing.
 
     Raises:
-        RecordError: the record's metrics are damaged.
+        RecordError: a file of the record cannot be read.
     """
-    lines, architecture = record.directory.read_metrics(), _read_bytes(record.path / JSON_NAME)
-    return bool(_state_shown(run) == view.state(record, _shown_status(record, alive), lines, architecture))
+    return run.tags.get(STATE) == view.state(shown_status(record, alive), read_files(record.path))
 
 
-def _state_shown(run: Any) -> str | None:
-    return run.data.tags.get("dasbench.state") if run is not None else None
+def read_files(path: Path) -> dict[str, bytes]:
+    """The files of a run directory that decide what is shown of it.
+
+    Raises:
+        RecordError: one of them is there and cannot be read.
+    """
+    return {name: read_bytes(path / name) for name in view.FILES}
 
 
-def _group(info: RunInfo) -> str:
-    return f"{info.experiment}-{info.profile}"
-
-
-def _shown_status(record: Record, alive: Callable[[Record], bool]) -> str:
+def shown_status(record: Record, alive: Callable[[Record], bool]) -> str:
     status = view.STATUS[record.info.status]
     return "KILLED" if status == "RUNNING" and not alive(record) else status
 
 
 def _logged_lines(tags: Mapping[str, str], lines: list[dict[str, Any]]) -> int | None:
     """How many lines MLflow holds; None when they are not the first lines of the record any more."""
-    count, _, digest = tags.get("dasbench.lines", "0:").partition(":")
+    count, _, digest = tags.get(_LINES, "0:").partition(":")
     logged = int(count)
     return logged if logged == 0 or view.digest(lines[:logged]) == digest else None
 
@@ -194,20 +231,6 @@ def last_sign(record: Record) -> float:
     """When the record was last written to, in seconds since the epoch."""
     files = [record.path / "metrics.jsonl", record.path / "run.json"]
     return max((file.stat().st_mtime for file in files if file.exists()), default=record.info.created)
-
-
-def _read_bytes(path: Path) -> bytes:
-    return path.read_bytes() if path.exists() else b""
-
-
-def _search(client: Any, experiment_id: str, filter_string: str) -> list[Any]:
-    runs, token = [], None
-    while True:
-        page = client.search_runs([experiment_id], filter_string, max_results=1000, page_token=token)
-        runs += page
-        token = page.token
-        if not token:
-            return runs
 
 
 def _log(
@@ -224,11 +247,14 @@ def _log(
     client.log_batch(run_id, metrics=values, params=settings, tags=[RunTag(*tag) for tag in tags.items()])
 
 
-def _log_file(client: Any, run_id: str, path: Path, name: Path) -> None:
-    """Attach a file under another name than its own, if need be."""
-    folder = None if name.parent == Path() else str(name.parent)
-    if path.name == name.name:
-        client.log_artifact(run_id, str(path), folder)
-        return
-    with tempfile.TemporaryDirectory() as temporary:
-        client.log_artifact(run_id, shutil.copy(path, Path(temporary) / name.name), folder)
+@contextmanager
+def _record_is_wrong(record: Record) -> Iterator[None]:
+    """What MLflow refuses of a record is not MLflow's fault."""
+    try:
+        yield
+    except Exception as error:
+        if getattr(error, "error_code", None) in _REFUSED:
+            raise RecordError(
+                f"{record.path} cannot be shown in MLflow: {' '.join(str(error).split())[:300]}"
+            ) from error
+        raise

@@ -52,7 +52,8 @@ def draw(architecture: Architecture, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     with figure_style():
         figure = draw_architecture(architecture)
-        save(figure, path.with_suffix(""), [suffix], svg(figure, path.stem, f"architecture {architecture.digest}"))
+        text = svg(figure, path.stem, f"architecture {architecture.digest}") if suffix == "svg" else ""
+        save(figure, path.with_suffix(""), [suffix], text)
         plt.close(figure)
     return path
 

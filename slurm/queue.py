@@ -81,11 +81,19 @@ def read_past_jobs(ids: Iterable[str]) -> dict[str, Job]:
         return {}
 
 
+def _is_job(text: str) -> bool:
+    """A job's id: 123, 123_4 for an array task, 123_[4-9] for several, 123+1 for a part of a heterogeneous job."""
+    return re.fullmatch(r"\d+([_+][\d,%\[\]-]+)?", text) is not None
+
+
 def parse_squeue(text: str) -> dict[str, Job]:
-    """Jobs by id from lines of `%i|%T|%r|%N|%M|%j`."""
+    """Jobs by id from lines of `%i|%T|%r|%N|%M|%j`; what a site's wrapper prints beside them is passed over."""
     jobs = {}
     for line in text.splitlines():
-        job, state, reason, node, time, name = line.split("|", 5)
+        parts = line.split("|", 5)
+        if len(parts) < 6 or not _is_job(parts[0]):
+            continue
+        job, state, reason, node, time, name = parts
         jobs[job] = Job(job, name, state, "" if reason == "None" else reason, node, _seconds(time))
     return jobs
 
@@ -94,8 +102,9 @@ def parse_sacct(text: str) -> dict[str, Job]:
     """Jobs by id from lines of `JobID|State|NodeList|JobName`; the last line of an id is its latest run."""
     jobs = {}
     for line in text.splitlines():
-        job, state, node, name = line.split("|", 3)
-        if re.fullmatch(r"\d+(_\d+)?", job):
+        parts = line.split("|", 3)
+        if len(parts) == 4 and re.fullmatch(r"\d+(_\d+)?", parts[0]):
+            job, state, node, name = parts
             jobs[job] = Job(job, name, state.split()[0] if state else "UNKNOWN", node=node)
     return jobs
 

@@ -5,7 +5,6 @@ The fourth, MLflow, says nothing about a run that the records do not know better
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -17,7 +16,7 @@ from rich.table import Table
 
 from bench.lease import LEASE_SECONDS, last_beat
 from bench.names import printable
-from bench.progress import duration
+from bench.progress import duration, has_epochs, read_progress
 from bench.records import Record, read_records
 from slurm import queue
 from slurm.queue import Job, SlurmSilentError
@@ -58,9 +57,9 @@ class RunStatus:
     def cells(self) -> tuple[str, str, str]:
         """Epoch, images a second and time left of a running run."""
         now = self.progress
-        if self.state != "running" or not now or not now.get("epochs"):
+        if self.state != "running" or not now or not has_epochs(now):
             return "", "", ""
-        epoch = f"{min(now['epoch'] + 1, now['epochs'])}/{now['epochs']}"
+        epoch = f"{min(now['epoch'] + 1, now['epochs']):.0f}/{now['epochs']:.0f}"
         return epoch, f"{now.get('images_per_second') or 0:.0f}", duration(now.get("seconds_left"))
 
 
@@ -117,7 +116,7 @@ def judge(record: Record, own: Submitted | None, jobs: Mapping[str, Job] | None)
     """
     job = jobs.get(own.job) if own and jobs is not None else None
     name = own.job if own else None
-    progress = _read_progress(record.path)
+    progress = read_progress(record.path)
 
     def answer(state: str, note: str = "", queued: bool = False) -> RunStatus:
         return RunStatus(record, state, queued, note, own, progress)
@@ -160,7 +159,7 @@ def _queued(answer: Any, job: Job, own: Submitted) -> RunStatus:
 
 
 def _reached(progress: Mapping[str, Any] | None) -> str:
-    return f"it had reached epoch {progress['epoch'] + 1}; " if progress and progress.get("epochs") else ""
+    return f"it had reached epoch {progress['epoch'] + 1:.0f}; " if progress and has_epochs(progress) else ""
 
 
 def _name_blocked(runs: list[RunStatus]) -> list[RunStatus]:
@@ -180,18 +179,10 @@ def _name_blocked(runs: list[RunStatus]) -> list[RunStatus]:
 def error_lines(record: Record) -> str:
     """The last lines of a failed run's error."""
     try:
-        lines = (record.path / "error.log").read_text().strip().splitlines()
+        lines = (record.path / "error.log").read_text(errors="replace").strip().splitlines()
     except OSError:
         return record.info.error or "no message"
     return "\n".join(line.strip() for line in lines[-ERROR_LINES:])
-
-
-def _read_progress(path: Path) -> dict[str, Any] | None:
-    try:
-        content = json.loads((path / "progress.json").read_text())
-    except (OSError, json.JSONDecodeError):
-        return None
-    return content if isinstance(content, dict) else None
 
 
 def table(statuses: Iterable[Status]) -> Table:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.commands.output import console, picture_of
+from bench.commands.selection import owner
 
 MIRROR_SECONDS = 45.0
 
@@ -28,7 +29,7 @@ class Tracking:
 
     def __enter__(self) -> Tracking:
         try:
-            self.module.prepare(self.store, self.folder.name)
+            self.module.prepare(self.store, owner(self.folder)[0])
             self.thread.start()
         except self.module.TrackingError as error:
             self._warn(f"{error}; the runs go on, and `dasbench sync` brings MLflow up to date later")

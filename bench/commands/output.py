@@ -28,11 +28,16 @@ def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | No
 
 
 def picture_of(record: Record) -> dict[str, Path]:
-    """A drawing of a run's architecture for MLflow, made beside its record."""
+    """A drawing of a run's architecture for MLflow, made beside the first record that has it."""
     from methods.architecture import Architecture
     from reports.draw import draw
 
-    path = record.path / "architecture.png"
+    architecture = Architecture.load(record.path)
+    path = _drawn.setdefault(architecture.digest, record.path / "architecture.svg")
     if not path.exists():
-        draw(Architecture.load(record.path), path)
-    return {"architecture.png": path}
+        draw(architecture, path)
+    return {"architecture.svg": path}
+
+
+_drawn: dict[str, Path] = {}
+"""Where the architectures are drawn, by digest."""

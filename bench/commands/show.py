@@ -88,5 +88,6 @@ def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, 
         "MACs, without masked weights": count_macs(network, shape, architecture.masks),
     }
     if counts["params (inference)"] <= LARGEST_TRACED:
-        counts["fvcore total"] = fvcore_macs(build(architecture, options.classes, settings), shape)
+        total = fvcore_macs(build(architecture, options.classes, settings), shape)
+        counts |= {} if total is None else {"fvcore total": total}
     return counts

@@ -36,7 +36,11 @@ def run(options: argparse.Namespace) -> int:
                 for problem in report.problems:
                     console.print(f"    {problem}", markup=False)
                 if options.models:
-                    console.print(f"    {tracking.log_models(folder, store)} models new")
+                    new, unlogged = tracking.log_models(folder, store)
+                    console.print(f"    {new} models new")
+                    problems += len(unlogged)
+                    for problem in unlogged:
+                        console.print(f"    {problem}", markup=False)
             if not options.watch:
                 break
             time.sleep(MIRROR_SECONDS)

@@ -1,4 +1,6 @@
-"""Mirroring into a real MLflow store on disk: complete, incremental, idempotent, rebuildable."""
+"""Mirroring into a real MLflow store on disk: complete, incremental, idempotent, rebuildable, in both ways it is done:
+through the tables of a SQLite store, and through MLflow's client as into any other store.
+"""
 
 import multiprocessing
 import os
@@ -12,8 +14,15 @@ from typing import Any
 
 import pytest
 
+from bench import tracking_tables
 from bench.tracking import open_store, sync
 from tests.bench.mirrored import add_epoch, add_run, all_runs, children, client, counts, history
+
+
+@pytest.fixture(autouse=True, params=["tables", "client"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "client":
+        monkeypatch.setattr(tracking_tables, "are_known", lambda database: False)
 
 
 def test_everything_a_record_holds_is_there(runs_dir: Path) -> None:
@@ -88,6 +97,7 @@ def test_epochs_taken_back_by_a_resume_are_not_kept_twice(runs_dir: Path) -> Non
 
 
 def test_a_sync_cut_short_is_completed_without_duplicates(runs_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracking_tables, "are_known", lambda database: False)  # a transaction is not cut short
     add_run(runs_dir)
     store = open_store(runs_dir)
     from mlflow import MlflowClient
@@ -194,6 +204,7 @@ def test_an_error_is_shown_and_goes_when_the_run_succeeds(runs_dir: Path) -> Non
     assert children(store)["search darts s0"].data.tags["error"] == "ValueError: loss is NaN"
     info.status, info.error = "done", None
     directory.write_info(info)
+    directory.write_result({"phase": "search", "metrics": {}, "costs": {}, "epochs": 3, "architecture": "found"})
     sync(runs_dir / "tiny-quick", store)
     run = children(store)["search darts s0"]
     assert "error" not in run.data.tags

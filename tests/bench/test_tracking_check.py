@@ -22,7 +22,7 @@ def finish(directory: RunDirectory, status: str, when: float) -> None:
 
 def test_what_is_missing_and_what_differs(runs_dir: Path) -> None:
     folder, store = runs_dir / "tiny-quick", open_store(runs_dir)
-    first, second, failed = add_run(runs_dir, seed=0), add_run(runs_dir, seed=1), add_run(runs_dir, seed=2, status="x")
+    first, second, failed = add_run(runs_dir, seed=0), add_run(runs_dir, seed=1), add_run(runs_dir, seed=2, status="failed")
     finish(failed, "failed", 1_700_000_050.0)
     add_run(runs_dir, seed=3, status="running")  # not finished: nobody expects it to be complete
     names = [directory.path.name for directory in (first, second, failed)]
@@ -83,5 +83,5 @@ def test_a_damaged_store_is_named(tmp_path: Path) -> None:
     store = open_store(tmp_path, f"sqlite:///{tmp_path}/mlflow.db")
     (tmp_path / "mlflow.db").write_text("not a database " * 100)
     assert exists(store)
-    with pytest.raises(TrackingError, match=r"the tracker sqlite:///.* failed: .*not a database"):
+    with pytest.raises(TrackingError, match=r"is damaged or not a database"):
         compare(tmp_path / "tiny-quick", store)

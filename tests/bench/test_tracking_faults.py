@@ -113,7 +113,7 @@ def test_follow_mirrors_what_comes_and_the_end(runs_dir: Path) -> None:
 def test_a_sync_that_finds_another_at_work_says_so(runs_dir: Path) -> None:
     add_run(runs_dir)
     store = open_store(runs_dir)
-    with tracking._only_writer(store, 0), pytest.raises(TrackingError, match=r"another sync .*mlflow\.db\.lock"):
+    with tracking.only_writer(store, 0), pytest.raises(TrackingError, match=r"another sync .*mlflow\.db\.lock"):
         sync(runs_dir / "tiny-quick", store, wait_s=0.1)
     store.lock.write_text("left behind by a process that was killed")
     assert sync(runs_dir / "tiny-quick", store, wait_s=0).created == 1

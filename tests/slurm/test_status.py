@@ -48,6 +48,26 @@ def test_squeue_is_read() -> None:
     assert [job.active for job in jobs.values()] == [True, True, True, False, True]
 
 
+def test_what_a_site_says_beside_the_jobs_is_passed_over() -> None:
+    notice = "NOTICE: maintenance on Friday | see https://hpc.example/news\n\nsqueue: a|b|c|d|e|f\n"
+    assert parse_squeue(notice + SQUEUE + notice) == parse_squeue(SQUEUE)
+    assert parse_sacct(notice + SACCT + notice) == parse_sacct(SACCT)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\x00\x80", b"[" * 100_000, b"{", b"[]", b'{"epoch": "x", "epochs": [1]}', b'{"epoch": 1e999, "epochs": 3}',
+     b'{"epoch": null, "epochs": ' + b"9" * 400 + b"}"],
+)  # fmt: skip
+def test_a_damaged_heartbeat_hides_nothing(tmp_path: Path, content: bytes) -> None:
+    record = make_run(tmp_path, "running")
+    (record.path / "progress.json").write_bytes(content)
+    beat(record, 5)
+    now = status(tmp_path)
+    assert [run.state for run in now.runs] == ["running"]
+    assert table([now]).row_count == 1
+
+
 def test_sacct_is_read() -> None:
     jobs = parse_sacct(SACCT)
     assert {name: job.state for name, job in jobs.items()} == {

@@ -78,7 +78,7 @@ def test_status_is_complete_while_the_tracker_is_silent(
             "MLflow: no sqlite:///{}/mlflow.db yet; `dasbench sync` makes it from 1 finished run",
         ),
         ("file:x", "MLflow: 'file:x' is not a tracking URI that can be used; give sqlite"),
-        ("sqlite:///{}/bad.db", "MLflow: the tracker sqlite:///{}/bad.db failed: "),
+        ("sqlite:///{}/bad.db", "MLflow: {}/bad.db is damaged or not a database ("),
     ],
 )
 def test_status_says_in_one_line_what_is_wrong_with_the_tracker(
