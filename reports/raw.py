@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.records import Record
 from reports.analysis import Table
+from reports.cells import csv_cell
 from reports.rows import part
 
 METRICS = ("test_error", "test_accuracy", "test_loss", "best_test_accuracy", "best_epoch", "train_accuracy")
@@ -31,7 +32,7 @@ def runs_csv(tables: Sequence[Table]) -> str:
     ]  # fmt: skip
     writer = csv.DictWriter(out, list(lines[0]) if lines else ["method"], lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: "" if value is None else value for key, value in line.items()} for line in lines)
+    writer.writerows({key: "" if value is None else csv_cell(value) for key, value in line.items()} for line in lines)
     return out.getvalue()
 
 

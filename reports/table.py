@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
+from reports.cells import csv_cell, markdown
 from reports.columns import COLUMNS, Column, columns
 from reports.intermediate import intermediate_lines
 
@@ -75,7 +76,7 @@ def to_csv(table: Table) -> str:
         values = [column.raw(entry) for column in chosen] + [get(entry) for _, get in CSV_EXTRA]
         writer.writerow(
             [setting.dataset, setting.profile, setting.recipe, setting.recipe_hash, setting.details]
-            + ["" if value is None else value for value in values]
+            + ["" if value is None else csv_cell(value) for value in values]
         )
     return out.getvalue()
 
@@ -84,13 +85,13 @@ def to_markdown(table: Table) -> str:
     chosen = columns(table, wide=True)
 
     def line(parts: Sequence[str]) -> str:
-        return "| " + " | ".join(part.replace("|", "\\|") for part in parts) + " |"
+        return "| " + " | ".join(markdown(part) for part in parts) + " |"
 
     marks = [":--" if column.left else "--:" for column in chosen]
     heading = [" ".join(part for part in column.heading if part) for column in chosen]
     body = [line(parts) for parts in cells(table, chosen)]
-    notes = [f"- {note}" for note in footnotes(table)]
-    return "\n".join([f"### {table.setting.title}", "", line(heading), line(marks), *body, "", *notes, ""])
+    notes = [f"- {markdown(note)}" for note in footnotes(table)]
+    return "\n".join([f"### {markdown(table.setting.title)}", "", line(heading), line(marks), *body, "", *notes, ""])
 
 
 LATEX_SPECIAL = {

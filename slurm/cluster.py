@@ -8,12 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import ConfigError, nearest, parse
+from bench.names import NAME
 from bench.run_info import PHASES
 from bench.strict_yaml import read_mapping
+from methods.domain import check, shown
 
 FOLDER = Path(__file__).parent / "clusters"
 CONTROLLED = ("array", "signal", "requeue", "open-mode", "output", "error", "job-name", "dependency")
 """sbatch options that launching sets itself."""
+OWN_FIELDS = {
+    "time": "time", "nodes": "nodes", "ntasks": "processes", "ntasks-per-node": "processes",
+    "gpus": "gpus", "gpus-per-node": "gpus", "gpus-per-task": "gpus", "gres": "gpus", "cpus-per-task": "cpus",
+    "cpus-per-gpu": "cpus", "mem": "mem", "mem-per-cpu": "mem", "mem-per-gpu": "mem", "partition": "partition",
+    "account": "account", "qos": "qos", "constraint": "constraint", "wckey": "wckey", "wrap": "setup",
+}  # fmt: skip
+"""sbatch options that the profile has fields for: given twice, one would silently win, and the hours would be counted
+wrong."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +66,7 @@ class Cluster:
         sync: bring MLflow up to date at the end of every job; without it, `dasbench sync --follow` does.
     """
 
-    name: str
+    name: str = field(metadata=NAME)
     description: str = ""
     partition: str | None = None
     account: str | None = None
@@ -83,7 +93,19 @@ class Cluster:
         for phase in self.phases:
             if phase not in PHASES:
                 raise ConfigError(f"cluster {self.name}: unknown phase '{phase}'" + nearest(phase, PHASES))
-        for key in self.sbatch:
+        check(self, ConfigError)
+        for name in ("partition", "account", "qos", "constraint", "wckey", "python", "mem", "time"):
+            _refuse_line_breaks(f"cluster {self.name}: {name}", getattr(self, name))
+        for key, value in self.sbatch.items():
+            where = f"cluster {self.name}: sbatch.{shown(key)}"
+            if not re.fullmatch(r"[a-z][a-z0-9_-]*", key):
+                raise ConfigError(f"{where} is no option of sbatch; write its long name without dashes")
+            if value is not None and not isinstance(value, str | int | float):
+                raise ConfigError(f"{where} is {shown(value)}; it must be text, a number, true or nothing")
+            _refuse_line_breaks(where, value)
+            own = OWN_FIELDS.get(key.replace("_", "-"))
+            if own is not None:
+                raise ConfigError(f"{where} would contradict what the profile asks for; set '{own}' of the profile")
             if key.replace("_", "-") in CONTROLLED:
                 raise ConfigError(f"cluster {self.name}: sbatch.{key} is set by `dasbench launch` itself; remove it")
         for name in ("cpus", "nodes", "processes", "array_parallelism", "runs_per_task"):
@@ -103,6 +125,12 @@ class Cluster:
         own = self.phases.get(phase, Resources())
         values = {entry.name: getattr(own, entry.name) for entry in fields(own)}
         return replace(self, phases={}, **{name: value for name, value in values.items() if value is not None})
+
+
+def _refuse_line_breaks(where: str, value: object) -> None:
+    """A line of an sbatch file is one option: what follows a line break would be run by the shell."""
+    if isinstance(value, str) and not value.isprintable():
+        raise ConfigError(f"{where} is {shown(value)}; it must be one line of printable text")
 
 
 def cluster_names() -> list[str]:

@@ -10,6 +10,8 @@ from typing import Any
 
 import submitit
 
+from bench.config import ConfigError
+from methods.domain import shown
 from slurm.arrays import Array
 from slurm.cluster import Cluster, minutes
 from slurm.submissions import FOLDER_NAME
@@ -40,6 +42,10 @@ def make_executor(
     folder: Path, cluster: Cluster, array: Array, name: str, dependency: str | None, code: Path, commit: str
 ) -> Executor:
     """A submitit executor for one array."""
+    if "%" in str(folder) or not str(folder).isprintable():
+        raise ConfigError(
+            f"SLURM would read a '%' or a line break in {shown(str(folder))} as something else; choose another RUNS_DIR"
+        )
     own = cluster.for_phase(array.phase)
     python = own.python or shlex.quote(sys.executable)
     hold = shlex.quote(str(code / "slurm" / "hold_signals.py"))

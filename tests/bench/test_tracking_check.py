@@ -22,7 +22,11 @@ def finish(directory: RunDirectory, status: str, when: float) -> None:
 
 def test_what_is_missing_and_what_differs(runs_dir: Path) -> None:
     folder, store = runs_dir / "tiny-quick", open_store(runs_dir)
-    first, second, failed = add_run(runs_dir, seed=0), add_run(runs_dir, seed=1), add_run(runs_dir, seed=2, status="failed")
+    first, second, failed = (
+        add_run(runs_dir, seed=0),
+        add_run(runs_dir, seed=1),
+        add_run(runs_dir, seed=2, status="failed"),
+    )
     finish(failed, "failed", 1_700_000_050.0)
     add_run(runs_dir, seed=3, status="running")  # not finished: nobody expects it to be complete
     names = [directory.path.name for directory in (first, second, failed)]

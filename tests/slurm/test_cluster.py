@@ -102,3 +102,27 @@ def test_a_wckey_is_left_out_unless_asked_for(tmp_path: Path) -> None:
     planned = plan(load_experiment(str(TINY)), "tiny", ["darts"])
     (text, _) = launch(tmp_path / "runs", planned, load_cluster("local-test"), dry_run=True).texts
     assert "--wckey" not in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('sbatch: {"comment": "x\\ntouch /tmp/y"}', r"sbatch.'comment' is .*one line of printable text"),
+        ('sbatch: {"x\\ntouch /tmp/y": 1}', "is no option of sbatch"),
+        ("sbatch: {time: 1}", "would contradict what the profile asks for; set 'time'"),
+        ("sbatch: {cpus_per_task: 8}", "set 'cpus' of the profile"),
+        ("sbatch: {comment: [1]}", "it must be text, a number"),
+        ('partition: "a\\nb"', "partition is .*one line of printable text"),
+        ("name: ../x", "name is '../x'; it must be letters"),
+    ],
+)
+def test_what_would_become_shell_or_contradict_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_cluster(written(tmp_path, text))
+
+
+def test_a_folder_that_slurm_would_read_as_a_pattern(tmp_path: Path) -> None:
+    planned = plan(load_experiment(str(TINY)), "tiny", ["darts"])
+    for name in ("100%j", "a\nb"):
+        with pytest.raises(ConfigError, match="choose another RUNS_DIR"):
+            launch(tmp_path / name / "tiny-tiny", planned, load_cluster("local-test"), dry_run=True)
