@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.records import RecordError, RunDirectory
+from bench.inputs import finished_record, found_architecture, verified_file
+from bench.records import RecordError
 from bench.weights import WEIGHTS_NAME, load_weights
-from methods.architecture import Architecture
 from methods.spaces import NetworkSettings, build
 
 FORMATS = ("onnx", "torch")
@@ -38,16 +38,16 @@ def trained_network(run: Path) -> tuple[nn.Module, tuple[int, int, int]]:
     """The network of a finished training, with its weights, in evaluation mode; and its image shape (C, H, W).
 
     Raises:
-        RecordError: not a finished training.
+        RecordError: not a finished training, or not as the run left it.
     """
-    directory = RunDirectory(run)
-    info, result = directory.read_info(), directory.read_result()
-    if info.phase != "train" or result is None:
-        raise RecordError(f"{run} is not a finished training (phase {info.phase}, status {info.status})")
+    record = finished_record(run)
+    if record is None or record.info.phase != "train" or record.result is None:
+        raise RecordError(f"{run} is not a finished training")
+    info, result = record.info, record.result
     channels, height, width = result["network"]["image_shape"]
     settings = NetworkSettings(**info.config["network"], in_channels=channels)
-    network = build(Architecture.load(run), result["network"]["classes"], settings)
-    load_weights(network, run / WEIGHTS_NAME)
+    network = build(found_architecture(record), result["network"]["classes"], settings)
+    load_weights(network, verified_file(record, WEIGHTS_NAME))
     return network.eval(), (channels, height, width)
 
 

@@ -14,7 +14,7 @@ from reports.build import gather
 from reports.collect import without_seeds
 from reports.columns import COLUMNS
 from reports.table import to_csv, to_latex, to_markdown, to_text
-from tests.reports.synthetic import KINDS, Kind, experiment, one_train
+from tests.reports.synthetic import ENVIRONMENT, KINDS, Kind, experiment, one_train
 
 TABLES = ("csv", "md", "tex")
 
@@ -282,3 +282,25 @@ def test_where_a_given_file_lay_does_not_split_its_row():
     here, there, now = ({**where, "digest": "d"} for where in ({"file": "/a/c.json"}, {"file": "/b/c.json"}, {}))
     plain = [without_seeds({"architecture": each, "retrain_seed": 0}) for each in (here, there, now)]
     assert plain[0] == plain[1] == plain[2] == {"architecture": {"digest": "d"}}
+
+
+def test_runs_on_other_data_stand_in_another_table(tmp_path):
+    """Records that do not say what the data were stand with the others while there is only one kind."""
+    before = {"data": {"train": {"digest": "a" * 16}, "test": {"digest": "b" * 16}}}
+    after = {"data": {**before["data"], "train": {"digest": "c" * 16}}}
+    for seed, data in enumerate([before, before, {}]):
+        one_train(tmp_path, "darts", 3.0, r=seed, environment={**ENVIRONMENT, **data})
+    tables, problems = analyse(gather([tmp_path])[0])
+    assert ([table.entries[0].summary.runs for table in tables], problems) == ([3], [])
+    one_train(tmp_path, "darts", 9.0, r=3, environment={**ENVIRONMENT, **after})
+    tables, problems = analyse(gather([tmp_path])[0])
+    assert sorted(table.entries[0].summary.runs for table in tables) == [1, 1, 2]
+    assert len({table.setting.title for table in tables}) == 3
+    assert "2 different sets of images" in problems[0]
+
+
+def test_a_run_that_two_commits_made_names_both(tmp_path):
+    one_train(tmp_path, "darts", 3.0, environment={**ENVIRONMENT, "commits": ["a" * 40, "b" * 40 + "+dirty"]})
+    (table,), _ = analyse(gather([tmp_path])[0])
+    assert "runs of 2 commits, 1 of them continued at another than they began" in table.entries[0].row.notes
+    assert "made from a working tree with uncommitted changes" in table.entries[0].row.notes
