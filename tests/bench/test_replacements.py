@@ -119,7 +119,7 @@ def dasbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("bench.loop.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(command, "print_estimate", lambda *arguments: None)
+    monkeypatch.setattr(command, "print_estimate", lambda *arguments, **more: None)
     monkeypatch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]))
     words = [
         "run",
