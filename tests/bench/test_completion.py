@@ -35,11 +35,16 @@ def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "runs"
 
 
+def no_file(*arguments: object) -> None:
+    raise OSError
+
+
 def offered(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The words a shell would offer behind `line`."""
     for name, value in {"_ARGCOMPLETE": "1", "COMP_LINE": line, "COMP_POINT": str(len(line)),
                         "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_SHELL": "zsh"}.items():  # fmt: skip
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(os, "fdopen", no_file)  # argcomplete would take, and close, descriptor 9: here pytest's own
     out = io.StringIO()
     with pytest.raises(SystemExit):
         argcomplete.autocomplete(build_parser(), exit_method=sys.exit, output_stream=out)
