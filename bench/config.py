@@ -9,6 +9,7 @@ import os
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -31,6 +32,12 @@ def nearest(name: object, known: Iterable[object]) -> str:
     return (f"; did you mean '{close[0]}'?" if close else ".") + f" Valid: {', '.join(names)}"
 
 
+@cache
+def _hints(cls: Any) -> Mapping[str, Any]:
+    """The types of a dataclass' fields; working them out takes longer than all the rest of reading a record."""
+    return get_type_hints(cls)
+
+
 def parse(cls: type[T], value: Any, where: str) -> T:
     """Make a `cls` (a dataclass) of a mapping; `where` names its place in messages.
 
@@ -39,7 +46,7 @@ def parse(cls: type[T], value: Any, where: str) -> T:
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: expected a mapping of settings, found {shown(value)}")
-    hints = get_type_hints(cls)
+    hints = _hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in value:
         if key not in fields:
@@ -104,7 +111,7 @@ def restore(cls: type[T], stored: Any, where: str) -> T:
 def _with_absent(kind: Any, stored: Any) -> Any:
     if not (dataclasses.is_dataclass(kind) and isinstance(stored, Mapping)):
         return stored
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     absent = {field.name: field.metadata["absent"] for field in fields if "absent" in field.metadata}
     return absent | {key: _with_absent(hints.get(key), item) for key, item in stored.items()}

@@ -15,6 +15,8 @@ from bench.tracking import Store, TrackingError, open_store
 from bench.tracking_check import Comparison, compare
 
 PATIENCE_SECONDS = 10.0
+FILE_PATIENCE_SECONDS = 120.0
+"""A database that is a file cannot be silent: comparing thousands of runs on a busy machine takes its time."""
 AGAIN_SECONDS = 60.0
 """How long an answer counts in a watch: asking imports MLflow the first time and reads every finished run."""
 NAMES_SHOWN = 3
@@ -57,15 +59,20 @@ class Tracker:
     def answer(self) -> Answer:
         """The latest answer; or that there is none, when a question is open for too long."""
         waited = time.monotonic() - self._asked
-        if self._store is not None and self._is_open() and waited >= PATIENCE_SECONDS:
+        if self._store is not None and self._is_open() and waited >= self._patience:
             return Answer(f"MLflow does not answer: {self._store.shown}, asked {waited:.0f} s ago", False)
         return self._latest
 
     def wait(self) -> Answer:
         """The answer to the latest question, or that there is none in time."""
         if self._thread is not None:
-            self._thread.join(max(0.0, self._asked + PATIENCE_SECONDS - time.monotonic()))
+            self._thread.join(max(0.0, self._asked + self._patience - time.monotonic()))
         return self.answer()
+
+    @property
+    def _patience(self) -> float:
+        is_file = self._store is not None and self._store.file is not None
+        return FILE_PATIENCE_SECONDS if is_file else PATIENCE_SECONDS
 
     def _is_open(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
