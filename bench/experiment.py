@@ -40,8 +40,8 @@ T = TypeVar("T")
 class DataSettings:
     """Reduced data for reduced profiles: numbers of images (None: all), and the side of an ImageNet image."""
 
-    train_images: int | None = field(default=None, metadata=within("[2, inf)"))
-    test_images: int | None = field(default=None, metadata=within("[1, inf)"))
+    train_images: int | None = field(default=None, metadata=within("[2, 1000000000]"))
+    test_images: int | None = field(default=None, metadata=within("[1, 1000000000]"))
     image_size: int | None = field(default=None, metadata=within("[1, 10000]"))
 
 

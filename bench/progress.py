@@ -10,9 +10,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from bench.local import Job, Queue
+from bench.names import printable
 
 LINE_SECONDS = 30.0
 MOST = 1e15
@@ -104,7 +106,7 @@ class LiveTable:
         for job in queue.jobs:
             if job.state not in ("done", "waiting"):
                 style = STYLE.get(job.state, "")
-                table.add_row(run_title(job), f"[{style}]{job.state}[/]", *cells(job))
+                table.add_row(escape(printable(run_title(job))), f"[{style}]{job.state}[/]", *cells(job))
         self.live.update(table)
 
 
@@ -135,6 +137,7 @@ class PlainLines:
                 self.console.print(
                     f"[{done}/{len(queue.jobs)}] {run_title(job)}: {job.state}{taken}{' ' + facts if facts else ''}",
                     highlight=False,
+                    markup=False,
                 )
 
 

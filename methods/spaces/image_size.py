@@ -10,8 +10,8 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces import NetworkSettings, build
 
-FARTHEST, SHOWN = 96, 6
-"""How far around a size that does not work others are tried, and how many that do are named."""
+FARTHEST, STEP, SHOWN = 256, 8, 6
+"""How far around a size that does not work its multiples of `STEP` are tried, and how many that do are named."""
 
 
 def fits(network: nn.Module, in_channels: int, size: int) -> bool:
@@ -47,7 +47,7 @@ def _sizes(architecture: Architecture, settings: NetworkSettings, size: int) -> 
     """The nearest sizes that work, for a message."""
     shallow = replace(settings, channels=4, cells=min(settings.cells, 6))  # every reduction has its followers in six
     network = on_meta(architecture, settings if architecture.scale else shallow)
-    tried = sorted(range(max(1, size - FARTHEST), size + FARTHEST + 1), key=lambda other: abs(other - size))
+    tried = sorted(range(STEP, size + FARTHEST + 1, STEP), key=lambda other: abs(other - size))[: 2 * FARTHEST // STEP]
     working: list[int] = []
     for other in tried:
         if fits(network, settings.in_channels, other):
