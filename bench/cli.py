@@ -64,8 +64,8 @@ EXPECTED = {
     "bench.data.datasets.DataError",
     "bench.engine.DeviceError",
     "bench.export.ExportError",
-    "bench.records.RecordError",
-    "bench.tracking.TrackingError",
+    "bench.run_info.RecordError",
+    "bench.tracking_store.TrackingError",
     "methods.domain.MethodError",
     "methods.form.ArchitectureError",
 }

@@ -46,7 +46,8 @@ def parse(cls: type[T], value: Any, where: str) -> T:
     """
     if not isinstance(value, Mapping):
         raise ConfigError(f"{where}: expected a mapping of settings, found {shown(value)}")
-    hints = _hints(cls)
+    kind: Any = cls
+    hints = _hints(kind)
     fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
     for key in value:
         if key not in fields:
@@ -111,7 +112,8 @@ def restore(cls: type[T], stored: Any, where: str) -> T:
 def _with_absent(kind: Any, stored: Any) -> Any:
     if not (dataclasses.is_dataclass(kind) and isinstance(stored, Mapping)):
         return stored
-    hints = _hints(kind)
+    cls: Any = kind
+    hints = _hints(cls)
     fields = [field for field in dataclasses.fields(kind) if field.init]
     absent = {field.name: field.metadata["absent"] for field in fields if "absent" in field.metadata}
     return absent | {key: _with_absent(hints.get(key), item) for key, item in stored.items()}

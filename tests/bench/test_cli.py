@@ -143,7 +143,9 @@ def test_every_expected_error_is_known_by_its_name() -> None:
 
     for name in EXPECTED:
         module, _, cls = name.rpartition(".")
-        assert is_expected(getattr(importlib.import_module(module), cls)("x"))
+        error = getattr(importlib.import_module(module), cls)
+        assert f"{error.__module__}.{error.__qualname__}" == name
+        assert is_expected(error("x"))
     assert not is_expected(ValueError("x"))
 
 
