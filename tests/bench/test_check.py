@@ -1,0 +1,81 @@
+"""What is found before the first run starts, rows that share their runs, and names in folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.check import check
+from bench.commands.selection import records_folder
+from bench.config import ConfigError
+from bench.data.datasets import DataError, load
+from bench.experiment import load_experiment, plan
+from bench.local import create_missing, make_jobs
+from bench.names import folder_form, one_line
+from bench.records import RunDirectory, sharing
+from tests.bench.test_experiment import changed
+
+PROFILE = "profiles__tiny__"
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"),
+    [
+        ({PROFILE + "recipe_changes__augmentation": "crop-flip-cutuot"}, "row '.*': unknown augmentation"),
+        ({PROFILE + "recipe_changes__augmentation": "resized-crop-flip"}, "row '.*': "),
+        ({PROFILE + "recipe_changes__optimizer": "adamv"}, "row '.*': unknown optimizer 'adamv'; did you mean 'adam"),
+        ({PROFILE + "recipe_changes__auxiliary_weight": 0.4}, "row '.*': images of 8x8 .* auxiliary head"),
+        ({PROFILE + "data__test_images": 100_000}, "row '.*': 100000 images were asked for"),
+        ({PROFILE + "network__stem": "imagenet"}, "row '.*': images of 8x8 pixels do not go through .* imagenet stem"),
+    ],
+)
+def test_what_a_later_phase_lacks_is_named_before_anything_runs(
+    tmp_path: Path, edits: dict[str, object], message: str
+) -> None:
+    planned = plan(load_experiment(changed(tmp_path, **edits)), "tiny")
+    with pytest.raises((ConfigError, DataError), match=message):
+        check(planned, load("digits"))
+
+
+def test_rows_that_come_out_the_same_share_their_runs_under_both_names(tmp_path: Path) -> None:
+    path = changed(tmp_path, rows__paper={"published": "DARTS_V2"})
+    folder = tmp_path / "edited-tiny"
+    alone = make_jobs(folder, plan(load_experiment(path), "tiny", ["paper"]))
+    create_missing(alone)
+    both = plan(load_experiment(path), "tiny", ["DARTS_V2", "paper"])
+    assert [info.rows for info in both] == [["DARTS_V2", "paper"]] * len(both)
+    assert sharing(both) == ["'DARTS_V2' and 'paper' have the same configuration: they share the runs of 'DARTS_V2'"]
+    jobs = make_jobs(folder, both)
+    assert [job.directory.path for job in jobs] == [job.directory.path for job in alone]
+    create_missing(jobs)
+    assert {tuple(job.directory.read_info().rows) for job in jobs} == {("paper", "DARTS_V2")}
+    assert len(list(folder.iterdir())) == len(alone)
+
+
+def test_labels_are_text_and_folders_are_safe(tmp_path: Path) -> None:
+    path = changed(tmp_path, rows={"w/o pooling [/red]": {"published": "DARTS_V2"}})
+    (info, *_) = plan(load_experiment(path), "tiny")
+    assert info.label == "w/o pooling [/red]"
+    assert "/" not in info.name
+    RunDirectory(tmp_path / "runs" / info.name).create(info)
+    assert RunDirectory(tmp_path / "runs" / info.name).read_info().label == info.label
+    for label in ("darts", "DARTS_V2", "l1-filters", "C=16 (2nd)", "é"):
+        assert folder_form(label) == label
+    assert one_line("a\x1b[31m\nb") == "a\\x1b[31m\\nb"
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", "a\nb", "x" * 101, "-a", "a%b", "a b"])
+def test_names_of_experiments_and_profiles_are_plain(tmp_path: Path, name: str) -> None:
+    with pytest.raises(ConfigError, match="it must be letters, digits"):
+        load_experiment(changed(tmp_path, name=name))
+    with pytest.raises(ConfigError, match="a profile is called"):
+        load_experiment(changed(tmp_path, profiles={name: {}}))
+
+
+def test_two_experiments_that_would_share_a_folder(tmp_path: Path) -> None:
+    (info, *_) = plan(load_experiment(changed(tmp_path, name="a-b")), "tiny")
+    RunDirectory(tmp_path / "a-b-tiny" / info.name).create(info)
+    assert records_folder(tmp_path, "a-b", "tiny") == tmp_path / "a-b-tiny"
+    with pytest.raises(ConfigError, match="holds the runs of experiment a-b at profile tiny"):
+        records_folder(tmp_path, "a", "b-tiny")
