@@ -22,7 +22,10 @@ def metrics_line(epoch: int, step: int, values: Mapping[str, Any], wall_s: float
 
 
 def complete_lines(lines: list[bytes], path: Path, skip_damaged: bool) -> Iterator[dict[str, Any]]:
-    """The content of each line; see `bench.records.RunDirectory.read_metrics`."""
+    """The content of each line; see `bench.records.RunDirectory.read_metrics`.
+
+    Only a last line that is no JSON was cut short by a kill; one that is JSON of another form is damaged like any other.
+    """
     for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text)
@@ -30,7 +33,7 @@ def complete_lines(lines: list[bytes], path: Path, skip_damaged: bool) -> Iterat
             line = None
         if isinstance(line, dict) and isinstance(line.get("epoch"), int) and isinstance(line.get("values"), dict):
             yield line
-        elif number < len(lines) and not skip_damaged:
+        elif (number < len(lines) or line is not None) and not skip_damaged:
             raise RecordError(
                 f"{path}: line {number} is damaged; `dasbench run` writes the file anew from the run's checkpoint"
             )
