@@ -24,7 +24,7 @@ def metrics_line(epoch: int, step: int, values: Mapping[str, Any], wall_s: float
 def complete_lines(lines: list[bytes], path: Path, skip_damaged: bool) -> Iterator[dict[str, Any]]:
     """The content of each line; see `bench.records.RunDirectory.read_metrics`.
 
-    Only a last line that is no JSON was cut short by a kill; one that is JSON of another form is damaged like any other.
+    Only a last line that is no JSON was cut short by a kill; JSON of another form is damaged wherever it stands.
     """
     for number, text in enumerate(lines, start=1):
         try:

@@ -84,7 +84,7 @@ def launch(
 
     Args:
         folder: RUNS_DIR/<experiment>-<profile>.
-        planned: the runs of `bench.experiment.plan`.
+        planned: the runs of `bench.plan.plan`.
         seconds: estimated seconds of each run by signature, where they are known.
         dry_run: submit nothing and write nothing; the answer holds the exact sbatch text.
         confirm: asked, with a text that says how much, when it is more than the profile's `confirm_above`.

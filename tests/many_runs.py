@@ -15,7 +15,8 @@ from unittest import mock
 import numpy as np
 import torch
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.records import RunDirectory, RunInfo
 from methods.architecture import Architecture
 from methods.genotypes import published

@@ -28,7 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Submit an experiment to SLURM, or print what would be submitted."""
-    from bench.experiment import load_experiment, plan
+    from bench.experiment import load_experiment
+    from bench.plan import plan
     from slurm import commands
 
     experiment = load_experiment(options.experiment)

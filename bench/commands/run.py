@@ -48,8 +48,9 @@ def run(options: argparse.Namespace) -> int:
     from bench.check import check
     from bench.commands.mirroring import Tracking
     from bench.data.datasets import load
-    from bench.experiment import load_experiment, plan
+    from bench.experiment import load_experiment
     from bench.local import Queue, create_missing, devices_for, make_jobs, work
+    from bench.plan import plan
     from bench.progress import display
 
     experiment = load_experiment(options.experiment)

@@ -41,7 +41,7 @@ def resolve_auto(name: str) -> str:
 
 
 def what(options: argparse.Namespace) -> dict[str, Any]:
-    """What of an experiment is asked for, as arguments of `bench.experiment.plan`."""
+    """What of an experiment is asked for, as arguments of `bench.plan.plan`."""
     names = {"rows": "methods", "search_seeds": "search_seeds", "retrain_seeds": "retrain_seeds", "memory": "memory"}
     return {argument: getattr(options, name) for argument, name in names.items()}
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.records import RunDirectory, RunInfo
 from bench.tracking import open_store, prepare
 

@@ -10,9 +10,10 @@ from bench.check import check
 from bench.commands.selection import records_folder
 from bench.config import ConfigError
 from bench.data.datasets import DataError, load
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
 from bench.local import create_missing, make_jobs
 from bench.names import folder_form, one_line
+from bench.plan import plan
 from bench.records import RunDirectory, sharing
 from tests.bench.test_experiment import changed
 

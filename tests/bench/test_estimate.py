@@ -11,7 +11,8 @@ import torch
 from bench import estimate
 from bench.data.datasets import load
 from bench.estimate import FILE_NAME, EstimateError, estimate_seconds
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from tests.bench.conftest import TINY
 
 

@@ -11,7 +11,8 @@ import yaml
 
 from bench import experiment
 from bench.config import ConfigError
-from bench.experiment import experiment_names, load_experiment, plan
+from bench.experiment import experiment_names, load_experiment
+from bench.plan import plan
 from bench.records import RunInfo
 from methods.base import MethodError
 from methods.genotypes import published

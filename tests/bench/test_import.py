@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from bench.cli import main
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from methods.architecture import Architecture
 from methods.genotypes import published
 from tests.bench.conftest import TINY

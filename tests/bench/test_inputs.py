@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.records import RecordError, RunDirectory, read_record, read_records
 from bench.run import DONE, FAILED, execute
 from bench.soundness import identity_fault, result_fault

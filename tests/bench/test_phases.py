@@ -10,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.records import Record, RunDirectory
 from bench.run import DONE, execute
 from methods.genotypes import published

@@ -12,8 +12,9 @@ import torch
 from torch import nn
 
 from bench.checkpoint import list_checkpoints, load_newest_checkpoint, save_checkpoint
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
 from bench.loop import DivergenceError
+from bench.plan import plan
 from bench.records import RunDirectory, read_record, read_records
 from bench.run import DONE, FAILED, INTERRUPTED, execute
 from bench.search import check_weights

@@ -16,8 +16,9 @@ import yaml
 
 from bench import loop
 from bench.checkpoint import list_checkpoints
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
 from bench.loop import StopFlag
+from bench.plan import plan
 from bench.records import RunDirectory
 from bench.run import DONE, INTERRUPTED, execute
 from tests.bench.conftest import TINY

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from bench.config import ConfigError, fill_preset, identity, parse
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from methods.mgas import MGAS, MGASOptions
 from methods.mgas.controller import LambdaState, next_lambda
 from methods.mgas.presets import PRESETS

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.recipe import load_recipe
 from bench.records import RunDirectory, RunInfo
 from methods.architecture import Architecture

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.records import RunInfo
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import Launch, launch

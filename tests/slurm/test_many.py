@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from bench import tracking
-from bench.experiment import load_experiment, plan
+from bench.experiment import load_experiment
+from bench.plan import plan
 from bench.tracking_check import Comparison, compare
 from slurm.status import status
 from tests.slurm.faults import cluster_is_ours
