@@ -175,19 +175,19 @@ def _convert_scalar(kind: type, value: Any, where: str) -> Any:
     return value
 
 
-def seconds_of(variable: str, default: float) -> float:
+def seconds_of(variable: str, default: float, least: float = 0.1) -> float:
     """A number of seconds from an environment variable.
 
     Raises:
-        ConfigError: it is no number above 0.
+        ConfigError: it is no number from `least` on.
     """
     text = os.environ.get(variable) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = math.nan
-    if not 0 < seconds < math.inf:
+    if not least <= seconds < math.inf:
         raise ConfigError(
-            f"the environment variable {variable} is {shown(text)}; it must be a number of seconds above 0"
+            f"the environment variable {variable} is {shown(text)}; it must be a number of seconds, at least {least:g}"
         )
     return seconds

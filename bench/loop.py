@@ -28,7 +28,7 @@ from bench.records import RunDirectory
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
 
 PROGRESS_SECONDS = 2.0
-CHECKPOINT_SECONDS = seconds_of("DASBENCH_CHECKPOINT_SECONDS", 60)
+CHECKPOINT_SECONDS = seconds_of("DASBENCH_CHECKPOINT_SECONDS", 60, least=0)
 """Longest time between two checkpoints: what a SIGKILL can cost. Signals that can be caught cost nothing."""
 
 B = TypeVar("B")

@@ -220,8 +220,12 @@ def test_dasbench_run_measures_and_doctor_tells(
 
     monkeypatch.setattr("bench.estimate.estimate_seconds", lambda todo, *rest: {info.signature: 1.0 for info in todo})
     assert "the next `dasbench run` on it makes one" in text()
+    command = ["run", str(TINY), "--runs-dir", str(tmp_path), "--device", "cpu", "--no-tracking"]
+    assert main([*command, "--dry-run"]) == 0
+    assert measured == [], "a dry run writes nothing, so it measures nothing"
+    monkeypatch.setattr("bench.local.work", lambda queue, shown: None)
     for _ in range(2):
-        assert main(["run", str(TINY), "--runs-dir", str(tmp_path), "--device", "cpu", "--dry-run"]) == 0
+        assert main(command) == 1, "nothing was run"
     assert measured == [1]
     assert "threads 1: contiguous of channels_last 70.0 ms, contiguous 35.0 ms" in text()
     assert "5x5 stride 1 dilation 2, native 5.00 ms, else 10.00" in text()

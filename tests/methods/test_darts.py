@@ -256,7 +256,7 @@ def test_published_defaults():
     [
         ({"epochs": 0}, "epochs is 0"),
         ({"batch_size": 2.5}, "batch_size is 2.5"),
-        ({"cells": 2}, "cells is 2; it must be a whole number, at least 3"),
+        ({"cells": 2}, r"cells is 2; it must be a whole number in \[3, 200\]"),
         ({"channels": 6, "partial_channels": 4}, "channels=6 cannot be divided by partial_channels=4"),
         ({"arch_start_epoch": 50}, "arch_start_epoch=50 leaves none"),
         ({"lr": -0.1}, "lr is -0.1"),

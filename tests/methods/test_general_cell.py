@@ -167,7 +167,7 @@ def changed(**cell: object) -> dict[str, Any]:
         (changed(concat=[]), "must name states"),
         (changed(edges=[["skip_connect", 0, 3]], concat=[3, 2]), "nothing enters node 2; .*left_out"),
         ({"normal": GOOD, "conventions": DARTS.to_json()}, "needs 'normal' and 'reduce', or 'cells'"),
-        ({"cells": 3, "conventions": DARTS.to_json()}, "must be a list of cells"),
+        ({"cells": 3, "conventions": DARTS.to_json()}, "must be a list of 1 to 200 cells"),
         ({"normal": GOOD, "reduce": GOOD}, "needs 'conventions'"),
         (changed() | {"conventions": {"pool_norm": "none"}}, "'affine' is missing; it is one of true, false"),
         (changed() | {"conventions": DARTS.to_json() | {"pool_norm": "yes"}}, "'pool_norm' is 'yes', not one of"),
