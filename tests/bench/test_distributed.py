@@ -197,7 +197,7 @@ def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[by
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("row", "number"), [("darts", 0), ("DARTS_V2", 0)])
+@pytest.mark.parametrize(("row", "number"), [pytest.param("darts", 0, marks=pytest.mark.long), ("DARTS_V2", 0)])
 def test_a_run_on_two_processes(row: str, number: int, tiny_runs: Callable[..., list[RunDirectory]]) -> None:
     """As one process does it, up to rounding; interrupted in one of the two and continued, with the same bits."""
     alone, whole, cut = (tiny_runs(row, folder=name)[number] for name in ("alone", "whole", "cut"))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import experiment
+from bench import plan as plan_module
 from bench.config import ConfigError
 from bench.experiment import experiment_names, load_experiment
 from bench.plan import plan
@@ -163,9 +163,9 @@ def test_what_no_seed_changes_is_read_once(monkeypatch: pytest.MonkeyPatch) -> N
     """Thousands of runs: recipes, options and given architectures are not read again for each of them."""
     demo, asked = load_experiment("demo"), Counter[str]()
     for name in ("load_recipe", "published", "parse"):
-        real = getattr(experiment, name)
+        real = getattr(plan_module, name)
         monkeypatch.setattr(
-            experiment, name, lambda *given, name=name, real=real: (asked.update([name]), real(*given))[1]
+            plan_module, name, lambda *given, name=name, real=real: (asked.update([name]), real(*given))[1]
         )
     plan(demo, "quick", search_seeds=[0], retrain_seeds=[0])
     once = Counter(asked)

@@ -91,7 +91,7 @@ def test_the_paper_profile_names_its_presets() -> None:
     assert searches["darts"].preset is None
 
 
-@pytest.mark.parametrize("compat", ["fixed", "official"])
+@pytest.mark.parametrize("compat", [pytest.param("fixed", marks=pytest.mark.long), "official"])
 def test_a_search_by_the_march_release_goes_through_all_phases(compat: str) -> None:
     """Thresholds carry over, stages narrow inside, and lambda has its value when the final phase begins to search."""
     march = {

@@ -86,9 +86,9 @@ class _Textbook:
     ("name", "channels", "share", "steps"),
     [
         pytest.param("darts", 2, 1, 200, id="darts", marks=pytest.mark.long),
-        pytest.param("darts", 2, 1, 20, id="darts-20-steps"),
+        pytest.param("darts", 2, 1, 8, id="darts-8-steps"),
         pytest.param("pc_darts", 8, 4, 200, id="pc_darts", marks=pytest.mark.long),
-        pytest.param("pc_darts", 8, 4, 20, id="pc_darts-20-steps"),
+        pytest.param("pc_darts", 8, 4, 8, id="pc_darts-8-steps"),
     ],
 )
 def test_same_curve_as_the_textbook(name: str, channels: int, share: int, steps: int) -> None:
