@@ -54,7 +54,7 @@ def calibrate(runs_dir: Path, threads: int) -> CpuChoices:
     if known is None:
         times = measure(threads)
         known = Calibration(decide(times), times)
-        content = json.dumps({**_read(runs_dir / FILE_NAME), key(threads): asdict(known)}, indent=1)
+        content = json.dumps({**read_kept(runs_dir / FILE_NAME), key(threads): asdict(known)}, indent=1)
         make_folder(runs_dir)
         write_atomically(runs_dir / FILE_NAME, content + "\n")
     return known.choices
@@ -69,7 +69,7 @@ def recall(runs_dir: Path, threads: int) -> CpuChoices:
 def find(runs_dir: Path, threads: int) -> Calibration | None:
     """What was measured for this processor; None where it was not, or cannot be read any more."""
     try:
-        return parse(Calibration, _read(runs_dir / FILE_NAME).get(key(threads)), FILE_NAME)
+        return parse(Calibration, read_kept(runs_dir / FILE_NAME).get(key(threads)), FILE_NAME)
     except (ValueError, KeyError, TypeError):
         return None
 
@@ -81,9 +81,10 @@ def key(threads: int) -> str:
     return f"{processor}, torch {torch.__version__}, threads {threads}, oneDNN {'on' if onednn else 'off'}"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_kept(path: Path) -> dict[str, Any]:
+    """What was measured earlier, of a file beside the runs; nothing where it is not there or damaged."""
     try:
         content = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}

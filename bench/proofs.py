@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bench import graph
+from bench.calibration import read_kept
 from bench.config import parse
 from bench.graph import SWITCH, WARM_UP, CudaRecorder, GraphedStep, Recorder
 from bench.records import make_folder, write_atomically
@@ -121,7 +122,7 @@ def for_run(recorded: Any, begun: bool, runs_dir: Path, device: torch.device, pr
 
 def find(runs_dir: Path, device: torch.device) -> dict[str, Verdict]:
     """The verdicts made earlier on this device; none where there are none, or they cannot be read any more."""
-    entries = _read(runs_dir / FILE_NAME).get(key(device))
+    entries = read_kept(runs_dir / FILE_NAME).get(key(device))
     try:
         return {name: parse(Verdict, entry, FILE_NAME) for name, entry in (entries or {}).items()}
     except (ValueError, AttributeError):
@@ -209,7 +210,7 @@ def _train(recorder: Recorder | None, device: torch.device, precision: str) -> l
 
 def _keep(runs_dir: Path, device: torch.device, name: str, verdict: Verdict) -> None:
     make_folder(runs_dir)
-    content = _read(runs_dir / FILE_NAME)
+    content = read_kept(runs_dir / FILE_NAME)
     entries = content.get(key(device))
     entries = entries if isinstance(entries, dict) else {}
     content[key(device)] = entries | {name: asdict(verdict)}
@@ -225,11 +226,3 @@ def _check_alive(device: torch.device, name: str, verdict: Verdict) -> None:
                 f"the proof of '{name}' broke the device ({verdict.text}); it will not be taken again: start this "
                 f"again. {SWITCH}=0 leaves recorded steps out altogether"
             ) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
