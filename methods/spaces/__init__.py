@@ -15,6 +15,7 @@ from methods.spaces.cell import CellSpace
 from methods.spaces.cell_layout import NetworkSettings
 from methods.spaces.conventions import MGAS
 from methods.spaces.general_cell import GeneralCellSpace
+from methods.spaces.nasbench201.space import NASBench201Space
 from methods.spaces.resnet import ResNetSpace
 from methods.spaces.vgg import VGGSpace
 
@@ -40,6 +41,7 @@ SPACES = {
     "darts_cell": "a normal and a reduction cell of 4 nodes, 2 inputs a node, 7 operations (DARTS)",
     "dense_cell": "every cell its own, any number of DARTS' operations into a node, scale and filters fixed (MGAS)",
     "general_cell": "cells of any shape over the operations of published cells (NASNet, AmoebaNet, PNASNet, ...)",
+    "nasbench201": "one of 5 operations on each of 6 edges, 15,625 cells in networks of fixed size, each trained",
     "resnet": "plain residual networks for CIFAR, depth 6n + 2, width of each layer free",
     "vgg": "VGG-11, -13, -16 and -19 with batch normalisation, width of each layer free",
 }
@@ -51,6 +53,7 @@ def _spaces() -> dict[str, Space]:
         CellSpace("darts_cell"),
         CellSpace("dense_cell", MGAS, max_inputs=None),
         GeneralCellSpace(),
+        NASBench201Space(),
         ResNetSpace(),
         VGGSpace(),
     ]

@@ -1,0 +1,87 @@
+"""The space: one of five operations on each of six edges, 15,625 cells.
+
+Genotype: `{"cell": "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"}`. An
+empty scale is the published one (C = 16, N = 5), which an experiment's channels and cells leave as it is; a smaller
+network says so itself: `{"channels": 8, "cells_per_stage": 1}`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+from torch import nn
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.form import refuse_unknown
+from methods.spaces.cell_counts import NetworkCounts
+from methods.spaces.cell_layout import NetworkSettings
+from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
+from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell
+from methods.spaces.nasbench201.counts import Size, network_counts
+from methods.spaces.nasbench201.network import Network201
+from methods.spaces.resnet import refuse_imagenet_stem
+
+SCALE = {"channels": 16, "cells_per_stage": 5}
+"""Of the networks that were trained for the table."""
+_INDEX = {operation: index for index, operation in enumerate(OPERATIONS)}
+
+
+@dataclass(frozen=True)
+class NASBench201Space:
+    """Cells of NAS-Bench-201 in its networks."""
+
+    name: str = "nasbench201"
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """The operation of each edge, in the order in which a cell is written."""
+        return _decisions()
+
+    def encode(self, architecture: Architecture) -> Code:
+        """Raises ArchitectureError if the architecture has a scale other than the published one, or masks."""
+        fixed = {**SCALE, **architecture.scale} == SCALE
+        refuse_decided_elsewhere(self.name, architecture, *([] if fixed else ["scale"]), "widths", "masks")
+        return tuple(_INDEX[operation] for operation in read_cell(architecture.genotype["cell"]))
+
+    def decode(self, code: Code) -> Architecture:
+        check_code(self, code)
+        return Architecture(self.name, {"cell": write_cell([OPERATIONS[option] for option in code])})
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """Uniform over the 15,625 cells, those included that compute the same function as another, or nothing."""
+        return sample(self, generator)
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raises ArchitectureError if the cell is malformed, or the scale names something unknown."""
+        refuse_unknown("key in a genotype of nasbench201:", architecture.genotype, {"cell"})
+        if "cell" not in architecture.genotype:
+            raise ArchitectureError("a genotype of nasbench201 needs 'cell', the text of its cell")
+        read_cell(architecture.genotype["cell"])
+        refuse_unknown("scale", architecture.scale, SCALE)
+        if architecture.widths:
+            raise ArchitectureError("a network of nasbench201 has the widths of its scale; leave 'widths' empty")
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+        """Of the settings only `in_channels` counts: the size is the space's and there is no auxiliary head."""
+        refuse_imagenet_stem(self.name, settings)
+        scale = {**SCALE, **architecture.scale}
+        operations = read_cell(architecture.genotype["cell"])
+        return Network201(operations, num_classes, in_channels=settings.in_channels, **scale)
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        size = Size(
+            num_classes=num_classes,
+            in_channels=settings.in_channels,
+            image_size=image_size,
+            **{**SCALE, **architecture.scale},
+        )
+        return network_counts(read_cell(architecture.genotype["cell"]), size)
+
+
+@cache
+def _decisions() -> tuple[Decision, ...]:
+    return tuple(Decision(f"{source}->{node}", OPERATIONS) for source, node in EDGES)
