@@ -133,13 +133,13 @@ def sampling_search(
 
     Args:
         score: scores the n-th proposal after a short training on search-train. It is not asked for when the method
-            wants one sample only: that is random sampling, which nothing selects.
+            needs no scores (one sample only: random sampling, which nothing selects).
         keep: called when the n-th score is in `state`, to write that down.
     """
     for n in range(method.samples):
         proposal = method.ask()
-        if method.samples == 1:
-            break
+        if not method.needs_scores:
+            continue
         if n == len(state.scored):
             state.scored.append(score(n, proposal))
             keep(n)

@@ -157,12 +157,25 @@ class GradientSearch(Method):
 
 
 class SamplingSearch(Method):
-    """A method that proposes architectures and is told how they did (random sampling, evolution, predictors)."""
+    """A method that proposes architectures and is told how they did (random sampling, evolution, predictors).
+
+    What `ask` returns follows from the options, the seed and the scores told before, in their order, and from nothing
+    else: a continued search is a new method that is asked and told once more. `ask` may be called for several
+    proposals before the first of them is told.
+
+    Attributes a subclass sets in `__init__`:
+        samples: proposals that a search makes, each scored once: its budget in evaluations.
+    """
 
     samples: int
 
     @abstractmethod
     def __init__(self, options: Any, context: SearchContext) -> None: ...
+
+    @property
+    def needs_scores(self) -> bool:
+        """Whether `tell` is called at all. A method that wants one sample has nothing to choose between."""
+        return self.samples > 1
 
     @abstractmethod
     def ask(self) -> Architecture:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from methods.domain import MethodError
+
 ENTRY_POINT_GROUP = "dasbench.methods"
 """Under which installed packages name the modules of their methods."""
 FOLDER = Path(__file__).parent
@@ -37,10 +39,35 @@ def first_line(text: str | None) -> str:
     return (text or "").strip().partition("\n")[0]
 
 
-@cache
 def own_methods() -> Mapping[str, Facts]:
     """The facts of every method of this package, by name."""
-    return dict(sorted(item for path in _sources() for item in declared(_sources()[path])))
+    return {name: facts for name, (_, facts) in _own().items()}
+
+
+def own_modules() -> Mapping[str, str]:
+    """By the name of every method of this package, the module that registers it. Nothing is imported for that.
+
+    Raises:
+        MethodError: two files register one name.
+    """
+    return {name: module for name, (module, _) in _own().items()}
+
+
+@cache
+def _own() -> Mapping[str, tuple[str, Facts]]:
+    found: dict[str, tuple[str, Facts]] = {}
+    for path, text in _sources().items():
+        module = _module(path)
+        for name, facts in declared(text) if "from methods.registry import register" in text else ():
+            if name in found:
+                raise MethodError(f"two methods are called '{name}': {found[name][0]} and {module}")
+            found[name] = module, facts
+    return dict(sorted(found.items()))
+
+
+def _module(path: Path) -> str:
+    parts = [FOLDER.name, *path.relative_to(FOLDER).with_suffix("").parts]
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 def declared(source: str) -> Iterator[tuple[str, Facts]]:

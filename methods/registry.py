@@ -1,4 +1,8 @@
-"""Find a method by its name: a decorator for ours, the entry-point group `dasbench.methods` for third parties."""
+"""Find a method by its name: a decorator for ours, the entry-point group `dasbench.methods` for third parties.
+
+A file anywhere in this package that registers a method is found by its text (`methods.facts`), and imported when
+somebody asks for that method: a new method is a new file and changes no other.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +14,8 @@ from importlib.metadata import entry_points
 from typing import TypeVar
 
 from methods.base import Method, MethodError
-from methods.facts import ENTRY_POINT_GROUP, KINDS, Facts, first_line
+from methods.facts import ENTRY_POINT_GROUP, KINDS, Facts, first_line, own_modules
 
-_OWN_MODULES = (
-    "methods.darts",
-    "methods.pc_darts",
-    "methods.random_sampling",
-    "methods.pruning",
-    "methods.mgas",
-)
 _methods: dict[str, type[Method]] = {}
 
 M = TypeVar("M", bound=type[Method])
@@ -37,8 +34,9 @@ def register(name: str, *, special: str = "", paper: str = "", space: str = "") 
     """
 
     def add(cls: M) -> M:
-        if _methods.get(name, cls).__qualname__ != cls.__qualname__:
-            raise MethodError(f"two methods are called '{name}': {_methods[name].__module__} and {cls.__module__}")
+        other = _methods[name].__module__ if name in _methods else own_modules().get(name, cls.__module__)
+        if other != cls.__module__ or _methods.get(name, cls).__qualname__ != cls.__qualname__:
+            raise MethodError(f"two methods are called '{name}': {other} and {cls.__module__}")
         cls.name = name
         cls.facts = Facts(special or first_line(cls.__doc__), paper, space, _kind(cls))
         _methods[name] = cls
@@ -55,10 +53,8 @@ def _kind(cls: type[Method]) -> str:
 def broken_plugins() -> Mapping[str, str]:
     """What is wrong with each third-party entry point that cannot be loaded, by its name.
 
-    The first call loads all methods, ours and others'; a plugin that fails keeps nobody from the rest.
+    The first call loads all third-party methods; a plugin that fails keeps nobody from the rest.
     """
-    for module in _OWN_MODULES:
-        importlib.import_module(module)
     broken = {}
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         try:
@@ -74,20 +70,26 @@ def _said(error: BaseException) -> str:
 
 def all_methods() -> dict[str, type[Method]]:
     """Every known method by name, sorted; third-party packages are loaded through their entry points."""
+    for module in own_modules().values():
+        importlib.import_module(module)
     broken_plugins()
     return dict(sorted(_methods.items()))
 
 
 def get_method(name: str) -> type[Method]:
-    """The class registered under `name`.
+    """The class registered under `name`; of ours, only its own file is imported, of others' all.
 
     Raises:
         MethodError: no such method; the message names the nearest one, lists all, and says which plugins are broken.
     """
+    if name in own_modules():
+        importlib.import_module(own_modules()[name])
+        return _methods[name]
     broken = broken_plugins()
     if name in _methods:
         return _methods[name]
-    near = difflib.get_close_matches(name, _methods, n=1)
+    known = sorted({*own_modules(), *_methods})
+    near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ""
     told = "".join(f"; {text}" for text in broken.values())
-    raise MethodError(f"unknown method '{name}'{hint} Known methods: {', '.join(sorted(_methods))}{told}")
+    raise MethodError(f"unknown method '{name}'{hint} Known methods: {', '.join(known)}{told}")

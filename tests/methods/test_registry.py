@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
-from methods import registry
-from methods.base import MethodError
-from methods.registry import ENTRY_POINT_GROUP, all_methods, broken_plugins, get_method
+from methods import facts, registry
+from methods.base import MethodError, SamplingSearch
+from methods.facts import own_modules
+from methods.registry import ENTRY_POINT_GROUP, all_methods, broken_plugins, get_method, register
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -44,3 +50,50 @@ def test_a_broken_plugin_is_named_and_the_others_work(scans: list[str]) -> None:
     )
     with pytest.raises(MethodError, match=r"unknown method 'absent'.*ModuleNotFoundError: .*no_such_module_of_ours"):
         get_method("absent")
+
+
+def test_only_the_file_of_the_asked_method_is_imported() -> None:
+    code = (
+        "import sys; from methods.registry import get_method; get_method('random_sampling');"
+        "parts = {part for name in sys.modules for part in name.split('.')};"
+        "loaded = {'mgas', 'pruning', 'darts', 'pc_darts'} & parts;"
+        "assert get_method('darts').name == 'darts'; sys.exit(repr(loaded) if loaded else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_new_file_is_a_new_method(own: dict[Path, str]) -> None:
+    own[facts.FOLDER / "sampling" / "hill.py"] = REGISTERED.format("hill")
+    assert own_modules()["hill"] == "methods.sampling.hill"
+    own[facts.FOLDER / "spaces" / "hills.py"] = REGISTERED.format("grid").replace("methods.registry", "methods.spaces")
+    facts._own.cache_clear()
+    assert "grid" not in own_modules(), "another registry's decorator"
+
+
+def test_two_files_with_one_name_are_refused(own: dict[Path, str]) -> None:
+    for name in ("hill", "climb"):
+        own[facts.FOLDER / f"{name}.py"] = REGISTERED.format("hill")
+    with pytest.raises(MethodError, match=r"two methods are called 'hill': methods\.hill and methods\.climb"):
+        own_modules()
+
+
+def test_nobody_takes_the_name_of_one_of_ours() -> None:
+    """Not even before ours was imported."""
+    with pytest.raises(MethodError, match=r"two methods are called 'darts': methods.*darts and tests"):
+        register("darts")(type("Mine", (SamplingSearch,), {"__module__": "tests.mine"}))
+
+
+REGISTERED = (
+    'from methods.registry import register\n\n\n@register("{}")\nclass Hill(SamplingSearch):\n    """Climbs."""\n'
+)
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[Path, str]]:
+    """The texts of this package's files, to which a test adds."""
+    texts = dict(facts._sources())
+    monkeypatch.setattr(facts, "_sources", lambda: texts)
+    facts._own.cache_clear()
+    yield texts
+    facts._own.cache_clear()
