@@ -59,13 +59,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 EXPECTED = {
-    "bench.checkpoint.CheckpointError",
+    "bench.records.checkpoint.CheckpointError",
     "bench.config.ConfigError",
     "bench.data.datasets.DataError",
-    "bench.engine.DeviceError",
-    "bench.export.ExportError",
-    "bench.run_info.RecordError",
-    "bench.tracking_store.TrackingError",
+    "bench.device.engine.DeviceError",
+    "bench.run.export.ExportError",
+    "bench.records.run_info.RecordError",
+    "bench.tracking.store.TrackingError",
     "methods.domain.MethodError",
     "methods.form.ArchitectureError",
 }

@@ -81,7 +81,7 @@ def alone(tensors: Sequence[Tensor]) -> None:
 
 
 class GradientSearch(Method):
-    """A method that trains a supernet. `bench.search` owns the loop; the method owns everything in a step.
+    """A method that trains a supernet. `bench.run.search` owns the loop; the method owns everything in a step.
 
     Attributes a subclass sets in `__init__` (`split` on the class, too: whether it is paired is known before that):
         supernet: everything trainable, architecture parameters included, as real `nn.Parameter`s.

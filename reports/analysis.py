@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports import coverage
 from reports.collect import collect
 from reports.coupling import coupled

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.records import Record, RecordError, read_records, write_atomically
+from bench.records.directory import Record, RecordError, read_records, write_atomically
 from reports.analysis import Table, analyse
 from reports.raw import runs_csv
 from reports.table import to_csv, to_latex, to_markdown, to_text

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports.analysis import Table
 from reports.collect import without_seeds
 from reports.curves import Curve

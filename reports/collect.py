@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from bench.names import one_line
-from bench.records import Record
+from bench.records.directory import Record
 from methods.architecture import canonical_json
 from reports.coupling import origins
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports.rows import Row, search_seed
 
 Origins = Mapping[int, frozenset[str]]

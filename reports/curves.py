@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Record, RecordError
+from bench.records.directory import Record, RecordError
 from reports.analysis import Table
 from reports.rows import number
 

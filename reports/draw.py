@@ -15,7 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces.cell_layout import INPUTS, NetworkSettings, empty_nodes, layout
+from methods.spaces.cell.layout import INPUTS, NetworkSettings, empty_nodes, layout
 from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save, svg
 
 LANE = 0.27

@@ -9,7 +9,7 @@ from typing import Protocol
 import matplotlib.pyplot as plt
 import numpy as np
 
-from bench.records import Record
+from bench.records.directory import Record
 from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
 from reports.analysis import Entry, Table

@@ -11,7 +11,7 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports import coverage
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item

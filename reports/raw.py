@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports.analysis import Table
 from reports.cells import csv_cell
 from reports.rows import part

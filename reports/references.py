@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from bench.recipe import Recipe, load_recipe
+from bench.plan.recipe import Recipe, load_recipe
 from reports.rows import Row
 
 FOLDER = Path(__file__).parent / "references"

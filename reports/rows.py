@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.records import Record
+from bench.records.directory import Record
 
 RANDOM_METHOD = "random_sampling"
 

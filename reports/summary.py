@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.records import Record
+from bench.records.directory import Record
 from reports.rows import Row, mean_of_means, number, part, search_seed
 
 HOUR = 3600.0

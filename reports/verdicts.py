@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from bench.recipe import Recipe
+from bench.plan.recipe import Recipe
 from reports.references import Reference, search_options
 from reports.rows import Row, mean_of_means
 from reports.statistics import interval

@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from bench.records import RunInfo
+from bench.records.directory import RunInfo
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from bench.config import ConfigError, nearest, parse
 from bench.names import NAME
-from bench.run_info import PHASES
+from bench.records.run_info import PHASES
 from bench.strict_yaml import read_mapping
 from methods.domain import check, shown
 

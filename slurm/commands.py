@@ -16,11 +16,11 @@ from rich.text import Text
 
 from bench.config import ConfigError, nearest
 from bench.data.datasets import DataError, load
-from bench.engine import choose_device
-from bench.estimate import EstimateError, estimate_seconds
+from bench.device.engine import choose_device
 from bench.names import printable
-from bench.phases.check import check_searches
-from bench.records import RecordError, RunInfo, read_records, sharing
+from bench.records.directory import RecordError, RunInfo, read_records, sharing
+from bench.run.estimate import EstimateError, estimate_seconds
+from bench.run.phases.check import check_searches
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
 from slurm.launch import cancel as cancel_jobs

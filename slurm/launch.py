@@ -12,9 +12,9 @@ from pathlib import Path
 
 import submitit
 
-from bench.progress import duration
-from bench.records import RunInfo, directories
-from bench.run_info import PHASES
+from bench.records.directory import RunInfo, directories
+from bench.records.run_info import PHASES
+from bench.run.progress import duration
 from slurm import queue
 from slurm.arrays import Array, Place, arrange
 from slurm.cluster import Cluster, minutes
@@ -84,7 +84,7 @@ def launch(
 
     Args:
         folder: RUNS_DIR/<experiment>-<profile>.
-        planned: the runs of `bench.plan.plan`.
+        planned: the runs of `bench.plan.runs.plan`.
         seconds: estimated seconds of each run by signature, where they are known.
         dry_run: submit nothing and write nothing; the answer holds the exact sbatch text.
         confirm: asked, with a text that says how much, when it is more than the profile's `confirm_above`.

@@ -14,10 +14,10 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
-from bench.lease import LEASE_SECONDS, last_beat
 from bench.names import printable
-from bench.progress import duration, has_epochs, read_progress
-from bench.records import Record, read_records
+from bench.records.directory import Record, read_records
+from bench.records.lease import LEASE_SECONDS, last_beat
+from bench.run.progress import duration, has_epochs, read_progress
 from slurm import queue
 from slurm.queue import Job, SlurmSilentError
 from slurm.submissions import Submitted, read_submissions, submitted_runs

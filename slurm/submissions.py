@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from bench.records import RecordError, write_atomically
+from bench.records.directory import RecordError, write_atomically
 from slurm.arrays import Place
 from slurm.queue import Job
 

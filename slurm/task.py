@@ -19,11 +19,11 @@ import submitit
 import torch
 
 import bench
-from bench.calibration import calibrate
-from bench.distributed import Group, join
-from bench.loop import StopFlag
-from bench.records import RecordError, RunDirectory
-from bench.run import BUSY, DONE, FAILED, INTERRUPTED, execute
+from bench.device.calibration import calibrate
+from bench.device.distributed import Group, join
+from bench.records.directory import RecordError, RunDirectory
+from bench.run.loop import StopFlag
+from bench.run.one_run import BUSY, DONE, FAILED, INTERRUPTED, execute
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 WAIT_SECONDS = 2.0
@@ -174,7 +174,7 @@ def check_code(code: str) -> None:
 
 def mirror(folder: Path) -> None:
     """Bring MLflow up to date; whatever happens there, the records are complete."""
-    from bench import tracking
+    from bench.tracking import mirror as tracking
 
     try:
         tracking.sync(folder, tracking.open_store(folder.parent), wait_s=60.0, deadline_s=300.0)

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.tracking import Store, TrackingError, open_store
-from bench.tracking_check import Comparison, compare
+from bench.tracking.check import Comparison, compare
+from bench.tracking.mirror import Store, TrackingError, open_store
 
 PATIENCE_SECONDS = 10.0
 FILE_PATIENCE_SECONDS = 120.0

@@ -15,9 +15,9 @@ from unittest import mock
 import numpy as np
 import torch
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RunDirectory, RunInfo
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, RunInfo
 from methods.architecture import Architecture
 from methods.genotypes import published
 from methods.spaces import get_space

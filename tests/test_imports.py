@@ -18,6 +18,14 @@ BELOW = {
     "slurm": {"methods", "bench", "slurm"},
 }
 """What the modules of a package may import of the house."""
+FLOORS = {
+    "config": 0, "names": 0, "seeds": 0,
+    "strict_yaml": 1, "records": 1, "data": 1,
+    "device": 2, "plan": 2,
+    "run": 3,
+    "speed": 4, "tracking": 4,
+}  # fmt: skip
+"""The rooms of `bench`, each standing on those below it; rooms on one floor do not import each other."""
 
 
 def is_command_line(path: Path) -> bool:
@@ -62,6 +70,41 @@ def faults(path: Path, source: str) -> list[str]:
     return found
 
 
+def climbs(path: Path, source: str) -> list[str]:
+    """What a module of `bench` imports of a room above its own or beside it."""
+    own = path.relative_to("bench").parts[0].removesuffix(".py")
+    found = []
+    for module, line in imports(ast.parse(source), ".".join(path.parent.parts)):
+        other = [*module.split("."), ""][1]
+        if module.startswith("bench.") and other in FLOORS and other != own and FLOORS[other] >= FLOORS[own]:
+            found.append(f"{path}:{line} imports {module}")
+    return found
+
+
+def circles(graph: dict[str, set[str]]) -> list[str]:
+    """The modules that import each other in a circle."""
+    left = {module: set(used) for module, used in graph.items()}
+    while free := [module for module, used in left.items() if not used & left.keys()]:
+        for module in free:
+            del left[module]
+    while ends := [module for module in left if not any(module in used for used in left.values())]:
+        for module in ends:
+            del left[module]
+    return sorted(left)
+
+
+def modules(paths: list[Path]) -> dict[str, set[str]]:
+    """What each module imports of the others, wherever in its text."""
+    names = {".".join(path.with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+    graph: dict[str, set[str]] = {}
+    for name, path in names.items():
+        tree = ast.parse((ROOT / path).read_text())
+        used = {module for module, _ in imports(tree, ".".join(path.parent.parts))}
+        found = {each if each in names else each.rpartition(".")[0] for each in used}
+        graph[name] = {each for each in found & names.keys() if each != name}
+    return graph
+
+
 def product() -> list[Path]:
     return sorted(path.relative_to(ROOT) for room in BELOW for path in (ROOT / room).rglob("*.py"))
 
@@ -71,14 +114,28 @@ def test_the_whole_tree() -> None:
     assert [fault for path in product() for fault in faults(path, (ROOT / path).read_text())] == []
 
 
+def test_the_rooms_of_bench_stand_on_each_other() -> None:
+    paths = [path for path in product() if path.parts[0] == "bench" and not is_command_line(path)]
+    paths = [path for path in paths if path.name != "__init__.py" or len(path.parts) > 2]
+    assert {path.parts[1].removesuffix(".py") for path in paths} == set(FLOORS)
+    assert [climb for path in paths for climb in climbs(path, (ROOT / path).read_text())] == []
+    assert climbs(Path("bench/records/lease.py"), "def f():\n    from bench.run.loop import Loop") != []
+    assert climbs(Path("bench/plan/runs.py"), "from bench.device import engine") != []
+
+
+def test_nothing_imports_itself_in_a_circle() -> None:
+    assert circles(modules(product())) == []
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}) == ["b", "c"]
+
+
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("methods/darts.py", "from bench.config import parse"),
-        ("methods/mgas/cell.py", "def f():\n    import bench"),
-        ("bench/show.py", "def f():\n    from reports.draw import draw"),
+        ("methods/gradient/darts.py", "from bench.config import parse"),
+        ("methods/gradient/mgas/cell.py", "def f():\n    import bench"),
+        ("bench/run/show.py", "def f():\n    from reports.draw import draw"),
         ("bench/speed/cases.py", "import importlib\nimportlib.import_module('slurm.task')"),
-        ("bench/run.py", "from bench.commands.output import console"),
+        ("bench/run/one_run.py", "from bench.commands.output import console"),
         ("reports/page.py", "from slurm.status import status"),
         ("slurm/task.py", "import reports"),
         ("bench/commands/show.py", "from reports.draw import draw"),
@@ -96,8 +153,8 @@ def test_what_points_the_other_way_is_found(path: str, source: str) -> None:
     [
         ("bench/commands/show.py", "def run():\n    from reports.draw import draw"),
         ("bench/cli.py", "from bench.commands import COMMANDS"),
-        ("reports/page.py", "from bench.records import Record\nfrom methods.genotypes import published"),
-        ("methods/mgas/cell.py", "from . import operations\nfrom ..base import Method"),
+        ("reports/page.py", "from bench.records.directory import Record\nfrom methods.genotypes import published"),
+        ("methods/gradient/mgas/cell.py", "from . import operations\nfrom ..base import Method"),
     ],
 )
 def test_what_points_the_right_way_is_not(path: str, source: str) -> None:

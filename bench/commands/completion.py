@@ -1,4 +1,4 @@
-"""What a shell offers when Tab is pressed: names from `bench.catalogue` and the runs folder, never an error.
+"""What a shell offers when Tab is pressed: names from `bench.plan.catalogue` and the runs folder, never an error.
 
 A completer gets what was typed of the word and what stands before it on the line (argcomplete's interface).
 """
@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.catalogue import CLUSTERS, EXPERIMENTS, GENOTYPES, ExperimentFacts, experiment, names
 from bench.commands.selection import owner
 from bench.config import ConfigError
+from bench.plan.catalogue import CLUSTERS, EXPERIMENTS, GENOTYPES, ExperimentFacts, experiment, names
 
 
 def experiments(prefix: str, **_: object) -> list[str]:

@@ -16,7 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Say what works here and what does not; exit 1 when something needed is missing."""
-    from bench.doctor import checks
+    from bench.device.doctor import checks
 
     problems = 0
     for check in checks(options.runs_dir):

@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a trained network for other programs."""
-    from bench.export import export as write
+    from bench.run.export import export as write
 
     for made in write(options.run_directory, options.out, options.formats):
         console.print(f"{made.path}  (largest difference from PyTorch's logits: {made.difference:.2g})")

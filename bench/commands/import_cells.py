@@ -38,7 +38,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Read, check, write one folder for each architecture; 2 if any could not be."""
-    from bench.architectures import import_all, import_text, read_source
+    from bench.plan.architectures import import_all, import_text, read_source
     from methods.architecture import ArchitectureError
     from methods.importing import Choices
 
@@ -71,7 +71,7 @@ def _write_all(found: Iterable[tuple[str, Imported | ArchitectureError]], out: P
 
 
 def _write(name: str, imported: Imported, out: Path) -> None:
-    from bench.architectures import keep
+    from bench.plan.architectures import keep
 
     architecture = imported.architecture
     path, is_new = keep(architecture, out / name)

@@ -12,7 +12,7 @@ from bench.commands.output import console
 from bench.commands.selection import choose_profile, records_folder, what
 
 if TYPE_CHECKING:
-    from bench.records import RunInfo
+    from bench.records.directory import RunInfo
 
 HELP = "submit an experiment to SLURM; again: only what is missing, failed or lost"
 
@@ -28,8 +28,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Submit an experiment to SLURM, or print what would be submitted."""
-    from bench.experiment import load_experiment
-    from bench.plan import plan
+    from bench.plan.experiment import load_experiment
+    from bench.plan.runs import plan
     from slurm import commands
 
     experiment = load_experiment(options.experiment)
@@ -46,8 +46,8 @@ def check_where_the_data_is(planned: Sequence[RunInfo]) -> None:
     Raises:
         ConfigError, DataError: something that a run needs is missing or does not fit.
     """
-    from bench.check import check
     from bench.data.datasets import DataError, load
+    from bench.run.check import check
 
     size = planned[0].config["data"].get("image_size")
     try:

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _experiments(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import EXPERIMENTS, experiment, names
+    from bench.plan.catalogue import EXPERIMENTS, experiment, names
 
     for name in names(EXPERIMENTS):
         facts = experiment(name)
@@ -46,7 +46,7 @@ def _experiments(runs_dir: Path) -> Iterator[Item]:
 
 
 def _methods(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import methods
+    from bench.plan.catalogue import methods
 
     for name, facts in methods().items():
         where = facts.kind + (f" in {facts.space}" if facts.kind and facts.space else facts.space)
@@ -54,7 +54,7 @@ def _methods(runs_dir: Path) -> Iterator[Item]:
 
 
 def _spaces(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import spaces
+    from bench.plan.catalogue import spaces
 
     yield from ((name, [text]) for name, text in spaces().items())
 
@@ -66,19 +66,19 @@ def _datasets(runs_dir: Path) -> Iterator[Item]:
 
 
 def _recipes(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import RECIPES, names, recipe
+    from bench.plan.catalogue import RECIPES, names, recipe
 
     yield from ((name, [recipe(name)]) for name in names(RECIPES))
 
 
 def _architectures(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import GENOTYPES, architecture, names
+    from bench.plan.catalogue import GENOTYPES, architecture, names
 
     yield from ((name, [architecture(name)]) for name in names(GENOTYPES, ".json"))
 
 
 def _clusters(runs_dir: Path) -> Iterator[Item]:
-    from bench.catalogue import CLUSTERS, cluster, names
+    from bench.plan.catalogue import CLUSTERS, cluster, names
 
     yield from ((name, [cluster(name)]) for name in names(CLUSTERS))
 

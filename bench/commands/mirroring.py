@@ -17,7 +17,7 @@ class Tracking:
     """MLflow beside a running experiment: a view of the records, which stops nothing when it is down."""
 
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
-        from bench import tracking
+        from bench.tracking import mirror as tracking
 
         self.module, self.folder, self.good = tracking, folder, True
         self.store = tracking.open_store(options.runs_dir, options.tracking_uri)

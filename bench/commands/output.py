@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from bench.records import Record
+    from bench.records.directory import Record
 
 console = Console(highlight=False, soft_wrap=True)
 

@@ -19,8 +19,8 @@ from bench.names import printable
 
 if TYPE_CHECKING:
     from bench.data.datasets import ImageData
-    from bench.local import Job, Queue
-    from bench.records import RunInfo
+    from bench.records.directory import RunInfo
+    from bench.run.local import Job, Queue
 
 HELP = "run an experiment on this machine; again: only what is missing or failed"
 STOPPED, TRACKER_DOWN = 130, 3
@@ -44,14 +44,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
-    from bench.calibration import calibrate
-    from bench.check import check
     from bench.commands.mirroring import Tracking
     from bench.data.datasets import load
-    from bench.experiment import load_experiment
-    from bench.local import Queue, create_missing, devices_for, make_jobs, work
-    from bench.plan import plan
-    from bench.progress import display
+    from bench.device.calibration import calibrate
+    from bench.plan.experiment import load_experiment
+    from bench.plan.runs import plan
+    from bench.run.check import check
+    from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
+    from bench.run.progress import display
 
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
@@ -95,7 +95,7 @@ def run(options: argparse.Namespace) -> int:
 
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
     """One line for each row: how many runs of each phase it has, and how many are still to be done."""
-    from bench.records import sharing
+    from bench.records.directory import sharing
 
     table = Table("row", "method", "search", "transform", "train", "to do", box=None, padding=(0, 2, 0, 0))
     left = {info.signature for info in todo}
@@ -119,9 +119,9 @@ def print_estimate(
     todo: list[RunInfo], data: ImageData, devices: Sequence[str], runs_dir: Path, remember: bool
 ) -> None:
     """Time a few steps of each kind of run, and say how long the whole will take."""
-    from bench.engine import choose_device
-    from bench.estimate import EstimateError, estimate_seconds, makespan
-    from bench.progress import duration
+    from bench.device.engine import choose_device
+    from bench.run.estimate import EstimateError, estimate_seconds, makespan
+    from bench.run.progress import duration
 
     console.print("Timing a few steps of each kind of run ...")
     try:
@@ -134,7 +134,7 @@ def print_estimate(
 
 def print_failures(jobs: Sequence[Job], queue: Queue) -> None:
     """What failed, what was not started for it, and whether the queue was stopped."""
-    from bench.progress import run_title
+    from bench.run.progress import run_title
 
     states = [job.state for job in jobs]
     for job in jobs:

@@ -7,11 +7,11 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.catalogue import experiment
 from bench.config import ConfigError, nearest
+from bench.plan.catalogue import experiment
 
 if TYPE_CHECKING:
-    from bench.experiment import Experiment
+    from bench.plan.experiment import Experiment
 
 
 def choose_profile(of: Experiment, name: str | None) -> str:
@@ -41,7 +41,7 @@ def resolve_auto(name: str) -> str:
 
 
 def what(options: argparse.Namespace) -> dict[str, Any]:
-    """What of an experiment is asked for, as arguments of `bench.plan.plan`."""
+    """What of an experiment is asked for, as arguments of `bench.plan.runs.plan`."""
     names = {"rows": "methods", "search_seeds": "search_seeds", "retrain_seeds": "retrain_seeds", "memory": "memory"}
     return {argument: getattr(options, name) for argument, name in names.items()}
 

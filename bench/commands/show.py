@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Counts of an architecture at a scale, and a drawing of it."""
-    from bench.architectures import find_architecture
+    from bench.plan.architectures import find_architecture
     from methods.architecture import ArchitectureError
 
     name, architecture, notes = find_architecture(options.architecture)
@@ -68,7 +68,7 @@ def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, 
     Raises:
         ArchitectureError: it cannot be built at this scale, or takes no image of this size.
     """
-    from bench.cost import count_macs, count_nonzero, count_params, fvcore_macs
+    from bench.run.cost import count_macs, count_nonzero, count_params, fvcore_macs
     from methods.spaces import NetworkSettings, build
     from methods.spaces.image_size import fits, on_meta, refuse_image_size
 

@@ -45,9 +45,9 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
-    from bench import proofs
-    from bench.calibration import calibrate
-    from bench.engine import choose_device, device_name, make_engine
+    from bench.device import proofs
+    from bench.device.calibration import calibrate
+    from bench.device.engine import choose_device, device_name, make_engine
     from bench.speed.cases import cases
     from bench.speed.measure import device_limits, file_name, measure
     from methods.parts.convolution import choose

@@ -22,8 +22,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Rebuild or update MLflow from the records."""
-    from bench import tracking
-    from bench.records import RecordError
+    from bench.records.directory import RecordError
+    from bench.tracking import mirror as tracking
 
     problems = 0
     try:

@@ -20,10 +20,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.config import ConfigError, nearest
-from bench.engine import Engine
-from bench.graph import GraphedStep
-from bench.recipe import Recipe
-from bench.train import make_optimizer
+from bench.device.engine import Engine
+from bench.device.graph import GraphedStep
+from bench.plan.recipe import Recipe
+from bench.run.train import make_optimizer
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
 from methods.registry import get_method
@@ -100,7 +100,7 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
 
 
 def _as_the_loops_do(update: Callable[..., Any], inputs: tuple[Any, ...], engine: Engine) -> tuple[Step, Step | None]:
-    """The step as `bench.search` and `bench.train` run it, and eagerly where that is not the same."""
+    """The step as `bench.run.search` and `bench.run.train` run it, and eagerly where that is not the same."""
     recorder = engine.recorder
     if recorder is None:
         return partial(update, *inputs), None

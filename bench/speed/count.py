@@ -20,9 +20,9 @@ from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.engine import Engine
+from bench.device.engine import Engine
 from bench.speed.cases import Case, Step, cases
-from methods.parts import kernels
+from methods.parts.executors import kernels
 
 META = Engine(torch.device("meta"))
 _MOVES_NOTHING = re.compile(r"empty|_unsafe_view")

@@ -14,12 +14,12 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from bench.engine import Engine, device_name
-from bench.graph import WARM_UP, GraphedStep
+from bench.device.engine import Engine, device_name
+from bench.device.graph import WARM_UP, GraphedStep
 from bench.speed.cases import Case, Step
 from bench.speed.count import moved, saved_bytes
-from methods.parts import kernels
 from methods.parts.convolution import CpuChoices, chosen
+from methods.parts.executors import kernels
 
 KINDS = {
     "batch norm": r"batch_norm|native_batch_norm|bn_|weighted_sum|statistics_|norm_gradient",

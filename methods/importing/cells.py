@@ -18,7 +18,7 @@ from typing import Any
 
 from methods.architecture import ArchitectureError
 from methods.importing.found import shorten
-from methods.spaces.cell_layout import INPUTS
+from methods.spaces.cell.layout import INPUTS
 from methods.spaces.operations import FAMILY
 
 PER_NODE = 2

@@ -14,7 +14,7 @@ class Choices:
     """What a text does not say. None: nothing was said.
 
     Attributes:
-        conventions: the family whose networks are built from the cell (`methods.spaces.conventions.FAMILIES`).
+        conventions: the family whose networks are built from the cell (`methods.spaces.cell.conventions.FAMILIES`).
         concat: "all" nodes are joined to the cell's output, or the "loose" ones, which no other node reads.
         channels: initial channels C.
         masks: file of weight masks.

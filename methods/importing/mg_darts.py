@@ -6,12 +6,12 @@ import difflib
 from typing import Any
 
 from methods.architecture import ArchitectureError
+from methods.gradient.mgas.published import import_genotype, import_masks
+from methods.gradient.mgas.topology import CANDIDATES, STATES
 from methods.importing.cells import MOST_NODES, is_edge
 from methods.importing.found import Choices, Imported, shorten
-from methods.mgas.published import import_genotype, import_masks
-from methods.mgas.topology import CANDIDATES, STATES
 from methods.spaces import get_space
-from methods.spaces.cell_layout import INPUTS
+from methods.spaces.cell.layout import INPUTS
 from methods.spaces.operations import DILATED, SEPARABLE
 
 MOST_WIDTH = 1 << 16

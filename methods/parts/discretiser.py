@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from methods.parts.parameterisation import Gates
-from methods.spaces.cell import EDGES, NODES
-from methods.spaces.cell_network import INPUTS
+from methods.spaces.cell.network import INPUTS
+from methods.spaces.cell.space import EDGES, NODES
 from methods.spaces.operations import NONE, OPERATIONS
 
 _NONE = OPERATIONS.index(NONE)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from methods.spaces.cell import EDGES, NODES
-from methods.spaces.cell_network import INPUTS
-from methods.spaces.cell_supernet import Parameterisation
+from methods.spaces.cell.network import INPUTS
+from methods.spaces.cell.space import EDGES, NODES
+from methods.spaces.cell.supernet import Parameterisation
 from methods.spaces.operations import OPERATIONS
 
 KINDS = ("normal", "reduce")

@@ -11,13 +11,13 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import check_sizes
-from methods.spaces.cell import CellSpace
-from methods.spaces.cell_layout import NetworkSettings
-from methods.spaces.conventions import MGAS
-from methods.spaces.general_cell import GeneralCellSpace
+from methods.spaces.cell.conventions import MGAS
+from methods.spaces.cell.general import GeneralCellSpace
+from methods.spaces.cell.layout import NetworkSettings
+from methods.spaces.cell.space import CellSpace
 from methods.spaces.nasbench201.space import NASBench201Space
-from methods.spaces.resnet import ResNetSpace
-from methods.spaces.vgg import VGGSpace
+from methods.spaces.plain.resnet import ResNetSpace
+from methods.spaces.plain.vgg import VGGSpace
 
 
 class Space(Protocol):

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RunDirectory, RunInfo
-from bench.tracking import open_store, prepare
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, RunInfo
+from bench.tracking.mirror import open_store, prepare
 
 TINY = Path(__file__).parent.parent / "experiments" / "tiny.yaml"
 

@@ -6,8 +6,8 @@ import socket
 from pathlib import Path
 from typing import Any
 
-from bench.records import RunDirectory, RunInfo
-from bench.tracking import Store, SyncReport
+from bench.records.directory import RunDirectory, RunInfo
+from bench.tracking.mirror import Store, SyncReport
 from methods.architecture import Architecture
 
 GENOTYPE = {"normal": [["skip_connect", 0]], "reduce": []}

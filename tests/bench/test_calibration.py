@@ -10,15 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import calibration, cpu_alternatives, run
-from bench.calibration import FILE_NAME, SWITCH, Calibration, calibrate, find, key, recall
 from bench.cli import main
-from bench.cpu_alternatives import FORMATS, decide, measure, time_name
-from bench.distributed import Group
-from bench.doctor import checks
-from bench.loop import StopFlag
-from bench.records import RunDirectory, SilentDirectory
-from bench.run import DONE, FAILED, INTERRUPTED, execute
+from bench.device import calibration, cpu_alternatives
+from bench.device.calibration import FILE_NAME, SWITCH, Calibration, calibrate, find, key, recall
+from bench.device.cpu_alternatives import FORMATS, decide, measure, time_name
+from bench.device.distributed import Group
+from bench.device.doctor import checks
+from bench.records.directory import RunDirectory, SilentDirectory
+from bench.run import one_run as run
+from bench.run.loop import StopFlag
+from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from methods.parts.convolution import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, kill, outcome
@@ -218,12 +219,14 @@ def test_dasbench_run_measures_and_doctor_tells(
     def text() -> str:
         return next(check.text for check in checks(tmp_path) if check.name == "calibration")
 
-    monkeypatch.setattr("bench.estimate.estimate_seconds", lambda todo, *rest: {info.signature: 1.0 for info in todo})
+    monkeypatch.setattr(
+        "bench.run.estimate.estimate_seconds", lambda todo, *rest: {info.signature: 1.0 for info in todo}
+    )
     assert "the next `dasbench run` on it makes one" in text()
     command = ["run", str(TINY), "--runs-dir", str(tmp_path), "--device", "cpu", "--no-tracking"]
     assert main([*command, "--dry-run"]) == 0
     assert measured == [], "a dry run writes nothing, so it measures nothing"
-    monkeypatch.setattr("bench.local.work", lambda queue, shown: None)
+    monkeypatch.setattr("bench.run.local.work", lambda queue, shown: None)
     for _ in range(2):
         assert main(command) == 1, "nothing was run"
     assert measured == [1]

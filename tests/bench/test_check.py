@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.check import check
 from bench.commands.selection import records_folder
 from bench.config import ConfigError
 from bench.data.datasets import DataError, load
-from bench.experiment import load_experiment
-from bench.local import create_missing, make_jobs
 from bench.names import folder_form, one_line
-from bench.plan import plan
-from bench.records import RunDirectory, sharing
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, sharing
+from bench.run.check import check
+from bench.run.local import create_missing, make_jobs
 from tests.bench.test_experiment import changed
 
 PROFILE = "profiles__tiny__"

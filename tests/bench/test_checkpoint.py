@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import checkpoint
-from bench.checkpoint import CheckpointError, list_checkpoints, load_newest_checkpoint, save_checkpoint
-from bench.records import RecordError
+from bench.records import checkpoint
+from bench.records.checkpoint import CheckpointError, list_checkpoints, load_newest_checkpoint, save_checkpoint
+from bench.records.directory import RecordError
 
 
 def test_round_trip_keeps_the_last_two(tmp_path: Path) -> None:

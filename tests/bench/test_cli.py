@@ -112,7 +112,7 @@ def test_models_and_the_report_are_in_mlflow(tmp_path: Path, monkeypatch: pytest
     import mlflow
     import torch
 
-    from bench.export import trained_network
+    from bench.run.export import trained_network
 
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from bench import cost
-from bench.engine import Engine
+from bench.device.engine import Engine
+from bench.run import cost
 from methods.genotypes import published
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build

@@ -19,13 +19,13 @@ import torch.multiprocessing as mp
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bench.distributed import OutOfStepError, global_batch_norm, join, share_statistics
-from bench.records import RunDirectory
-from bench.run import DONE, INTERRUPTED, execute
+from bench.device.distributed import OutOfStepError, global_batch_norm, join, share_statistics
+from bench.records.directory import RunDirectory
+from bench.run.one_run import DONE, INTERRUPTED, execute
 from methods.base import SearchContext
-from methods.darts import DARTS
-from methods.mgas import MGAS
-from methods.mgas.operations import GatedNorm
+from methods.gradient.darts import DARTS
+from methods.gradient.mgas import MGAS
+from methods.gradient.mgas.operations import GatedNorm
 from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
 
@@ -192,7 +192,7 @@ def test_mgas_on_two_processes(tmp_path: Path) -> None:
 
 def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[bytes]]:
     port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "bench.run", str(directory.path), "--device", "cpu"]
+    command = [sys.executable, "-W", "ignore", "-m", "bench.run.one_run", str(directory.path), "--device", "cpu"]
     return [subprocess.Popen(command, env={**os.environ, **environment(rank, port), **more}) for rank in range(2)]
 
 

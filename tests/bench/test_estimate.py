@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import estimate
 from bench.data.datasets import load
-from bench.estimate import FILE_NAME, EstimateError, estimate_seconds
-from bench.experiment import load_experiment
-from bench.plan import plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.run import estimate
+from bench.run.estimate import FILE_NAME, EstimateError, estimate_seconds
 from tests.bench.conftest import TINY
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench import plan as plan_module
 from bench.config import ConfigError
-from bench.experiment import experiment_names, load_experiment
-from bench.plan import plan
-from bench.records import RunInfo
+from bench.plan import runs as plan_module
+from bench.plan.experiment import experiment_names, load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunInfo
 from methods.base import MethodError
 from methods.genotypes import published
 from tests.bench.conftest import TINY

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench import export as module
-from bench.export import ExportError, export
-from bench.records import RecordError, RunDirectory
-from bench.run import DONE, execute
+from bench.records.directory import RecordError, RunDirectory
+from bench.run import export as module
+from bench.run.export import ExportError, export
+from bench.run.one_run import DONE, execute
 
 
 @pytest.mark.slow

@@ -18,8 +18,8 @@ import yaml
 
 from bench.cli import main
 from bench.config import ConfigError
-from bench.experiment import load_experiment
-from bench.plan import plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from methods.architecture import Architecture, ArchitectureError
 from methods.base import MethodError
 from methods.genotypes import published

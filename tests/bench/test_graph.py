@@ -15,26 +15,26 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench import graph as graph_module
-from bench import run as run_module
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import load
-from bench.engine import Engine
-from bench.graph import WARM_UP, CaptureError, GraphedStep, why_not
-from bench.loop import Loop
-from bench.recipe import load_recipe
-from bench.records import RunDirectory
-from bench.run import DONE, INTERRUPTED, execute
-from bench.search import gradient_search
+from bench.device import graph as graph_module
+from bench.device.engine import Engine
+from bench.device.graph import WARM_UP, CaptureError, GraphedStep, why_not
+from bench.plan.recipe import load_recipe
+from bench.records.directory import RunDirectory
+from bench.run import one_run as run_module
+from bench.run.loop import Loop
+from bench.run.one_run import DONE, INTERRUPTED, execute
+from bench.run.search import gradient_search
+from bench.run.train import train
 from bench.speed.cases import SIZES, cases
 from bench.speed.measure import measure
-from bench.train import train
 from methods.base import SearchContext
-from methods.darts import DARTS, DARTSOptions
 from methods.genotypes import published
-from methods.mgas.options import MGASOptions
-from methods.mgas.search import MGAS
+from methods.gradient.darts import DARTS, DARTSOptions
+from methods.gradient.mgas.options import MGASOptions
+from methods.gradient.mgas.search import MGAS
 from methods.spaces import NetworkSettings, build
 from tests.bench.test_resume import StopAfter, outcome
 
@@ -200,7 +200,7 @@ def test_a_rate_in_a_tensor_needs_no_new_recording(tmp_path: Path, monkeypatch: 
             network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, fused=True
         )
 
-    monkeypatch.setattr("bench.train.make_optimizer", with_tensor)
+    monkeypatch.setattr("bench.run.train.make_optimizer", with_tensor)
     recorder = FakeRecorder()
     found = trained(Engine(CPU, recorder=recorder), tmp_path / "graph", epochs=4)
     assert recorder.log.count("record") == 2

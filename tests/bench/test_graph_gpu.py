@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import torch
 
-from bench.engine import Engine, make_engine
-from bench.graph import SWITCH, WARM_UP, CudaRecorder
-from bench.records import RunDirectory
-from bench.run import DONE, INTERRUPTED, execute
+from bench.device.engine import Engine, make_engine
+from bench.device.graph import SWITCH, WARM_UP, CudaRecorder
+from bench.records.directory import RunDirectory
+from bench.run.one_run import DONE, INTERRUPTED, execute
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
-from methods.parts import kernels
+from methods.parts.executors import kernels
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 from tests.bench.test_resume import StopAfter, outcome

@@ -11,8 +11,8 @@ import pytest
 import yaml
 
 from bench.cli import main
-from bench.experiment import load_experiment
-from bench.plan import plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from methods.architecture import Architecture
 from methods.genotypes import published
 from tests.bench.conftest import TINY

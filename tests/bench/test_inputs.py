@@ -12,11 +12,11 @@ import pytest
 import torch
 import yaml
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RecordError, RunDirectory, read_record, read_records
-from bench.run import DONE, FAILED, execute
-from bench.soundness import identity_fault, result_fault
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RecordError, RunDirectory, read_record, read_records
+from bench.records.soundness import identity_fault, result_fault
+from bench.run.one_run import DONE, FAILED, execute
 from methods.architecture import Architecture
 from methods.spaces import get_space
 from tests.bench.conftest import TINY

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.last_batch import Mixup, take_single_values
+from bench.run.last_batch import Mixup, take_single_values
 
 
 def network() -> nn.Sequential:

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.lease import LeaseHeldError, LeaseLostError, hold, holder_of
-from bench.records import RunDirectory
-from bench.run import BUSY, DONE, execute
+from bench.records.directory import RunDirectory
+from bench.records.lease import LeaseHeldError, LeaseLostError, hold, holder_of
+from bench.run.one_run import BUSY, DONE, execute
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from bench.lease import hold
+from bench.records.lease import hold
 with hold(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

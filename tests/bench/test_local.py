@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from bench import local
-from bench.lease import hold
-from bench.local import Queue, devices_for, make_jobs, work
-from bench.records import RunDirectory, RunInfo
-from bench.soundness import signature
+from bench.records.directory import RunDirectory, RunInfo
+from bench.records.lease import hold
+from bench.records.soundness import signature
+from bench.run import local
+from bench.run.local import Queue, devices_for, make_jobs, work
 from tests.bench.test_records import info, result
 
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 import yaml
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import Record, RunDirectory
-from bench.run import DONE, execute
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import Record, RunDirectory
+from bench.run.one_run import DONE, execute
 from methods.genotypes import published
 from tests.bench.conftest import TINY
 

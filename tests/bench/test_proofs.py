@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench import doctor, graph, proofs, run
-from bench.distributed import ALONE
-from bench.proofs import FILE_NAME, Verdict, find, key, prove, rely_on
-from bench.records import RunDirectory
-from methods.parts import kernels
+from bench.device import doctor, graph, proofs
+from bench.device.distributed import ALONE
+from bench.device.proofs import FILE_NAME, Verdict, find, key, prove, rely_on
+from bench.records.directory import RunDirectory
+from bench.run import one_run as run
+from methods.parts.executors import kernels
 from tests.bench.test_graph import FakeRecorder, FakeRecording
 
 pytest.importorskip("triton")
@@ -70,7 +71,7 @@ def test_a_kernel_that_is_wrong_on_purpose(
 ) -> None:
     monkeypatch.setattr(kernels, "NAMES", (name,))
     for module in ("depthwise", "weighted_sum", "statistics"):
-        monkeypatch.setattr(f"methods.parts.kernels.{module}.launch", skewed(kernel))
+        monkeypatch.setattr(f"methods.parts.executors.kernels.{module}.launch", skewed(kernel))
     verdict = prove(tmp_path, DEVICE, "fp32")[f"{name}, fp32"]
     assert not verdict.passed
     assert "of the largest value, allowed are 1e-04" in verdict.text
@@ -109,7 +110,7 @@ def test_proving_draws_no_random_numbers_of_the_runs(tmp_path: Path) -> None:
 
 
 def test_what_fails_is_not_taken_and_named_in_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("methods.parts.kernels.weighted_sum.launch", skewed("_weighted_sum_forward"))
+    monkeypatch.setattr("methods.parts.executors.kernels.weighted_sum.launch", skewed("_weighted_sum_forward"))
     made = prove(tmp_path, DEVICE, "fp32", FakeRecorder(error="operation not permitted when stream is capturing"))
     with pytest.warns(UserWarning, match="weighted_sum: differs by .*recorded step: cannot be recorded: oper") as seen:
         rely_on(made, "GPU")
@@ -127,7 +128,7 @@ def test_a_kernel_that_does_not_compile(tmp_path: Path, monkeypatch: pytest.Monk
     def launch(*arguments: Any, **constants: Any) -> None:
         raise RuntimeError("PassManager::run failed\nat 12:4")
 
-    monkeypatch.setattr("methods.parts.kernels.weighted_sum.launch", launch)
+    monkeypatch.setattr("methods.parts.executors.kernels.weighted_sum.launch", launch)
     verdict = prove(tmp_path, DEVICE, "fp32")[FIRST]
     assert not verdict.passed
     assert verdict.text == "RuntimeError: PassManager::run failed"

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RunDirectory
-from bench.run import DONE, execute
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory
+from bench.run.one_run import DONE, execute
 from methods.genotypes import published, published_names
 
 LEARNING = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bench.config import ConfigError
-from bench.recipe import load_recipe, recipe_names
+from bench.plan.recipe import load_recipe, recipe_names
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.records import RecordError, RunDirectory, RunInfo, read_records
+from bench.records.directory import RecordError, RunDirectory, RunInfo, read_records
 
 
 def info(label: str = "darts", **more: object) -> RunInfo:

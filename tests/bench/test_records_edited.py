@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from bench.records import read_records
-from bench.tracking import open_store, sync
-from bench.tracking_check import compare
+from bench.records.directory import read_records
+from bench.tracking.check import compare
+from bench.tracking.mirror import open_store, sync
 from reports.analysis import analyse
 from reports.raw import runs_csv
 from reports.table import to_csv, to_text

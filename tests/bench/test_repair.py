@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from bench.checkpoint import list_checkpoints, load_newest_checkpoint, save_checkpoint
-from bench.experiment import load_experiment
-from bench.loop import DivergenceError
-from bench.plan import plan
-from bench.records import RunDirectory, read_record, read_records
-from bench.run import DONE, FAILED, INTERRUPTED, execute
-from bench.search import check_weights
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.checkpoint import list_checkpoints, load_newest_checkpoint, save_checkpoint
+from bench.records.directory import RunDirectory, read_record, read_records
+from bench.run.loop import DivergenceError
+from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
+from bench.run.search import check_weights
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, outcome
 
@@ -144,7 +144,7 @@ def test_run_json_of_a_begun_run_comes_back(begun: RunDirectory, whole: RunDirec
 
 def test_both_commits_are_named(begun: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     first = begun.read_info().commits
-    monkeypatch.setattr("bench.engine._commit", lambda: ("b" * 40, True))
+    monkeypatch.setattr("bench.device.engine._commit", lambda: ("b" * 40, True))
     assert execute(begun.path, "cpu") == DONE
     assert begun.read_info().commits == [*first, f"{'b' * 40}+dirty"]
 

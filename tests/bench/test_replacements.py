@@ -19,11 +19,11 @@ import pytest
 import yaml
 
 import reports
-from bench import local
 from bench.cli import main
 from bench.commands import run as command
-from bench.records import RunDirectory, read_records
-from bench.run import execute
+from bench.records.directory import RunDirectory, read_records
+from bench.run import local
+from bench.run.one_run import execute
 from reports.analysis import analyse
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import outcome
@@ -117,7 +117,7 @@ def _imported() -> None:
 def dasbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Aim], tuple[int, Path]]:
     """`dasbench run` of the experiment into a folder of that name, until all is done; how often, and the folder."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(command, "print_estimate", lambda *arguments, **more: None)
     monkeypatch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]))

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import loop
-from bench.checkpoint import list_checkpoints
-from bench.experiment import load_experiment
-from bench.loop import StopFlag
-from bench.plan import plan
-from bench.records import RunDirectory
-from bench.run import DONE, INTERRUPTED, execute
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.checkpoint import list_checkpoints
+from bench.records.directory import RunDirectory
+from bench.run import loop
+from bench.run.loop import StopFlag
+from bench.run.one_run import DONE, INTERRUPTED, execute
 from tests.bench.conftest import TINY
 
 TIMES = ("time", "wall_s", "device_s")
@@ -41,7 +41,7 @@ def outcome(directory: RunDirectory) -> dict[str, Any]:
 def kill(directory: RunDirectory, at: str) -> None:
     """Start (or continue) the run in a process of its own and SIGKILL it at the checkpoint called `at`."""
     environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
+    command = [sys.executable, "-m", "bench.run.one_run", str(directory.path), "--device", "cpu"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (directory.checkpoints / at).exists():

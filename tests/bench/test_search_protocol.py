@@ -18,11 +18,11 @@ from bench.data.batches import Batches
 from bench.data.datasets import DataError, DatasetInfo, ImageData, LabelledImages, load
 from bench.data.search_protocol import AS_THE_METHOD, SearchProtocol
 from bench.data.splits import divide, search_data
-from bench.experiment import load_experiment
-from bench.phases.check import check_searches
-from bench.plan import plan
-from bench.records import RunDirectory, RunInfo
-from bench.run import DONE, INTERRUPTED, execute
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, RunInfo
+from bench.run.one_run import DONE, INTERRUPTED, execute
+from bench.run.phases.check import check_searches
 from methods.base import SearchSplit
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, outcome

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.config import ConfigError, identity, parse, restore
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.recipe import Recipe, load_recipe
-from bench.soundness import signature
+from bench.plan.experiment import load_experiment
+from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.runs import plan
+from bench.records.soundness import signature
 
 FROZEN = Path(__file__).parents[1] / "frozen"
 EXPERIMENTS = sorted(path.stem for path in FROZEN.glob("*.yaml"))

@@ -11,10 +11,10 @@ import torch.nn.functional as F
 
 from bench.cli import main
 from bench.config import ConfigError
-from bench.engine import Engine
+from bench.device.engine import Engine
 from bench.speed import count
 from bench.speed.cases import SIZES, TEXTBOOKS, cases
-from methods.parts import kernels
+from methods.parts.executors import kernels
 
 ENGINE = Engine(torch.device("cpu"))
 TINY = {"darts": (4, 3, 4), "pc_darts": (4, 3, 4), "mgas": (4, 3, 4), "retrain": (4, 3, 4)}
@@ -78,7 +78,7 @@ def test_every_textbook_steps_beside_ours(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_a_launch_moves_each_of_its_tensors_once() -> None:
     pytest.importorskip("triton")
-    from methods.parts.kernels.depthwise import relu_depthwise
+    from methods.parts.executors.kernels.depthwise import relu_depthwise
 
     state = torch.empty(2, 4, 8, 8, device="meta")
     weight = torch.empty(3 * 4, 1, 3, 3, device="meta")

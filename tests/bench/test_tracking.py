@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from bench import tracking_tables
-from bench.tracking import open_store, sync
+from bench.tracking import tables as tracking_tables
+from bench.tracking.mirror import open_store, sync
 from tests.bench.mirrored import add_epoch, add_run, all_runs, children, client, counts, history
 
 
@@ -173,7 +173,7 @@ def test_a_run_comes_to_mlflow_when_it_starts_with_the_time_of_its_start(runs_di
 def test_a_killed_run_is_not_running_for_ever(runs_dir: Path) -> None:
     directory = add_run(runs_dir, status="running")
     hold = (
-        "import sys, time\nfrom pathlib import Path\nfrom bench.lease import hold\n"
+        "import sys, time\nfrom pathlib import Path\nfrom bench.records.lease import hold\n"
         "with hold(Path(sys.argv[1])):\n    print(flush=True)\n    time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", hold, str(directory.path)], stdout=subprocess.PIPE)

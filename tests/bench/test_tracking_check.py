@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import RunDirectory
-from bench.tracking import TrackingError, open_store, sync
-from bench.tracking_check import Comparison, compare, exists
+from bench.records.directory import RunDirectory
+from bench.tracking.check import Comparison, compare, exists
+from bench.tracking.mirror import TrackingError, open_store, sync
 from tests.bench.mirrored import add_run, client
 
 
@@ -66,8 +66,8 @@ def test_no_store_is_made_by_looking_and_mlflow_is_not_imported(tmp_path: Path, 
     if content is not None:  # a file that MLflow would lay out as soon as it opens it
         store.file.write_bytes(content)
     program = (
-        "import sys; from pathlib import Path; from bench.tracking import open_store\n"
-        "from bench.tracking_check import compare\n"
+        "import sys; from pathlib import Path; from bench.tracking.mirror import open_store\n"
+        "from bench.tracking.check import compare\n"
         f"print(compare(Path({str(tmp_path / 'tiny-quick')!r}), open_store(Path({str(tmp_path)!r}), {store.uri!r})))\n"
         "assert 'mlflow' not in sys.modules"
     )

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import tracking, tracking_view
-from bench.records import Record, read_records
-from bench.tracking import Mirror, TrackingError, attach, follow, open_store, sync
+from bench.records.directory import Record, read_records
+from bench.tracking import mirror as tracking
+from bench.tracking import view as tracking_view
+from bench.tracking.mirror import Mirror, TrackingError, attach, follow, open_store, sync
 from tests.bench.mirrored import add_epoch, add_run, all_runs, children, client, counts, history
 
 
@@ -163,7 +164,7 @@ def test_no_folder_and_no_writable_store(tmp_path: Path) -> None:
 
 
 def test_mlflow_is_not_imported_with_the_harness() -> None:
-    code = "import sys, bench.tracking; sys.exit('mlflow' in sys.modules)"
+    code = "import sys, bench.tracking.mirror; sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

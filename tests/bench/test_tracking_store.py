@@ -14,15 +14,15 @@ from pathlib import Path
 
 import pytest
 
-from bench import tracking_store
-from bench.tracking import TrackingError, open_store, prepare, sync
-from bench.tracking_store import Store, fault_of
+from bench.tracking import store as tracking_store
+from bench.tracking.mirror import TrackingError, open_store, prepare, sync
+from bench.tracking.store import Store, fault_of
 from tests.bench.mirrored import add_run
 
 KILLED = """
 import os, signal, sqlite3, sys
 from pathlib import Path
-from bench import tracking_store as store
+from bench.tracking import store
 
 def die(*_): os.kill(os.getpid(), signal.SIGKILL)
 
@@ -156,7 +156,8 @@ def test_a_store_of_an_earlier_mlflow_is_no_dead_one(runs_dir: Path) -> None:
 def test_mlflow_killed_while_it_makes_a_store(tmp_path: Path) -> None:
     """The real thing: wherever the kill strikes, the next sync has a store that works."""
     program = (
-        "import sys; from pathlib import Path; from bench.tracking import *; prepare(open_store(Path(sys.argv[1])))"
+        "import sys; from pathlib import Path; from bench.tracking.mirror import *; "
+        "prepare(open_store(Path(sys.argv[1])))"
     )
     made = 0
     for number in range(6):

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from bench import tracking_tables
-from bench.records import Record
-from bench.tracking import SyncReport, open_store, sync
-from bench.tracking_check import Comparison, compare
+from bench.records.directory import Record
+from bench.tracking import tables as tracking_tables
+from bench.tracking.check import Comparison, compare
+from bench.tracking.mirror import SyncReport, open_store, sync
 from tests.bench.mirrored import add_run, all_runs, children, client, counts, history
 
 

@@ -13,11 +13,11 @@ from torch import nn
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import load
-from bench.engine import Engine
-from bench.loop import DivergenceError, Loop
-from bench.recipe import Recipe, load_recipe
-from bench.records import RunDirectory
-from bench.train import evaluate, train
+from bench.device.engine import Engine
+from bench.plan.recipe import Recipe, load_recipe
+from bench.records.directory import RunDirectory
+from bench.run.loop import DivergenceError, Loop
+from bench.run.train import evaluate, train
 from methods.genotypes import published
 from methods.spaces import NetworkSettings, build
 

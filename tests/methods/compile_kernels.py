@@ -60,8 +60,8 @@ def usage(machine_code: bytes) -> tuple[int, int]:
 
 def main() -> None:
     sys.path.insert(0, str(Path(__file__).parents[2]))
-    from methods.parts.kernels.depthwise import norm_relu_depthwise, relu_depthwise
-    from methods.parts.kernels.weighted_sum import fused_weighted_sum
+    from methods.parts.executors.kernels.depthwise import norm_relu_depthwise, relu_depthwise
+    from methods.parts.executors.kernels.weighted_sum import fused_weighted_sum
 
     def leaf(*shape: int, dtype: torch.dtype) -> torch.Tensor:
         return torch.zeros(shape, dtype=dtype).requires_grad_()

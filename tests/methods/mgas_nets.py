@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from methods.base import SearchContext
-from methods.mgas import MGAS, MGASOptions
-from methods.mgas.discretize import Discretisation
-from methods.mgas.supernet import Supernet
-from methods.mgas.switches import FIXED, OFFICIAL, Switches
-from methods.mgas.topology import Plan
+from methods.gradient.mgas import MGAS, MGASOptions
+from methods.gradient.mgas.discretize import Discretisation
+from methods.gradient.mgas.supernet import Supernet
+from methods.gradient.mgas.switches import FIXED, OFFICIAL, Switches
+from methods.gradient.mgas.topology import Plan
 
 TINY = SearchContext(num_classes=4, in_channels=1, image_size=8)
 
@@ -57,7 +57,7 @@ def scatter_parameters(net: Supernet, seed: int = 1, committed: bool = True) -> 
 @torch.no_grad()
 def remove_at_random(net: Supernet, share: float, seed: int = 2) -> None:
     """Remove a share of the operations for good; every node keeps its first."""
-    from methods.mgas.topology import ALL_SLOTS
+    from methods.gradient.mgas.topology import ALL_SLOTS
 
     generator = torch.Generator().manual_seed(seed)
     firsts = {(0, 0), (2, 0), (5, 0), (9, 0)}

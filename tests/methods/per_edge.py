@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from methods.parts.parameterisation import KINDS, Softmax
-from methods.spaces.cell import EDGES
+from methods.spaces.cell.space import EDGES
 from methods.spaces.operations import OPERATIONS
 
 _BATCHED = re.compile(

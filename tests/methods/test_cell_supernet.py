@@ -11,12 +11,12 @@ import torch.nn.functional as F
 
 from methods.parts.convolution import depthwise, pointwise
 from methods.parts.discretiser import top_two_edges
-from methods.parts.mixture import Mixture
+from methods.parts.executors.mixture import Mixture
+from methods.parts.executors.partial_channels import PartialChannels, channel_shuffle
+from methods.parts.executors.recompute import Recompute
 from methods.parts.parameterisation import EdgeNormalisedSoftmax, Gates, Softmax
-from methods.parts.partial_channels import PartialChannels, channel_shuffle
-from methods.parts.recompute import Recompute
-from methods.spaces.cell import EDGES
-from methods.spaces.cell_supernet import CellSupernet, SupernetSettings
+from methods.spaces.cell.space import EDGES
+from methods.spaces.cell.supernet import CellSupernet, SupernetSettings
 from methods.spaces.operations import OPERATIONS, make_operation
 from tests.methods.per_edge import gates_of, per_edge
 from tests.oracles.cell_supernet import Supernet

@@ -20,7 +20,7 @@ from methods.parts.convolution import (
     in_memory_format,
     strided_pointwise,
 )
-from methods.parts.mixture import Reduce
+from methods.parts.executors.mixture import Reduce
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN
 from tests.methods.test_cell_supernet import compare, pair
 

@@ -10,10 +10,10 @@ import torch
 from torch.func import functional_call
 
 from methods.base import MethodError, SearchContext
-from methods.darts import DARTS
+from methods.gradient.darts import DARTS
+from methods.gradient.pc_darts import PCDARTS
 from methods.parts.bilevel import Unrolled, frozen_statistics
 from methods.parts.schedule import cosine
-from methods.pc_darts import PCDARTS
 from methods.registry import get_method
 from methods.spaces import get_space
 from methods.spaces.operations import OPERATIONS

@@ -12,8 +12,8 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.conventions import CHOICES, DARTS, FAMILIES
-from methods.spaces.general_cell import SAMPLED_OPERATIONS
+from methods.spaces.cell.conventions import CHOICES, DARTS, FAMILIES
+from methods.spaces.cell.general import SAMPLED_OPERATIONS
 from methods.spaces.operations import FAMILY
 from tests.methods.test_channels_cells import check_shrink, randomise
 from tests.oracles.general_cell import logits

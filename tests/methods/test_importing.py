@@ -15,7 +15,7 @@ from methods.genotypes import published, published_names
 from methods.importing import Choices, Imported, candidates, choose
 from methods.importing.nasbench201 import OPERATIONS as NASBENCH201
 from methods.importing.nasbench201 import parse as parse_nasbench201
-from methods.spaces.conventions import FAMILIES
+from methods.spaces.cell.conventions import FAMILIES
 from tests.methods.notations import NOTATIONS, flat, gene_text, genotype_text, in_node_order, nni_sample
 
 DARTS_V2 = published("DARTS_V2")

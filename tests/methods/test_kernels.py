@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.parts import kernels
-from methods.parts.mixture import Mixture
+from methods.parts.executors import kernels
+from methods.parts.executors.mixture import Mixture
+from methods.parts.executors.partial_channels import PartialChannels
+from methods.parts.executors.weighted_sum import weighted_sum
 from methods.parts.parameterisation import EdgeNormalisedSoftmax, Softmax
-from methods.parts.partial_channels import PartialChannels
-from methods.parts.weighted_sum import weighted_sum
-from methods.spaces.cell_supernet import CellSupernet, SupernetCell, SupernetSettings
+from methods.spaces.cell.supernet import CellSupernet, SupernetCell, SupernetSettings
 
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -86,7 +86,7 @@ def leaf(x: Tensor) -> tuple[Tensor, Tensor]:
 def test_weighted_sum(
     edges: int, candidates: int, shared: int, batch: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
-    from methods.parts.kernels.weighted_sum import fused_weighted_sum
+    from methods.parts.executors.kernels.weighted_sum import fused_weighted_sum
 
     channels = 3
     zs = [randn(batch, edges * channels, *size, dtype=dtype) + 3 * k for k in range(candidates)]
@@ -116,7 +116,7 @@ def test_weighted_sum(
 def test_relu_and_depthwise_convolution_of_all_edges(
     kernel: int, stride: int, dilation: int, edges: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
-    from methods.parts.kernels.depthwise import relu_depthwise
+    from methods.parts.executors.kernels.depthwise import relu_depthwise
 
     channels = 2
     x, x64 = leaf(randn(11, channels, *size, dtype=dtype))
@@ -138,7 +138,7 @@ def test_relu_and_depthwise_convolution_of_all_edges(
 def test_norm_relu_and_depthwise_convolution(
     kernel: int, batch: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
-    from methods.parts.kernels.depthwise import norm_relu_depthwise
+    from methods.parts.executors.kernels.depthwise import norm_relu_depthwise
 
     channels = 3
     z, z64 = leaf(randn(batch, channels, *size, dtype=dtype) * 2 + 1)
@@ -153,7 +153,7 @@ def test_norm_relu_and_depthwise_convolution(
 
 
 def test_statistics_of_a_large_mean_and_a_small_deviation() -> None:
-    from methods.parts.kernels.statistics import batch_statistics
+    from methods.parts.executors.kernels.statistics import batch_statistics
 
     z = 1000 + 0.01 * randn(90, 2, 6, 6, dtype=torch.float32)
     out = torch.empty(2, 2, device=DEVICE)

@@ -7,9 +7,9 @@ import math
 import pytest
 import torch
 
-from methods.mgas.controller import LambdaRule, LambdaState, next_lambda
-from methods.mgas.losses import l_cost, l_thre, operation_costs
-from methods.mgas.topology import ALL_SLOTS
+from methods.gradient.mgas.controller import LambdaRule, LambdaState, next_lambda
+from methods.gradient.mgas.losses import l_cost, l_thre, operation_costs
+from methods.gradient.mgas.topology import ALL_SLOTS
 from tests.methods.mgas_nets import images, scatter_parameters, tiny_net
 from tests.oracles import mgas_supernet as oracle
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.mgas.discretize import Discretisation
-from methods.mgas.topology import ALL_SLOTS
-from methods.spaces.cell import EDGES
+from methods.gradient.mgas.discretize import Discretisation
+from methods.gradient.mgas.topology import ALL_SLOTS
+from methods.spaces.cell.space import EDGES
 from tests.methods.mgas_nets import images, scatter_parameters, tiny_net
 from tests.oracles.mgas_supernet import last_only_guard, strongest_guard
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from bench.config import ConfigError, fill_preset, identity, parse
-from bench.experiment import load_experiment
-from bench.plan import plan
-from methods.mgas import MGAS, MGASOptions
-from methods.mgas.controller import LambdaState, next_lambda
-from methods.mgas.presets import PRESETS
-from methods.mgas.schedule import phases
-from methods.mgas.switches import OFFICIAL
-from methods.mgas.topology import Plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from methods.gradient.mgas import MGAS, MGASOptions
+from methods.gradient.mgas.controller import LambdaState, next_lambda
+from methods.gradient.mgas.presets import PRESETS
+from methods.gradient.mgas.schedule import phases
+from methods.gradient.mgas.switches import OFFICIAL
+from methods.gradient.mgas.topology import Plan
 from tests.methods.mgas_nets import TINY, quick_options, run_epochs
 
 MARCH, JULY = "released-2025-03-18", "released-2025-07-01"

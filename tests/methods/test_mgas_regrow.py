@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from methods.mgas.regrow import draw, importance, regrow
+from methods.gradient.mgas.regrow import draw, importance, regrow
 from tests.methods.mgas_nets import images, remove_at_random, scatter_parameters, tiny_net
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.mgas.step import Segments, long_tailed_step
+from methods.gradient.mgas.step import Segments, long_tailed_step
 
 POINTS = [-1.5, -1, -0.7, -0.4, -0.2, 0, 0.2, 0.4, 0.7, 1, 1.5]
 VALUES = [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1]

@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import MethodError, SearchContext
-from methods.mgas.discretize import Discretisation
-from methods.mgas.losses import l_cost, l_thre
-from methods.mgas.sizes import search_size
-from methods.mgas.supernet import Supernet, role
-from methods.mgas.switches import FIXED, OFFICIAL
-from methods.mgas.topology import Plan
+from methods.gradient.mgas.discretize import Discretisation
+from methods.gradient.mgas.losses import l_cost, l_thre
+from methods.gradient.mgas.sizes import search_size
+from methods.gradient.mgas.supernet import Supernet, role
+from methods.gradient.mgas.switches import FIXED, OFFICIAL
+from methods.gradient.mgas.topology import Plan
 from tests.methods.mgas_nets import TINY, images, remove_at_random, saved_bytes, scatter_parameters, tiny_net
 from tests.oracles import mgas_supernet as oracle
 

@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.base import MethodError, SearchContext
 from methods.genotypes import published
-from methods.pruning.l1_filters import L1FilterPruning
-from methods.pruning.ratio import RatioOptions, measure
-from methods.pruning.size import SizeModel
-from methods.pruning.slimming import NetworkSlimming, SlimmingOptions
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 from methods.spaces.channels import channel_groups, keep_masks, shrink
+from methods.transform.pruning.l1_filters import L1FilterPruning
+from methods.transform.pruning.ratio import RatioOptions, measure
+from methods.transform.pruning.size import SizeModel
+from methods.transform.pruning.slimming import NetworkSlimming, SlimmingOptions
 from tests.methods.test_channels_cells import random_keep, randomise
 
 CONTEXT = SearchContext(num_classes=10, image_size=16)

@@ -10,9 +10,9 @@ from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.genotypes import published
 from methods.parts.counts import count_macs, count_nonzero, count_params, module_macs
-from methods.pruning.magnitude import MagnitudeOptions, MagnitudePruning
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
+from methods.transform.pruning.magnitude import MagnitudeOptions, MagnitudePruning
 
 CONTEXT = SearchContext(num_classes=10, image_size=16)
 SHAPE = (3, 16, 16)

@@ -8,9 +8,7 @@ from torch import Tensor, nn
 
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
-from methods.parts.counts import count_params
-from methods.parts.parameterisation import KINDS, Softmax
-from methods.pruning.operations import (
+from methods.gradient.operation_pruning import (
     CANDIDATES,
     SHAPE,
     OperationPruning,
@@ -22,10 +20,12 @@ from methods.pruning.operations import (
     operation_costs,
     remove_weakest,
 )
-from methods.pruning.ratio import Counts, measure
+from methods.parts.counts import count_params
+from methods.parts.parameterisation import KINDS, Softmax
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.cell import EDGES
+from methods.spaces.cell.space import EDGES
+from methods.transform.pruning.ratio import Counts, measure
 
 CONTEXT = SearchContext(num_classes=10, image_size=8)
 SHAPE_OF_IMAGES = (3, 8, 8)

@@ -8,9 +8,9 @@ import torch
 
 from methods.base import SearchContext
 from methods.genotypes import published
-from methods.pruning.l1_filters import L1FilterPruning
-from methods.pruning.ratio import RatioOptions, Unit
 from methods.spaces import NetworkSettings, build
+from methods.transform.pruning.l1_filters import L1FilterPruning
+from methods.transform.pruning.ratio import RatioOptions, Unit
 
 PAGE = Path(__file__).parents[2] / "docs" / "pruning.md"
 BEGIN, END = "<!-- measured table -->\n", "<!-- end of measured table -->"

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from methods.genotypes import published, published_names
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.cell_network import CellNetwork
+from methods.spaces.cell.network import CellNetwork
 
 CELLS = ("darts_cell", "dense_cell", "general_cell")
 CIFAR, IMAGENET = NetworkSettings(36, 20, auxiliary=True), NetworkSettings(48, 14, auxiliary=True, stem="imagenet")

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import chisquare
 
 from methods.base import MethodError, SearchContext
-from methods.random_sampling import RandomSampling
+from methods.sampling.random_sampling import RandomSampling
 from methods.spaces import get_space
 from methods.spaces.operations import OPERATIONS
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.recipe import load_recipe
-from bench.records import RunDirectory, RunInfo
+from bench.plan.experiment import load_experiment
+from bench.plan.recipe import load_recipe
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, RunInfo
 from methods.architecture import Architecture
 from methods.spaces import get_space
 

@@ -7,8 +7,8 @@ import json
 import pytest
 
 import reports
-from bench.experiment import load_experiment
-from bench.plan import plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from reports.analysis import analyse
 from reports.build import gather
 from reports.raw import runs_csv

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import pytest
 
-from bench.recipe import load_recipe
+from bench.plan.recipe import load_recipe
 from reports.analysis import analyse
 from reports.build import gather
 from reports.columns import COLUMNS

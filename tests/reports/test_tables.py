@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import reports
-from bench.records import read_records
+from bench.records.directory import read_records
 from reports.analysis import analyse
 from reports.build import gather
 from reports.collect import without_seeds

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bench.records import RunDirectory, RunInfo
-from bench.run import DONE, execute
+from bench.records.directory import RunDirectory, RunInfo
+from bench.run.one_run import DONE, execute
 from tests.bench.test_resume import outcome
 from tests.slurm.scenario import runs_of
 

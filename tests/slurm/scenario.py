@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RunInfo
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunInfo
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import Launch, launch
 from slurm.status import RunStatus, Status, status

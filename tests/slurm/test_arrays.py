@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.records import RunInfo
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunInfo
 from slurm.arrays import Array, Place, arrange
 
 TINY = Path(__file__).parent.parent / "experiments" / "tiny.yaml"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.config import ConfigError
-from bench.experiment import load_experiment
-from bench.plan import plan
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from slurm.cluster import cluster_names, load_cluster, minutes
 from slurm.launch import launch
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.lease import holder_of
+from bench.records.lease import holder_of
 from slurm.submissions import read_submissions
 from tests.slurm import faults
 from tests.slurm.references import References

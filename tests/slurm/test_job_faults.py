@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from bench.lease import holder_of
+from bench.records.lease import holder_of
 from slurm.launch import cancel
 from slurm.status import Status
 from tests.slurm import faults

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import tracking
-from bench.checkpoint import save_checkpoint
-from bench.records import RunDirectory
-from bench.tracking_check import Comparison, compare
+from bench.records.checkpoint import save_checkpoint
+from bench.records.directory import RunDirectory
+from bench.tracking import mirror as tracking
+from bench.tracking.check import Comparison, compare
 from slurm.launch import launch
 from slurm.submissions import read_submissions
 from tests.bench.test_resume import outcome

@@ -20,9 +20,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.checkpoint import list_checkpoints
-from bench.records import RunDirectory, RunInfo
-from bench.run import BUSY, DONE, FAILED, execute
+from bench.records.checkpoint import list_checkpoints
+from bench.records.directory import RunDirectory, RunInfo
+from bench.run.one_run import BUSY, DONE, FAILED, execute
 from tests.bench.test_resume import outcome
 from tests.slurm.scenario import runs_of
 
@@ -32,7 +32,7 @@ KILLS = int(os.environ.get("DASBENCH_KILLS", "1"))
 @pytest.fixture(autouse=True)
 def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(1)
-    monkeypatch.setattr("bench.loop.CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
 
 
 def make(folder: Path, info: RunInfo) -> RunDirectory:
@@ -168,7 +168,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
     while not list_checkpoints(directory.checkpoints):
         time.sleep(0.01)
     second = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.run", str(directory.path)], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-m", "bench.run.one_run", str(directory.path)], capture_output=True, text=True
     )
     assert second.returncode in (BUSY, DONE)
     assert second.returncode == DONE or f"process {first} on" in second.stderr

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from bench import tracking
-from bench.experiment import load_experiment
-from bench.plan import plan
-from bench.tracking_check import Comparison, compare
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.tracking import mirror as tracking
+from bench.tracking.check import Comparison, compare
 from slurm.status import status
 from tests.slurm.faults import cluster_is_ours
 from tests.slurm.scenario import EXPERIMENT, Scenario, profile

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import main
-from bench.records import Record, RunDirectory, RunInfo
+from bench.records.directory import Record, RunDirectory, RunInfo
 from slurm import queue
 from slurm.arrays import Place
 from slurm.cluster import load_cluster

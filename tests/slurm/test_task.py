@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import RecordError, RunDirectory
+from bench.records.directory import RecordError, RunDirectory
 from slurm import task
 from slurm.snapshot import take_snapshot
 from slurm.task import RunTask, SlurmJob, TaskError, check_code

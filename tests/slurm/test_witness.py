@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from bench.cli import main
-from bench.tracking import open_store
-from bench.tracking_check import Comparison
+from bench.tracking.check import Comparison
+from bench.tracking.mirror import open_store
 from slurm import commands, witness
 from slurm.witness import Answer, Tracker, describe
 from tests.bench.test_records import result

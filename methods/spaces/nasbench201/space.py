@@ -15,13 +15,13 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
-from methods.spaces.cell_counts import NetworkCounts
-from methods.spaces.cell_layout import NetworkSettings
+from methods.spaces.cell.counts import NetworkCounts
+from methods.spaces.cell.layout import NetworkSettings
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell
 from methods.spaces.nasbench201.counts import Size, network_counts
 from methods.spaces.nasbench201.network import Network201
-from methods.spaces.resnet import refuse_imagenet_stem
+from methods.spaces.plain.resnet import refuse_imagenet_stem
 
 SCALE = {"channels": 16, "cells_per_stage": 5}
 """Of the networks that were trained for the table."""

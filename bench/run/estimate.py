@@ -1,0 +1,181 @@
+"""How long an experiment will take here: a few steps of each different run are timed, and remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bench.config import restore
+from bench.data.datasets import DatasetInfo, ImageData
+from bench.data.search_protocol import search_protocol
+from bench.device.calibration import recall
+from bench.device.engine import Engine, device_name, make_engine
+from bench.device.graph import WARM_UP
+from bench.plan.recipe import Recipe
+from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
+from bench.records.soundness import signature
+from bench.run.train import training_loss
+from methods.base import GradientSearch, SearchContext
+from methods.genotypes import published
+from methods.parts.convolution import CpuChoices
+from methods.registry import get_method
+from methods.spaces import NetworkSettings, build
+
+TIMED_STEPS = 2
+FILE_NAME = "estimates.json"
+LONGEST = 1e12
+"""Seconds; a larger estimate was not made by timing."""
+
+
+class EstimateError(RuntimeError):
+    """No estimate can be made here; the runs may well do."""
+
+
+def estimate_seconds(
+    planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path, remember: bool = True
+) -> dict[str, float]:
+    """Seconds of each run on one device, by signature; an upper bound for methods that may stop early.
+
+    Runs that differ only in their seeds are timed once, on random images; the answers are kept in
+    `RUNS_DIR/estimates.json` by configuration and device. Networks that are not known before a search stand in by a
+    published one of the same scale. The timing is done in a process of its own, as a run is: what it takes to start
+    is part of every run, and its memory is free again when the runs begin.
+
+    Raises:
+        EstimateError: that process died.
+    """
+    path = runs_dir / FILE_NAME
+    known = _read(path)
+    choices = recall(runs_dir, planned[0].config["threads"])
+    keys = {info.signature: _key(info, device, choices) for info in planned}
+    missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
+    if missing:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+            work = list(missing.values()), data.info, len(data.train), device, choices
+            try:
+                found = other.submit(_time_runs, *work).result()
+            except BrokenProcessPool:
+                raise EstimateError(
+                    "the time cannot be estimated: the process that timed a few steps died (killed, or out of memory)"
+                ) from None
+        known |= dict(zip(missing, found, strict=True))
+        if remember:
+            _write(path, known)
+    return {name: known[key] for name, key in keys.items()}
+
+
+def _key(info: RunInfo, device: torch.device, choices: CpuChoices) -> str:
+    config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
+    if info.phase == "train":
+        config["architecture"] = config["architecture"].get("published", "searched")
+    where = {"device": device_name(device), "torch": torch.__version__}
+    if device.type == "cpu":
+        where["cpu_choices"] = str(choices)
+    return signature({"config": config, **where})
+
+
+def _write(path: Path, known: dict[str, float]) -> None:
+    """What cannot be kept is timed again the next time."""
+    with contextlib.suppress(RecordError):
+        make_folder(path.parent)
+        write_atomically(path, json.dumps(known, indent=1))
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    found = content.items() if isinstance(content, dict) else ()
+    return {key: value for key, value in found if isinstance(value, int | float) and 0 <= value < LONGEST}
+
+
+def _time_runs(
+    runs: Sequence[RunInfo], info: DatasetInfo, train_images: int, device: torch.device, choices: CpuChoices
+) -> list[float]:
+    """In a new process: its start, and the steps of each run."""
+    start = time.process_time()
+    config = runs[0].config
+    engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
+    return [start + _time_run(run, info, train_images, engine) for run in runs]
+
+
+def _time_run(run: RunInfo, info: DatasetInfo, train_images: int, engine: Engine) -> float:
+    images = run.config["data"]["train_images"] or train_images
+    if run.phase == "search":
+        return _time_search(run, info, images, engine)
+    return _time_training(run, info, images, engine) if run.phase == "train" else 1.0
+
+
+def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+    cls = get_method(run.method)
+    if not issubclass(cls, GradientSearch):
+        return 0.0
+    context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"])
+    method = cls(restore(cls.Options, run.config["options"], "options"), context)
+    method.to(engine.device)
+    method.enter_longest_step()
+    split = search_protocol(run.config).split(method.split)
+    steps = method.epochs * max(1, round(images * split.train / method.batch_size))
+    batch = _fake_batch(method.batch_size, info, engine)
+    return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
+
+
+def _time_training(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+    recipe = restore(Recipe, run.config["recipe"], "recipe")
+    auxiliary = recipe.auxiliary_weight > 0
+    settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
+    name = run.config["architecture"].get("published", "DARTS_V2")
+    network = build(published(name), info.num_classes, settings).to(engine.device)
+    network.to(memory_format=engine.memory_format)
+    inputs, labels = _fake_batch(recipe.batch_size, info, engine)
+
+    def step() -> None:
+        network.zero_grad()
+        _, loss = training_loss(network(inputs), labels, recipe)
+        loss.backward()
+
+    return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine)
+
+
+def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
+    images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
+    return images, torch.randint(info.num_classes, (size,), device=engine.device)
+
+
+def _seconds_per_step(step: Any, engine: Engine) -> float:
+    """In the precision of the run, and on a GPU as a graph."""
+
+    def work() -> dict[str, torch.Tensor]:
+        with engine.autocast():
+            step()
+        return {}
+
+    timed = engine.graphed(work)
+    for _ in range(1 if engine.recorder is None else WARM_UP + 1):
+        timed()
+    engine.synchronize()
+    started = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        timed()
+    engine.synchronize()
+    return (time.perf_counter() - started) / TIMED_STEPS
+
+
+def makespan(planned: list[RunInfo], seconds: dict[str, float], devices: int) -> float:
+    """Seconds until the last run ends when each free device takes the next run that is ready."""
+    free, ends = [0.0] * devices, dict[str, float]()
+    for info in planned:
+        ready = max((ends.get(need, 0.0) for need in info.needs), default=0.0)
+        slot = min(range(devices), key=lambda index: free[index])
+        ends[info.signature] = free[slot] = max(free[slot], ready) + seconds[info.signature]
+    return max(ends.values(), default=0.0)

@@ -1,0 +1,177 @@
+"""What every phase has at hand: the run's directory, configuration, engine and data, and its seeds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from bench.data.augment import get_augmentation
+from bench.data.batches import Batches, evaluation_batches
+from bench.data.datasets import ImageData, LabelledImages
+from bench.data.fingerprint import fingerprint
+from bench.device.engine import Engine
+from bench.plan.recipe import Recipe
+from bench.records.directory import Record, RunDirectory, RunInfo
+from bench.records.inputs import finished_record
+from bench.run.loop import Loop, StopFlag
+from bench.seeds import derive
+from methods.architecture import Architecture
+from methods.base import SearchContext
+from methods.spaces import NetworkSettings
+
+EVALUATION_BATCH = {"cpu": 128, "cuda": 256}
+"""Images at once, by device; on a CPU so few that evaluating a supernet takes no more memory than a step."""
+
+
+class RunError(RuntimeError):
+    """A run that cannot be done as it was asked for."""
+
+
+@dataclass
+class Task:
+    """Everything a phase needs at hand."""
+
+    directory: RunDirectory
+    info: RunInfo
+    engine: Engine
+    data: ImageData
+    stop: StopFlag
+
+    @property
+    def config(self) -> dict[str, Any]:
+        return self.info.config
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        info = self.data.info
+        return info.channels, info.image_size, info.image_size
+
+    def seed(self, use: str, repetition: int | None) -> int:
+        """A seed for one use; it depends on the data set and the repetition, not on the method: seeds are paired."""
+        return derive(dataset=self.info.dataset, use=use, repetition=repetition)
+
+    def make_loop(self, seed: int, parts: dict[str, Any]) -> Loop:
+        return Loop(self.directory, self.info.signature, seed, self.engine, parts, self.stop)
+
+    def context(self) -> SearchContext:
+        info = self.data.info
+        stem = self.config.get("stem", "cifar")
+        seed = self.seed("method", self.info.search_seed)
+        return SearchContext(info.num_classes, self.image_shape[0], self.image_shape[-1], stem, seed)
+
+    def batches(
+        self,
+        images: LabelledImages,
+        batch_size: int,
+        augmentation: str,
+        seed: int,
+        stream: str = "train",
+        fresh: bool = False,
+    ) -> Batches:
+        """Shuffled, augmented batches on the device; see `Batches` for what decides them."""
+        chosen = get_augmentation(augmentation, self.data.info)
+        device, group = self.engine.device, self.engine.group
+        if not group.alone:
+            group.check_shares(batch_size, len(images.labels))
+        return Batches(
+            images.images,
+            images.labels,
+            batch_size,
+            chosen,
+            seed,
+            device,
+            stream=stream,
+            fresh=fresh,
+            rank=group.rank,
+            world_size=group.size,
+        )
+
+    def evaluation(self, images: LabelledImages) -> Batches:
+        """Batches in stored order, not augmented."""
+        plain = get_augmentation("none", self.data.info)
+        return evaluation_batches(
+            images.images,
+            images.labels,
+            EVALUATION_BATCH[self.engine.device.type],
+            plain,
+            self.engine.device,
+            rank=self.engine.group.rank,
+            world_size=self.engine.group.size,
+        )
+
+    def note_data(self, part: str, images: LabelledImages) -> None:
+        """Write down what the images are by their fingerprint, which must not change under a run or what it needs.
+
+        Args:
+            part: "train" or "test".
+
+        Raises:
+            RunError: the run began, or a run it needs was made, with others.
+        """
+        found = fingerprint(images, self.data.info.classes)
+        others = {self.info.name: self.info} | {run.info.name: run.info for run in map(self.needed, self.info.needs)}
+        for name, info in others.items():
+            known = info.environment.get("data", {}).get(part)
+            if info.dataset == self.info.dataset and known is not None and known != found:
+                raise RunError(
+                    f"the {part} images of '{info.dataset}' have changed since {name} used them: {_said(known)} then, "
+                    f"{_said(found)} now. Bring the data back, or remove {self.directory.path.parent / name} (and what "
+                    "rests on it) to make it again"
+                )
+        self.info.environment["data"] = {**self.info.environment.get("data", {}), part: found}
+        self.directory.begin(self.info)
+
+    def needed(self, signature: str) -> Record:
+        """A finished run this one reads.
+
+        Raises:
+            RunError: it is not there or not done.
+            RecordError: it is damaged or was changed.
+        """
+        for path in self.directory.path.parent.glob(f"*-{signature[:10]}"):
+            record = finished_record(path)
+            if record is not None and record.info.signature == signature:
+                return record
+        raise RunError(f"{self.info.name} needs run {signature}, which is not done; run the experiment to make it")
+
+
+def _said(found: dict[str, Any]) -> str:
+    return f"{found['images']} images of {found['classes']} classes ({found['digest']})"
+
+
+def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]) -> Architecture:
+    """The architecture with who found it and how added to its provenance."""
+    info = task.info
+    provenance = {
+        **architecture.provenance,
+        **more,
+        "experiment": info.experiment,
+        "profile": info.profile,
+        "dataset": info.dataset,
+        "search_seed": info.search_seed,
+        "run": info.name,
+    }
+    return Architecture(
+        architecture.space,
+        architecture.genotype,
+        architecture.scale,
+        architecture.widths,
+        architecture.masks,
+        provenance,
+    )
+
+
+def settings_for(task: Task, recipe: Recipe) -> NetworkSettings:
+    """How the network of a training is built.
+
+    Raises:
+        RunError: the recipe asks for an auxiliary head and the images are too small for it.
+    """
+    network, size = task.config["network"], task.image_shape[-1]
+    auxiliary = recipe.auxiliary_weight > 0
+    if auxiliary and network["stem"] == "cifar" and size != 32:
+        raise RunError(
+            f"recipe {recipe.name} wants an auxiliary head, which needs 32x32 images; these are {size}x{size}. "
+            "Set auxiliary_weight: 0 in the profile's recipe_changes"
+        )
+    return NetworkSettings(**network, auxiliary=auxiliary, in_channels=task.image_shape[0])

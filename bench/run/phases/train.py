@@ -1,0 +1,185 @@
+"""The train phase: an architecture through the common trainer, the test set opened, the network counted."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from bench.config import restore
+from bench.data.splits import FinalEvaluation, train_data
+from bench.plan.recipe import Recipe
+from bench.records.directory import Record, save_architecture
+from bench.records.inputs import found_architecture, found_family, verified_file
+from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
+from bench.run import cost
+from bench.run.phases.task import RunError, Task, settings_for
+from bench.run.train import train
+from bench.seeds import derive, seed_everything
+from methods.architecture import Architecture
+from methods.base import Transform
+from methods.genotypes import published
+from methods.registry import get_method
+from methods.spaces import NetworkSettings, build
+
+
+def run_train(task: Task) -> dict[str, Any]:
+    """Train the architecture with the recipe, evaluate on the test set, count, write weights and result."""
+    config = task.config
+    recipe = restore(Recipe, config["recipe"], "recipe")
+    architecture, report = chosen_architecture(task)
+    if task.engine.group.rank == 0:
+        save_architecture(architecture, task.directory.path)
+    seed = task.seed("retrain", task.info.retrain_seed)
+    seed_everything(derive(seed=seed, use="weights"))
+    network = build(architecture, task.data.info.num_classes, settings_for(task, recipe))
+    if config["inheritance"] == "finetune":
+        load_weights(network, verified_file(task.needed(config["architecture"]["run"]), WEIGHTS_NAME))
+    images = train_data(task.data, config["data"]["train_images"])
+    batches = task.batches(images, recipe.batch_size, recipe.augmentation, seed)
+    test = FinalEvaluation(task.data, task.info.phase, config["data"]["test_images"]).open_test()
+    task.note_data("test", test)
+    values, loop = train(
+        network,
+        recipe,
+        batches,
+        task.evaluation(test),
+        task.engine,
+        partial(task.make_loop, seed),
+        num_classes=task.data.info.num_classes,
+        masks=architecture.masks,
+        penalty=make_penalty(task),
+        evaluate_every=config["evaluate_every"],
+    )
+    if task.engine.group.rank:
+        return {}  # the first process writes
+    save_weights(network.state_dict(), task.directory.path / WEIGHTS_NAME)
+    costs = cost.network_costs(network, architecture.masks, task.image_shape, task.engine)
+    costs |= {
+        "peak_memory": loop.peak_memory,
+        "wall_s": loop.wall_seconds,
+        "device_s": loop.device_seconds,
+        "images": loop.images,
+        **cost_of_needs(task),
+    }
+    return {
+        "metrics": final_metrics(values, loop.epoch_values),
+        "network": {"image_shape": list(task.image_shape), "classes": task.data.info.num_classes},
+        "costs": costs,
+        "architecture": architecture.digest,
+        "epochs": loop.epoch,
+        "report": report,
+    }
+
+
+def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
+    """The architecture a training is of, and what the run that made it reported.
+
+    Raises:
+        RunError: a published or given architecture is no longer the one that was planned.
+    """
+    wanted = task.config["architecture"]
+    if "run" not in wanted:
+        return _given_architecture(task, wanted), {}
+    source = task.needed(wanted["run"])
+    assert source.result is not None
+    report = dict(source.result.get("report", {}))
+    select = wanted["select"]
+    if select is None:
+        return found_architecture(source), report
+    return chosen_member(task, source, select, report)
+
+
+def _given_architecture(task: Task, wanted: dict[str, Any]) -> Architecture:
+    """A published architecture, or the run's own copy of a file (runs planned by earlier versions name the file)."""
+    if "published" in wanted:
+        architecture, where = published(wanted["published"]), wanted["published"]
+    else:
+        where = Path(wanted["file"]) if "file" in wanted else task.directory.given
+        architecture = Architecture.load(where)
+    if architecture.digest != wanted["digest"]:
+        raise RunError(
+            f"architecture {where} has changed since this run was planned: it has digest {architecture.digest}, the "
+            f"plan {wanted['digest']}. Run the experiment again; what changed is a new run"
+        )
+    return architecture
+
+
+def chosen_member(
+    task: Task, source: Record, select: dict[str, Any], report: dict[str, Any]
+) -> tuple[Architecture, dict[str, Any]]:
+    """The member of a search's family that a row asks for; see `bench.plan.experiment.Selection`.
+
+    Raises:
+        RunError: the search gave no family, or none of it is small enough.
+    """
+    on, at_most = select["on"], select["at_most"]
+    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    counted = []
+    for member in found_family(source):
+        network = build(member, task.data.info.num_classes, settings)
+        counts = {
+            "params": cost.count_params(network),
+            "params_nonzero": cost.count_nonzero(network, member.masks),
+            "macs": cost.count_macs(network, task.image_shape),
+        }
+        counted.append((counts[on], member))
+    if not counted:
+        raise RunError(f"{source.info.name} gives one architecture and no family to select from; remove 'select'")
+    fitting = [pair for pair in counted if at_most is None or pair[0] <= at_most]
+    if not fitting:
+        sizes = sorted(size for size, _ in counted)
+        raise RunError(f"no architecture of {source.info.name} has {on} <= {at_most}; it has {sizes}")
+    size, member = (min if select["smallest"] else max)(fitting, key=lambda pair: pair[0])
+    return member, {**report, "selected": {**select, "value": size, "of": len(counted)}}
+
+
+def make_penalty(task: Task) -> Any:
+    """The extra loss of a dense training that a later transform asks for (network slimming), or None."""
+    wanted = task.config["penalty"]
+    if wanted is None:
+        return None
+    cls = get_method(wanted["method"])
+    method = cls(restore(cls.Options, wanted["options"], "options"), task.context())  # type: ignore[call-arg]
+    assert isinstance(method, Transform)
+    return method.training_penalty
+
+
+def final_metrics(values: dict[str, float], epochs: list[dict[str, Any]]) -> dict[str, Any]:
+    """The headline is the last epoch; the best epoch stands beside it and chooses nothing.
+
+    Args:
+        values: of the last epoch.
+        epochs: the values of every epoch.
+    """
+    accuracies = {epoch: values.get("test/accuracy") for epoch, values in enumerate(epochs)}
+    evaluated = {epoch: value for epoch, value in accuracies.items() if value is not None}
+    best = max(evaluated, key=lambda epoch: evaluated[epoch])
+    return {
+        "test_accuracy": values["test/accuracy"],
+        "test_error": 100.0 - values["test/accuracy"],
+        "test_loss": values["test/loss"],
+        "best_test_accuracy": evaluated[best],
+        "best_epoch": best,
+        "train_loss": values["train/loss"],
+        "train_accuracy": values["train/accuracy"],
+    }
+
+
+def cost_of_needs(task: Task) -> dict[str, Any]:
+    """Device seconds and peak memory of all runs this one stands on, each counted once."""
+    found: dict[str, Record] = {}
+
+    def collect(needs: list[str]) -> None:
+        for signature in needs:
+            if signature not in found:
+                found[signature] = task.needed(signature)
+                collect(found[signature].info.needs)
+
+    collect(task.info.needs)
+    costs = [record.result["costs"] for record in found.values() if record.result is not None]
+    peaks = [entry["peak_memory"] for entry in costs if entry.get("peak_memory")]
+    return {
+        "search_device_s": sum(entry.get("device_s") or 0.0 for entry in costs),
+        "search_peak_memory": max(peaks, default=None),
+    }

@@ -1,0 +1,47 @@
+"""The transform phase: from a trained network to a smaller architecture and the weights it inherits."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from bench.config import restore
+from bench.records.directory import save_architecture
+from bench.records.inputs import found_architecture, verified_file
+from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
+from bench.run.phases.task import RunError, Task, with_provenance
+from methods.base import Transform
+from methods.registry import get_method
+from methods.spaces import NetworkSettings, build
+
+
+def run_transform(task: Task) -> dict[str, Any]:
+    """Make a trained network smaller; write the architecture and the inherited weights."""
+    started = time.monotonic()
+    source = task.needed(task.config["source"])
+    cls = get_method(task.info.method)
+    method = cls(restore(cls.Options, task.config["options"], "options"), task.context())  # type: ignore[call-arg]
+    if not isinstance(method, Transform):
+        raise RunError(f"{task.info.method} is not a transform")
+    architecture = found_architecture(source)
+    settings = NetworkSettings(**source.info.config["network"], in_channels=task.image_shape[0])
+    network = build(architecture, task.data.info.num_classes, settings)
+    load_weights(network, verified_file(source, WEIGHTS_NAME))
+    match = task.config["match"]
+    if match is not None:
+        result = task.needed(match["run"]).result
+        assert result is not None
+        match = {"on": match["on"], "value": result["costs"][match["on"]]}
+    transformed = method.apply(architecture, network.to(task.engine.device).eval(), match)
+    smaller = with_provenance(task, transformed.architecture, method.provenance())
+    save_architecture(smaller, task.directory.path)
+    save_weights(transformed.weights, task.directory.path / WEIGHTS_NAME)
+    seconds = time.monotonic() - started
+    costs = {"peak_memory": task.engine.peak_memory(), "wall_s": seconds, "device_s": seconds, "images": 0}
+    return {
+        "metrics": {},
+        "costs": costs,
+        "architecture": smaller.digest,
+        "epochs": 0,
+        "report": dict(transformed.report),
+    }

@@ -1,0 +1,147 @@
+"""The search loops: one for methods that train a supernet, one for methods that propose and are told a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import astuple, dataclass
+from itertools import repeat
+from typing import Any
+
+from torch import Tensor, nn
+
+from bench.data.batches import Batches
+from bench.device.distributed import share_statistics
+from bench.device.engine import Engine
+from bench.run.loop import DivergenceError, Loop
+from bench.run.train import evaluate
+from methods.architecture import Architecture
+from methods.base import Batch, GradientSearch, SamplingSearch
+
+
+def gradient_search(
+    method: GradientSearch,
+    train: Batches,
+    valid: Batches | None,
+    validation: Batches | None,
+    engine: Engine,
+    make_loop: Callable[[dict[str, Any]], Loop],
+) -> tuple[Architecture, Loop]:
+    """Run a gradient search to its end and return its architecture.
+
+    Args:
+        train: batches of the search-train part.
+        valid: batches of the search-valid part, drawn beside every training batch; None for one-level methods.
+        validation: the search-valid part in order, for methods that choose between their own snapshots.
+        make_loop: builds the `Loop` from the parts whose state a continued search needs.
+
+    Raises:
+        DivergenceError: a loss is no longer finite.
+    """
+    method.to(engine.device)
+    if not engine.group.alone:
+        share_statistics(method.supernet, engine.group)
+        method.average = engine.group.average
+    loop = make_loop({"method": method})
+
+    def score() -> dict[str, float]:
+        assert validation is not None, f"{method.name} has no validation part in its split"
+        found = evaluate(method.supernet, validation, engine, "")
+        loop.check_finite({f"valid/{name}": value for name, value in found.items()})
+        return found
+
+    def update(train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
+        with engine.autocast():
+            return method.step(train_batch, valid_batch)
+
+    step = engine.graphed(update)
+    for epoch in loop.epochs(method.epochs, lambda: method.finished):
+        if method.on_epoch_start(epoch):
+            share_statistics(method.supernet, engine.group)  # a regrown operation brings new normalisations
+            step.renew()
+        method.supernet.train()
+        steps = len(train)
+        beside: Iterable[Batch | None] = repeat(None) if valid is None else valid.epoch(epoch, loop.step, steps)
+        pairs = zip(train.epoch(epoch, loop.step), beside, strict=False)
+        for train_batch, valid_batch in loop.steps(pairs, steps):
+            loop.add(step(train_batch, valid_batch))
+        values = loop.averages()
+        engine.group.check_same(method.supernet)
+        loop.end_epoch({**values, **method.on_epoch_end(epoch, score if validation is not None else None)})
+    check_weights(method.supernet)
+    return method.architecture(), loop
+
+
+def check_weights(network: nn.Module) -> None:
+    """Raises DivergenceError when a parameter is NaN or infinite: no loss has seen the last step's update yet."""
+    for name, parameter in network.named_parameters():
+        if not bool(parameter.isfinite().all()):
+            raise DivergenceError(f"{name} is no longer finite after the last step: the search has diverged")
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a proposal was told, and what that cost over all attempts; None where a cost is not known any more.
+
+    Attributes:
+        score: validation accuracy in percent.
+        peak_memory: bytes.
+    """
+
+    score: float
+    images: int | None
+    seconds: float | None
+    peak_memory: int | None
+
+
+class SamplingState:
+    """What a sampling search has asked and been told so far."""
+
+    def __init__(self) -> None:
+        self.scored: list[Scored] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"scores": [each.score for each in self.scored], "costs": [astuple(each)[1:] for each in self.scored]}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        costs = state.get("costs", [(None, None, None)] * len(state["scores"]))  # earlier versions did not count them
+        self.scored = [Scored(score, *cost) for score, cost in zip(state["scores"], costs, strict=True)]
+
+    @property
+    def costs(self) -> dict[str, Any]:
+        """Of all proposals: images and seconds together, the largest peak; None where one of them is not known."""
+
+        def total(values: list[Any], add: Callable[[list[Any]], Any]) -> Any:
+            return None if None in values else add(values)
+
+        seconds = total([each.seconds for each in self.scored], lambda values: float(sum(values)))
+        peaks = [each.peak_memory for each in self.scored]
+        return {
+            "peak_memory": total(peaks, max) if peaks else None,
+            "wall_s": seconds,
+            "device_s": seconds,
+            "images": total([each.images for each in self.scored], sum),
+        }
+
+
+def sampling_search(
+    method: SamplingSearch,
+    score: Callable[[int, Architecture], Scored],
+    state: SamplingState,
+    keep: Callable[[int], None] = lambda number: None,
+) -> Architecture:
+    """Ask, score, tell; a continued search replays the scores it already has.
+
+    Args:
+        score: scores the n-th proposal after a short training on search-train. It is not asked for when the method
+            needs no scores (one sample only: random sampling, which nothing selects).
+        keep: called when the n-th score is in `state`, to write that down.
+    """
+    for n in range(method.samples):
+        proposal = method.ask()
+        if not method.needs_scores:
+            continue
+        if n == len(state.scored):
+            state.scored.append(score(n, proposal))
+            keep(n)
+        method.tell(proposal, state.scored[n].score)
+    return method.architecture()

@@ -1,0 +1,211 @@
+"""The common trainer: every architecture of every method is trained by this file, with a named recipe.
+
+Read `train` from top to bottom: it is the whole protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.data.batches import Batches
+from bench.device.distributed import share_statistics
+from bench.device.engine import Engine
+from bench.plan.recipe import Recipe
+from bench.run.last_batch import Mixup, take_single_values
+from bench.run.loop import Loop
+from methods.spaces.cell.network import CellNetwork
+
+
+class WeightMasks:
+    """Unstructured masks, exact through training: masked weights are zero in every forward pass and get no update.
+
+    Raises:
+        ValueError: a mask whose name or shape the network does not have.
+    """
+
+    def __init__(self, network: nn.Module, masks: Mapping[str, Tensor]) -> None:
+        parameters = dict(network.named_parameters())
+        for name, mask in masks.items():
+            if name not in parameters or parameters[name].shape != mask.shape:
+                found = tuple(parameters[name].shape) if name in parameters else "no such parameter"
+                raise ValueError(f"mask '{name}' of shape {tuple(mask.shape)} does not fit the network: {found}")
+        self.parameters = [parameters[name] for name in masks]
+        self.masks = [mask.to(parameters[name]) for name, mask in masks.items()]
+
+    def apply_to_weights(self) -> None:
+        with torch.no_grad():
+            for parameter, mask in zip(self.parameters, self.masks, strict=True):
+                parameter.mul_(mask)
+
+    def apply_to_gradients(self) -> None:
+        """Before clipping, so that masked weights do not count in the gradient's norm."""
+        for parameter, mask in zip(self.parameters, self.masks, strict=True):
+            if parameter.grad is not None:
+                parameter.grad.mul_(mask)
+
+
+def train(
+    network: nn.Module,
+    recipe: Recipe,
+    batches: Batches,
+    evaluation: Batches,
+    engine: Engine,
+    make_loop: Callable[[dict[str, Any]], Loop],
+    num_classes: int,
+    masks: Mapping[str, Tensor] | None = None,
+    penalty: Callable[[nn.Module], Tensor | None] | None = None,
+    evaluate_every: int = 1,
+) -> tuple[dict[str, float], Loop]:
+    """Train a network by a recipe; the network is changed in place (and holds the averaged weights if there are any).
+
+    Args:
+        evaluation: what loss and accuracy are reported on; never used to choose anything.
+        make_loop: builds the `Loop` from the parts whose state a continued training needs.
+        masks: weights to be kept at zero, by parameter name.
+        penalty: an extra loss of the network's weights (network slimming).
+
+    Returns:
+        the last epoch's values, and the loop (seconds, memory, images).
+
+    Raises:
+        DivergenceError: the loss is no longer finite.
+    """
+    network.to(engine.device).to(memory_format=engine.memory_format)
+    share_statistics(network, engine.group)
+    if batches.smallest == 1:
+        take_single_values(network)
+    weight_masks = WeightMasks(network, masks or {})
+    weight_masks.apply_to_weights()
+    optimizer = make_optimizer(network, recipe)
+    parts: dict[str, Any] = {"network": network, "optimizer": optimizer}
+    average = make_average(network, recipe)
+    if average is not None:
+        parts["average"] = average
+    mix = Mixup(recipe.mixup, num_classes) if recipe.mixup else None
+    loop = make_loop(parts)
+    values: dict[str, float] = {}
+
+    def update(inputs: Tensor, targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
+        with engine.autocast():
+            outputs = network(inputs.contiguous(memory_format=engine.memory_format))
+            logits, loss = training_loss(outputs, targets, recipe)
+            extra = penalty(network) if penalty else None
+        optimizer.zero_grad(set_to_none=False)
+        (loss if extra is None else loss + extra).backward()
+        engine.group.average_gradients(network.parameters())
+        weight_masks.apply_to_gradients()
+        if recipe.grad_clip:
+            nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
+        optimizer.step()
+        weight_masks.apply_to_weights()
+        if average is not None:
+            average.update(network)
+        correct = (logits.detach().argmax(1) == labels).sum()
+        return {"loss_sum": loss.detach() * len(labels), "correct": correct, "count": correct.new_full((), len(labels))}
+
+    step = engine.graphed(update)
+    for epoch in loop.epochs(recipe.epochs):
+        set_learning_rate(optimizer, recipe.lr_at(epoch))
+        if recipe.drop_path and isinstance(network, CellNetwork):
+            network.set_drop_path(recipe.drop_path_at(epoch))
+        network.train()
+        fixed = frozen_in_a_graph(network, optimizer)
+        for images, labels in loop.steps(batches.epoch(epoch, loop.step), len(batches)):
+            inputs, targets = mix(images, labels) if mix else (images, labels)
+            loop.add(step(inputs, targets, labels, constants=fixed))
+        values = loop.averages()
+        engine.group.check_same(network)
+        if (epoch + 1) % evaluate_every == 0 or epoch + 1 == recipe.epochs:
+            values |= evaluate(network if average is None else average.module, evaluation, engine, "test/")
+        loop.end_epoch({**values, "lr": recipe.lr_at(epoch)})
+    if average is not None:
+        network.load_state_dict(average.module.state_dict())
+    if not values:  # everything was done before a restart
+        values = loop.epoch_values[-1]
+    return values, loop
+
+
+def training_loss(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """Logits, and cross entropy plus the auxiliary head's. Targets are labels or, after mixup, distributions."""
+    if isinstance(outputs, tuple):
+        logits, auxiliary = outputs
+        main = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
+        side = F.cross_entropy(auxiliary, targets, label_smoothing=recipe.label_smoothing)
+        return logits, main + recipe.auxiliary_weight * side
+    return outputs, F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+
+
+@torch.no_grad()
+def evaluate(network: nn.Module, batches: Batches, engine: Engine, prefix: str) -> dict[str, float]:
+    """Loss and accuracy (percent) in evaluation mode, over the batches of all processes; restores the mode."""
+    was_training = network.training
+    network.eval()
+    loss = torch.zeros((), device=engine.device, dtype=torch.float64)
+    correct = torch.zeros((), device=engine.device, dtype=torch.int64)
+    count = torch.zeros((), device=engine.device, dtype=torch.int64)
+    for images, labels in batches.epoch(0):
+        with engine.autocast():
+            logits = network(images)
+        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
+        correct += (logits.argmax(1) == labels).sum()
+        count += len(labels)
+    network.train(was_training)
+    sums = engine.group.totals({"loss": loss, "correct": correct, "count": count})
+    total = float(sums["count"])
+    return {f"{prefix}loss": float(sums["loss"]) / total, f"{prefix}accuracy": 100.0 * float(sums["correct"]) / total}
+
+
+def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """torch's SGD for the published recipes, timm's factory for every other name.
+
+    On a GPU, SGD's learning rate is a tensor, so that a recorded step sees the schedule, and its update one kernel.
+
+    Raises:
+        ValueError: timm does not know the name.
+    """
+    device = next(network.parameters()).device
+    gpu = device.type == "cuda"
+    if recipe.optimizer == "sgd":
+        rate = torch.tensor(recipe.lr, device=device) if gpu else recipe.lr
+        options: dict[str, Any] = {"fused": True} if gpu else {}
+        return torch.optim.SGD(
+            network.parameters(), rate, momentum=recipe.momentum, weight_decay=recipe.weight_decay, **options
+        )
+    from timm.optim import create_optimizer_v2
+
+    optimizer = create_optimizer_v2(
+        network, opt=recipe.optimizer, lr=recipe.lr, weight_decay=recipe.weight_decay, momentum=recipe.momentum
+    )
+    for group in optimizer.param_groups:
+        if gpu and "capturable" in group:
+            group["capturable"] = True
+    return optimizer
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Of all groups; a rate that is a tensor stays one, on the parameters' device (a loaded one is on the host)."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"] = group["lr"].to(group["params"][0].device).fill_(rate)
+        else:
+            group["lr"] = rate
+
+
+def frozen_in_a_graph(network: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[Any, ...]:
+    """Python values of a step that change between epochs: a recording of the step holds only as long as they do."""
+    rates = tuple(group["lr"] for group in optimizer.param_groups if not isinstance(group["lr"], Tensor))
+    return *rates, getattr(network, "drop_path_on", None)
+
+
+def make_average(network: nn.Module, recipe: Recipe) -> Any:
+    """timm's exponential moving average of the weights, or None."""
+    if not recipe.ema_decay:
+        return None
+    from timm.utils import ModelEmaV3
+
+    return ModelEmaV3(network, decay=recipe.ema_decay)

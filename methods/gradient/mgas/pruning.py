@@ -1,0 +1,77 @@
+"""Which operations a commit removes: those below their thresholds, weakest first, down to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+
+from methods.gradient.mgas.cell import SearchCell
+from methods.gradient.mgas.topology import Slot
+from methods.spaces.cell.space import EDGES
+
+Candidate = tuple[int, Slot]
+"""Cell and operation."""
+
+Dropped = dict[int, set[Slot]]
+"""Operations by cell."""
+
+
+def by_gate(cells: Sequence[SearchCell], slots: Iterable[Candidate]) -> list[Candidate]:
+    """Candidates in ascending sigmoid(alpha); equals in order of cell, edge, operation."""
+    alpha = {cell.index: cell.alpha.detach().cpu() for cell in cells}
+    return sorted(slots, key=lambda candidate: (float(alpha[candidate[0]][candidate[1]]), candidate))
+
+
+def removable(cells: Sequence[SearchCell]) -> list[Candidate]:
+    """Every operation but the strongest of each node, in ascending gate."""
+    result: list[Candidate] = []
+    for cell in cells:
+        alpha = torch.where(cell.operation_mask, cell.alpha.detach(), -torch.inf).cpu()
+        keep: dict[int, Slot] = {}
+        for slot in cell.slots:
+            node = EDGES[slot[0]][1]
+            if node not in keep or alpha[slot] > alpha[keep[node]]:
+                keep[node] = slot
+        result += [(cell.index, slot) for slot in cell.slots if slot not in keep.values()]
+    return by_gate(cells, result)
+
+
+def spare_last(cells: Sequence[SearchCell], slots: Iterable[Candidate]) -> list[Candidate]:
+    """The candidates without those whose removal would leave a node with no operation: the node's last one stays."""
+    left = {
+        (cell.index, node): sum(EDGES[slot[0]][1] == node for slot in cell.slots)
+        for cell in cells
+        for node in range(2, 6)
+    }
+    result = []
+    for index, slot in slots:
+        node = (index, EDGES[slot[0]][1])
+        if left[node] > 1:
+            left[node] -= 1
+            result.append((index, slot))
+    return result
+
+
+def grouped(candidates: Iterable[Candidate]) -> Dropped:
+    """Candidates by cell."""
+    result: Dropped = {}
+    for index, slot in candidates:
+        result.setdefault(index, set()).add(slot)
+    return result
+
+
+def fewest(candidates: Sequence[Candidate], reached: Callable[[Dropped], bool]) -> int:
+    """How many of the candidates, taken in order, have to go until `reached`; all if that is never.
+
+    Looks by bisection, which is exact where every removal makes the network smaller.
+    """
+    low, high = 0, len(candidates)
+    if reached(grouped(candidates[:0])):
+        return 0
+    if not reached(grouped(candidates)):
+        return high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if reached(grouped(candidates[:middle])) else (middle, high)
+    return high

@@ -1,6 +1,0 @@
-"""MGAS (multi-granularity differentiable architecture search, arXiv 2310.15074); docs/mgas.md explains the method."""
-
-from methods.mgas.options import MGASOptions
-from methods.mgas.search import MGAS
-
-__all__ = ["MGAS", "MGASOptions"]

@@ -1,0 +1,68 @@
+"""The partial-channel executor: a share of the channels through another executor, the rest around it.
+
+Xu et al., ICLR 2020, sections 3.3 and 3.4: 1/K of a state's channels enters the mixture; the rest bypasses it
+(max-pooled where the edge has stride 2), is weighted by the edge's gate alone, and the channels are shuffled so that
+the next edge sees others.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.parts.executors import kernels
+from methods.parts.executors.mixture import Mixture
+from methods.parts.executors.weighted_sum import weighted_sum
+from methods.parts.parameterisation import Gates
+from methods.spaces.cell.supernet import StateExecutor
+
+Arrived = tuple[Tensor, Tensor]
+"""What arrived at the later nodes: through the mixture and around it, each (batch, edges * its channels, h, w)."""
+
+
+def channel_shuffle(x: Tensor, groups: int) -> Tensor:
+    """(batch, channels, h, w): channel `g * (channels / groups) + i` moves to `i * groups + g` (ShuffleNet)."""
+    return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
+
+
+def _weigh(weights: Tensor, around: Tensor) -> Tensor:
+    if kernels.usable(around, [], len(weights), ["weighted_sum"]):
+        from methods.parts.executors.kernels.weighted_sum import fused_weighted_sum
+
+        return fused_weighted_sum(weights, [], [], [around])
+    return weighted_sum(weights, [], [], [around])
+
+
+class PartialChannels(StateExecutor):
+    """All edges leaving one state of a cell, with `channels / share` of its channels through a `Mixture`.
+
+    Raises:
+        ValueError: `share` does not divide `channels`.
+    """
+
+    def __init__(self, channels: int, edges: int, stride: int, share: int) -> None:
+        super().__init__()
+        if channels % share:
+            raise ValueError(f"{channels} channels cannot be divided by partial_channels={share}")
+        self.through, self.share, self.stride = channels // share, share, stride
+        self.mixture = Mixture(self.through, edges, stride)
+
+    def forward(self, state: Tensor, gates: Gates, arrived: Arrived | None = None) -> Arrived:
+        """As `Mixture.forward`, with a pair for what arrived."""
+        through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
+        if self.stride == 2:
+            around = F.max_pool2d(around, 2, 2)
+        sent = _weigh(gates.edges[:, None], around)
+        if arrived is None:
+            return self.mixture(through, gates), sent
+        mixed, bypassed = arrived
+        return self.mixture(through, gates, mixed), bypassed + sent
+
+    def next_node(self, arrived: Arrived) -> tuple[Tensor, Arrived]:
+        """As `Mixture.next_node`; the node's channels are shuffled."""
+        mixed, mixed_rest = self.mixture.next_node(arrived[0])
+        bypassed = self.through * (self.share - 1)
+        around, around_rest = arrived[1].split([bypassed, arrived[1].shape[1] - bypassed], dim=1)
+        node = channel_shuffle(torch.cat([mixed, around], dim=1), self.share)
+        return node, (mixed_rest, around_rest)

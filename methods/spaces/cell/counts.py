@@ -1,0 +1,137 @@
+"""Parameters and MACs of a network of cells in closed form: what counting the built network gives, without building it.
+
+Counted as in `methods.parts.counts`: MACs are the multiply-adds of convolutions and linear layers for one image, and
+the auxiliary head is in `params_training` only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from methods.architecture import Architecture
+from methods.spaces.cell.conventions import Conventions
+from methods.spaces.cell.layout import CellLayout, Edge, NetworkSettings, layout, reduction_cells
+from methods.spaces.cell.network import AUXILIARY_WIDTHS
+from methods.spaces.operations import FAMILY, GROUPS, KERNEL, SKIP, is_pool
+
+
+@dataclass(frozen=True)
+class NetworkCounts:
+    """Of one network: parameters without and with the auxiliary head, MACs of one image."""
+
+    params: int
+    params_training: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """`weights` of one convolution, each taking part in one MAC at every position of a (height, width) output."""
+
+    weights: int
+    height: int
+    width: int
+
+    @property
+    def macs(self) -> int:
+        return self.weights * self.height * self.width
+
+
+def halved(size: int) -> int:
+    """The size after stride 2."""
+    return (size + 1) // 2
+
+
+def operation_convolutions(cell: CellLayout, edge: Edge, size: int) -> list[Convolution]:
+    """The convolutions of one operation of a cell whose inputs are `size` pixels high and wide."""
+    source, node = cell.widths[edge.source], cell.widths[edge.node]
+    strided = cell.stride(edge) == 2
+    out = halved(size) if cell.reduction else size
+    before = size if strided else out  # height of what the operation reads
+    if edge.operation == SKIP:
+        return [Convolution(source * node, out, out)] if strided else []
+    kernel, mid = KERNEL.get(edge.operation, 0), edge.mid or 0
+    match FAMILY[edge.operation]:
+        case "sep_conv":
+            weights = kernel**2 * source + source * mid + kernel**2 * mid + mid * node
+        case "dil_conv":
+            weights = kernel**2 * source + source * node
+        case "nor_conv":
+            weights = kernel**2 * source * node
+        case "cross_conv":
+            return [Convolution(kernel * source * mid, before, out), Convolution(kernel * mid * node, out, out)]
+        case "group_conv":
+            grouped = kernel * source * source // GROUPS
+            return [Convolution(grouped, before, out), Convolution(grouped + source * node, out, out)]
+        case _:
+            return []
+    return [Convolution(weights, out, out)]
+
+
+def operation_weights(cell: CellLayout, edge: Edge) -> int:
+    """Convolution weights of one operation."""
+    return sum(convolution.weights for convolution in operation_convolutions(cell, edge, size=1))
+
+
+def norm_parameters(cell: CellLayout, edge: Edge, conventions: Conventions) -> int:
+    """Scales and shifts of one operation's normalisations."""
+    node = cell.widths[edge.node]
+    if is_pool(edge.operation):
+        return 2 * node if conventions.pool_norm == "affine" else 0
+    if not conventions.affine or not operation_convolutions(cell, edge, size=1):
+        return 0
+    inner = {"sep_conv": edge.mid or 0, "group_conv": cell.widths[edge.source]}
+    return 2 * (node + inner.get(FAMILY[edge.operation], 0))
+
+
+def network_counts(
+    architecture: Architecture,
+    num_classes: int,
+    settings: NetworkSettings,
+    conventions: Conventions,
+    image_size: int = 32,
+) -> NetworkCounts:
+    """Counts of `methods.spaces.cell.network.CellNetwork` for square images of `image_size` pixels."""
+    cells = layout(architecture, settings)
+    params, macs, size, before_last, last = _stem(architecture, settings, image_size)
+    auxiliary = 0
+    for index, cell in enumerate(cells):
+        inputs = before_last * cell.widths[0] + last * cell.widths[1]
+        convolutions = [each for edge in cell.edges for each in operation_convolutions(cell, edge, size)]
+        norms = sum(norm_parameters(cell, edge, conventions) for edge in cell.edges)
+        if conventions.affine:
+            norms += 2 * (cell.widths[0] + cell.widths[1])
+        params += inputs + norms + sum(convolution.weights for convolution in convolutions)
+        macs += inputs * size**2 + sum(convolution.macs for convolution in convolutions)
+        size = halved(size) if cell.reduction else size
+        before_last, last = last, cell.out_channels
+        if settings.auxiliary and index == reduction_cells(len(cells))[1]:
+            auxiliary = _auxiliary(last, num_classes, settings.stem == "cifar" or conventions.auxiliary_norm)
+    params += (last + 1) * num_classes
+    return NetworkCounts(params, params + auxiliary, macs + last * num_classes)
+
+
+def _stem(architecture: Architecture, settings: NetworkSettings, size: int) -> tuple[int, int, int, int, int]:
+    """Parameters, MACs, size after the stem, and the channels of the first cell's two inputs."""
+    channels = int(architecture.scale.get("channels", settings.channels))
+    if settings.stem == "cifar":
+        width = int(architecture.widths.get("stem", 3 * channels))
+        layers: Iterable[tuple[int, int, int]] = [(settings.in_channels, width, size)]
+        after, inputs = size, (width, width)
+    else:
+        sizes = [halved(size), halved(halved(size)), halved(halved(halved(size)))]
+        widths = [settings.in_channels, channels // 2, channels, channels]
+        layers = zip(widths, widths[1:], sizes, strict=False)
+        after, inputs = sizes[-1], (channels, channels)
+    params = macs = 0
+    for c_in, c_out, resolution in layers:
+        params += 9 * c_in * c_out + 2 * c_out
+        macs += 9 * c_in * c_out * resolution**2
+    return params, macs, after, *inputs
+
+
+def _auxiliary(channels: int, num_classes: int, second_norm: bool) -> int:
+    first, second = AUXILIARY_WIDTHS
+    convolutions = channels * first + first * second * 2 * 2
+    return convolutions + 2 * first + 2 * second * second_norm + (second + 1) * num_classes

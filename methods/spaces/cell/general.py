@@ -1,0 +1,101 @@
+"""The general cell space: what was published as cells and does not fit the search space of DARTS.
+
+Genotype (docs/cells.md): `{"normal": cell, "reduce": cell, "conventions": {...}}`, or `"cells": [cell, ...]` in place
+of the two kinds. A cell may have any number of nodes, any number of edges into a node (several from one source, too),
+any operation of `methods.spaces.operations`, and concatenate any of its states, inputs included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.cell.conventions import DARTS, Conventions
+from methods.spaces.cell.counts import NetworkCounts, network_counts
+from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, empty_nodes, layout, validate_cell
+from methods.spaces.cell.network import CellNetwork
+from methods.spaces.operations import AVG_POOL, FAMILY, GROUPS, MAX_POOL, SKIP
+
+SAMPLED_OPERATIONS = (
+    SKIP,
+    "conv_3x1_1x3",
+    "conv_7x1_1x7",
+    "dil_conv_3x3",
+    AVG_POOL,
+    MAX_POOL,
+    "max_pool_5x5",
+    "max_pool_7x7",
+    "nor_conv_1x1",
+    "nor_conv_3x3",
+    "sep_conv_3x3",
+    "sep_conv_5x5",
+    "sep_conv_7x7",
+)
+"""The candidates of NASNet's search space (Zoph et al., CVPR 2018, section 3), in its order."""
+
+
+@dataclass(frozen=True)
+class GeneralCellSpace:
+    """Cells of any shape. It has no end, so `sample` draws from the part that NASNet was searched in.
+
+    Attributes:
+        nodes: of a sampled cell.
+        conventions: of a sampled architecture.
+    """
+
+    name: str = "general_cell"
+    nodes: int = 5
+    conventions: Conventions = DARTS
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """Uniform over cells of `nodes` nodes: two operations each, of any two earlier states, which may be one.
+
+        The output joins all nodes (NASNet's joins those that no other node reads).
+        """
+
+        def draw(end: int) -> int:
+            return int(torch.randint(end, (), generator=generator))
+
+        def cell() -> dict[str, object]:
+            nodes = range(INPUTS, INPUTS + self.nodes)
+            edges = [
+                [SAMPLED_OPERATIONS[draw(len(SAMPLED_OPERATIONS))], draw(node), node] for node in nodes for _ in "ab"
+            ]
+            return {"edges": edges, "concat": list(nodes)}
+
+        return Architecture(self.name, {"normal": cell(), "reduce": cell(), "conventions": self.conventions.to_json()})
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raises ArchitectureError, naming the cell with its edge or node, if the genotype is malformed."""
+        genotype = architecture.genotype
+        unknown = set(genotype) - {"normal", "reduce", "cells", "conventions"}
+        if unknown:
+            raise ArchitectureError(f"unknown '{min(unknown)}' in a general cell genotype (docs/cells.md)")
+        conventions = Conventions.from_json(genotype.get("conventions"))
+        for name, cell in cells_of(genotype).items():
+            validate_cell(name, cell, FAMILY)
+            empty = sorted(empty_nodes(cell))
+            if empty and conventions.empty_nodes == "refused":
+                raise ArchitectureError(
+                    f"cell '{name}': nothing enters node {empty[0]}; networks that leave it out (FairDARTS) declare "
+                    'the convention "empty_nodes": "left_out"'
+                )
+            if not set(cell["concat"]) - set(empty):
+                raise ArchitectureError(f"cell '{name}': concat {cell['concat']} joins nothing but empty nodes")
+        layout(architecture, NetworkSettings(channels=GROUPS))  # a width that every operation can have
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+        return CellNetwork(
+            architecture, num_classes, settings, Conventions.from_json(architecture.genotype["conventions"])
+        )
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        return network_counts(
+            architecture, num_classes, settings, Conventions.from_json(architecture.genotype["conventions"]), image_size
+        )

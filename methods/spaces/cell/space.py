@@ -1,0 +1,84 @@
+"""The cell search space: nodes, edges, candidate operations; sampling and validation of its genotypes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.form import refuse_unknown
+from methods.spaces.cell.conventions import DARTS, Conventions
+from methods.spaces.cell.counts import NetworkCounts, network_counts
+from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
+from methods.spaces.cell.network import CellNetwork
+from methods.spaces.operations import OPERATIONS
+
+NODES = 4
+"""Intermediate nodes of a cell; node n (0-based) can take its input from n + 2 earlier states."""
+
+EDGES: tuple[tuple[int, int], ...] = tuple(
+    (source, node) for node in range(INPUTS, INPUTS + NODES) for source in range(node)
+)
+"""The 14 possible edges (source state, node), in the order of alpha's rows: by node, then by source."""
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """Cells of four nodes over the operations of `methods.spaces.operations`.
+
+    Attributes:
+        name: "darts_cell" (a normal and a reduction cell, two inputs a node) or "dense_cell" (any number of
+            operations a node, every cell its own: MGAS).
+        conventions: of the built network.
+        max_inputs: operations entering a node, exactly; None for any number from one.
+    """
+
+    name: str = "darts_cell"
+    conventions: Conventions = DARTS
+    max_inputs: int | None = 2
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """Uniform over valid genotypes: per node two different inputs, each with one of the seven operations."""
+
+        def cell() -> dict[str, object]:
+            edges = []
+            for node in range(INPUTS, INPUTS + NODES):
+                sources = torch.randperm(node, generator=generator)[: self.max_inputs or 2].sort().values.tolist()
+                for source in sources:
+                    choice = int(torch.randint(1, len(OPERATIONS), (), generator=generator))
+                    edges.append([OPERATIONS[choice], source, node])
+            return {"edges": edges, "concat": list(range(INPUTS, INPUTS + NODES))}
+
+        return Architecture(self.name, {"normal": cell(), "reduce": cell()})
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raises ArchitectureError if the genotype is malformed or not of this space."""
+        refuse_unknown("key in a cell genotype:", architecture.genotype, {"normal", "reduce", "cells"})
+        for name, cell in cells_of(architecture.genotype).items():
+            validate_cell(name, cell, OPERATIONS[1:])
+            refuse_gaps(name, cell)
+            if min(cell["concat"]) < INPUTS:
+                raise ArchitectureError(
+                    f"cell '{name}': concat {cell['concat']} names an input; {self.name} joins nodes"
+                )
+            if self.max_inputs is None:
+                continue
+            for node in range(INPUTS, INPUTS + NODES):
+                sources = [source for _, source, to in cell["edges"] if to == node]
+                if len(sources) != self.max_inputs or len(set(sources)) != len(sources):
+                    raise ArchitectureError(
+                        f"cell '{name}': node {node} has inputs {sources}; {self.name} wants {self.max_inputs} "
+                        "distinct (general_cell takes any, see docs/cells.md)"
+                    )
+        layout(architecture, NetworkSettings())
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+        return CellNetwork(architecture, num_classes, settings, self.conventions)
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        return network_counts(architecture, num_classes, settings, self.conventions, image_size)
