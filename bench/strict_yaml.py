@@ -118,12 +118,28 @@ def read_yaml(path: Path) -> Any:
         if path.stat().st_size > LARGEST_FILE:
             raise ConfigError(f"{path} has {path.stat().st_size:,} bytes; a configuration has at most {LARGEST_FILE:,}")
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except yaml.MarkedYAMLError as error:
+        raise ConfigError(f"{_place(path, error)}: {_problem(error)}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from None
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
     except (OSError, ValueError) as error:  # a path with a NUL byte, a name that is too long, no permission
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}") from None
+
+
+def _place(path: Path, error: yaml.MarkedYAMLError) -> str:
+    """File, line and column, counted from 1 as editors do."""
+    mark = error.problem_mark or error.context_mark
+    return str(path) if mark is None else f"{path}, line {mark.line + 1}, column {mark.column + 1}"
+
+
+def _problem(error: yaml.MarkedYAMLError) -> str:
+    """On one line; what the parser itself finds is named as its finding."""
+    if error.context is None:
+        return error.problem or "not valid YAML"
+    begun = f" that begins in line {error.context_mark.line + 1}" if error.context_mark else ""
+    return f"not valid YAML: {error.context}{begun}: {error.problem}"
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

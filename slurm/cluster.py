@@ -11,7 +11,7 @@ from bench.config import ConfigError, nearest, parse
 from bench.names import NAME
 from bench.records.run_info import PHASES
 from bench.strict_yaml import read_mapping
-from methods.domain import check, shown
+from methods.domain import check, shown, within
 
 FOLDER = Path(__file__).parent / "clusters"
 CONTROLLED = ("array", "signal", "requeue", "open-mode", "output", "error", "job-name", "dependency")
@@ -25,6 +25,9 @@ OWN_FIELDS = {
 """sbatch options that the profile has fields for: given twice, one would silently win, and the hours would be counted
 wrong."""
 
+_GPUS, _CPUS, _PROCESSES = within("[0, 1024]"), within("[1, 4096]"), within("[1, 4096]")
+_NODES, _COUNT = within("[1, 100000]"), within("[1, 1000000]")
+
 
 @dataclass(frozen=True)
 class Resources:
@@ -33,14 +36,14 @@ class Resources:
     partition: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    gpus: int | None = None
-    cpus: int | None = None
+    gpus: int | None = field(default=None, metadata=_GPUS)
+    cpus: int | None = field(default=None, metadata=_CPUS)
     mem: str | None = None
     time: str | None = None
-    nodes: int | None = None
-    processes: int | None = None
-    array_parallelism: int | None = None
-    runs_per_task: int | None = None
+    nodes: int | None = field(default=None, metadata=_NODES)
+    processes: int | None = field(default=None, metadata=_PROCESSES)
+    array_parallelism: int | None = field(default=None, metadata=_COUNT)
+    runs_per_task: int | None = field(default=None, metadata=_COUNT)
 
 
 @dataclass(frozen=True)
@@ -72,21 +75,21 @@ class Cluster:
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    gpus: int = 1
-    cpus: int = 4
+    gpus: int = field(default=1, metadata=_GPUS)
+    cpus: int = field(default=4, metadata=_CPUS)
     mem: str = "16G"
     time: str = "12h"
-    nodes: int = 1
-    processes: int = 1
-    array_parallelism: int = 256
-    runs_per_task: int = 1
-    signal_seconds: int = 120
+    nodes: int = field(default=1, metadata=_NODES)
+    processes: int = field(default=1, metadata=_PROCESSES)
+    array_parallelism: int = field(default=256, metadata=_COUNT)
+    runs_per_task: int = field(default=1, metadata=_COUNT)
+    signal_seconds: int = field(default=120, metadata=within("[1, 1000000]"))
     wckey: str | None = None
     setup: tuple[str, ...] = ()
     python: str | None = None
     sbatch: dict[str, Any] = field(default_factory=dict)
     phases: dict[str, Resources] = field(default_factory=dict)
-    confirm_above: float = 100.0
+    confirm_above: float = field(default=100.0, metadata=within("[0, inf)"))
     sync: bool = True
 
     def __post_init__(self) -> None:
@@ -108,9 +111,6 @@ class Cluster:
                 raise ConfigError(f"{where} would contradict what the profile asks for; set '{own}' of the profile")
             if key.replace("_", "-") in CONTROLLED:
                 raise ConfigError(f"cluster {self.name}: sbatch.{key} is set by `dasbench launch` itself; remove it")
-        for name in ("cpus", "nodes", "processes", "array_parallelism", "runs_per_task"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"cluster {self.name}: {name} must be at least 1")
         for phase in PHASES:
             chosen = self if phase not in self.phases else self.for_phase(phase)
             if self.signal_seconds >= 60 * minutes(chosen.time):

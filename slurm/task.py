@@ -22,8 +22,8 @@ import bench
 from bench.device.calibration import calibrate
 from bench.device.distributed import Group, join
 from bench.records.directory import RecordError, RunDirectory
-from bench.run.loop import StopFlag
 from bench.run.one_run import BUSY, DONE, FAILED, INTERRUPTED, execute
+from bench.run.stop import StopFlag
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR2)
 WAIT_SECONDS = 2.0

@@ -29,6 +29,7 @@ from bench.records.lease import Holder, LeaseHeldError, LeaseLostError, has_pyth
 from bench.records.repair import is_settled, settle
 from bench.records.soundness import identity_fault
 from bench.run.one_run import BUSY, DONE, INTERRUPTED
+from bench.run.stop import held_back
 
 BUSY_WAIT_SECONDS = 5.0
 ORPHAN_SECONDS = 2.0
@@ -157,14 +158,21 @@ class Queue:
             "DASBENCH_COMMAND": " ".join(["dasbench", *sys.argv[1:]]),
         }
         command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "bench.run.one_run", str(job.directory.path)]
-        with _output_of(job.directory.path) as output:
-            job.process = subprocess.Popen(
-                [*command, "--device", job.device],
-                env=environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C reaches this process, which asks its runs to stop
-            )
+        try:
+            with _output_of(job.directory.path) as output, held_back():
+                job.process = subprocess.Popen(
+                    [*command, "--device", job.device],
+                    env=environment,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,  # Ctrl-C reaches this process, which asks its runs to stop
+                )
+        except (RecordError, OSError) as error:  # this run cannot start; the others can
+            self.free.append(job.device)
+            job.state, job.device, job.info.error = "failed", None, str(error)
+            if self.fail_fast:
+                self.stop()
+            return
         job.state, job.started = "running", time.monotonic()
 
     def _adopt(self, job: Job) -> None:
@@ -203,6 +211,8 @@ class Queue:
             job.state, job.not_before = "waiting", time.monotonic() + BUSY_WAIT_SECONDS
         elif code == INTERRUPTED:
             job.state = "interrupted" if self.stopping else "waiting"
+        elif self.stopping and code < 0:
+            self._note_kill(job)
         else:
             job.state = "failed"
             self._note_death(job, code)
@@ -216,14 +226,24 @@ class Queue:
             return
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         job.info.error = f"the process ended with {reason}; see {job.directory.path / 'output.log'}"
-        if job.info.status != "running":
+        if job.info.status == "running":
+            _write_status(job, "failed")
+
+    def _note_kill(self, job: Job) -> None:
+        """A run that did not end by itself when it was told to stop: its newest checkpoint is what is left."""
+        _take_stock(job)
+        if job.state == "done":
             return
-        job.info.status = "failed"
-        try:
-            with hold(job.directory.path) as lease:
-                RunDirectory(job.directory.path, lease.check).write_info(job.info)
-        except (LeaseHeldError, LeaseLostError, RecordError):
-            return  # another process has the run, or the disk is full; it is shown as failed here all the same
+        job.state = "interrupted"
+        if job.info.status == "running":
+            _write_status(job, "interrupted")
+
+
+def _write_status(job: Job, status: str) -> None:
+    """Into the record of a run that is dead, unless another process has it or the disk is full."""
+    job.info.status = status
+    with contextlib.suppress(LeaseHeldError, LeaseLostError, RecordError), hold(job.directory.path) as lease:
+        RunDirectory(job.directory.path, lease.check).write_info(job.info)
 
 
 def _take_stock(job: Job) -> None:

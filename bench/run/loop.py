@@ -11,7 +11,6 @@ import json
 import math
 import os
 import platform
-import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
@@ -25,6 +24,7 @@ from bench.records.atomic import write_whole
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import RunDirectory
 from bench.records.repair import resume_metrics
+from bench.run.stop import InterruptedRunError, StopFlag
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
 
 PROGRESS_SECONDS = 2.0
@@ -32,10 +32,6 @@ CHECKPOINT_SECONDS = seconds_of("DASBENCH_CHECKPOINT_SECONDS", 60, least=0)
 """Longest time between two checkpoints: what a SIGKILL can cost. Signals that can be caught cost nothing."""
 
 B = TypeVar("B")
-
-
-class InterruptedRunError(Exception):
-    """The run was asked to stop; its checkpoint is written and the same command continues it."""
 
 
 class DivergenceError(RuntimeError):
@@ -47,21 +43,6 @@ class Stateful(Protocol):
 
     def state_dict(self) -> Any: ...
     def load_state_dict(self, state: Any) -> Any: ...
-
-
-class StopFlag:
-    """Set by a signal, read between steps: a step is never cut in two."""
-
-    def __init__(self) -> None:
-        self.reason: str | None = None
-
-    def install(self) -> None:
-        """React to TERM, USR2 (submitit's preemption signal) and INT."""
-        for number in (signal.SIGTERM, signal.SIGUSR2, signal.SIGINT):
-            signal.signal(number, self._set)
-
-    def _set(self, number: int, frame: object) -> None:
-        self.reason = signal.Signals(number).name
 
 
 class Loop:

@@ -35,8 +35,8 @@ from bench.records.lease import LeaseHeldError, LeaseLostError, hold
 from bench.records.repair import is_settled, settle
 from bench.records.run_info import name_commit
 from bench.records.soundness import identity_fault
-from bench.run.loop import InterruptedRunError, StopFlag
 from bench.run.phases import RunError, Task, run_search, run_train, run_transform
+from bench.run.stop import InterruptedRunError, StopFlag
 from methods.base import GradientSearch
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
 from methods.registry import get_method

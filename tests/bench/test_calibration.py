@@ -18,8 +18,8 @@ from bench.device.distributed import Group
 from bench.device.doctor import checks
 from bench.records.directory import RunDirectory, SilentDirectory
 from bench.run import one_run as run
-from bench.run.loop import StopFlag
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
+from bench.run.stop import StopFlag
 from methods.parts.convolution import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, kill, outcome

@@ -76,7 +76,7 @@ def test_yaml_as_people_mean_it(tmp_path: Path) -> None:
 def test_broken_yaml_names_the_file(tmp_path: Path) -> None:
     path = tmp_path / "bad.yaml"
     path.write_text("rows: [1, 2\n")
-    with pytest.raises(ConfigError, match=r"bad\.yaml is not valid YAML"):
+    with pytest.raises(ConfigError, match=r"bad\.yaml, line 2, column 1: not valid YAML: .* begins in line 1: "):
         read_yaml(path)
     with pytest.raises(ConfigError, match="no configuration file"):
         read_yaml(tmp_path / "none.yaml")
@@ -85,7 +85,7 @@ def test_broken_yaml_names_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("a: 1\nb: 2\na: 3\n", ["line 3", "the key 'a' is given twice"]),
+        ("a: 1\nb: 2\na: 3\n", ["bad.yaml, line 3, column 1: the key 'a' is given twice"]),
         ("a: {x: 1, x: 1}\n", ["line 1", "the key 'x' is given twice"]),
         ("a: [{1: x, '1': y}]\n", ["the key '1' is given twice"]),
         ("when: 2026-02-31\n", ["line 1", "2026-02-31 reads as a date; put it in quotes"]),

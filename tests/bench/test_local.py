@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from bench.records.lease import hold
 from bench.records.soundness import signature
 from bench.run import local
 from bench.run.local import Queue, devices_for, make_jobs, work
+from bench.run.stop import SIGNALS
 from tests.bench.test_records import info, result
 
 
@@ -24,13 +27,24 @@ class FakeProcess(subprocess.Popen[bytes]):
         path = Path(command[-3])
         label = RunDirectory(path).read_info().label
         done = f"echo '{json.dumps({'schema': 1, **result()})}' > {path}/result.json"
+        starts = (
+            "import sys, time; time.sleep(0.5); from bench.run.stop import StopFlag; flag = StopFlag(); flag.install();"
+            "open(sys.argv[1], 'w').write(str(flag.reason)); sys.exit(75)"
+        )
         script = {
             "fails": "exit 1",
+            "starts": f'exec {sys.executable} -W ignore -c "{starts}" {path}/heard',
+            "deaf": "trap '' TERM; exec sleep 30",
             "dies": f"{done}; kill -9 $$",
             "sleeps": "trap 'exit 75' TERM; sleep 30 & wait",
             "busy": f"test -e {path}/second && {done} && exit 0; touch {path}/second; exit 73",
         }.get(label, done)
-        super().__init__(["bash", "-c", script])
+        listens = None if path.name.startswith("train-starts") else _listen
+        super().__init__(["bash", "-c", script], preexec_fn=listens, start_new_session=True)
+
+
+def _listen() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
 
 
 @pytest.fixture(autouse=True)
@@ -92,6 +106,55 @@ def test_stopping_lets_runs_write_their_checkpoints(tmp_path: Path) -> None:
 
     work(queue, [Stop()])
     assert states(queue) == {"sleeps": "interrupted", "later": "waiting"}
+
+
+class StopEarly:
+    """Tells the queue to stop as soon as a run has a process, and again half a second later when `twice`."""
+
+    def __init__(self, twice: bool = False) -> None:
+        self.twice, self.first = twice, 0.0
+
+    def update(self, queue: Queue) -> None:
+        if not self.first and any(job.state == "running" for job in queue.jobs):
+            self.first = time.monotonic()
+            queue.stop()
+        elif self.twice and self.first and time.monotonic() - self.first > 0.5:
+            self.twice = False
+            queue.stop(signal.SIGKILL)
+
+
+def test_a_run_that_is_told_to_stop_while_it_starts_is_interrupted(tmp_path: Path) -> None:
+    queue = Queue(make_jobs(tmp_path, runs("starts")), ["cpu"])
+    work(queue, [StopEarly()])
+    assert states(queue) == {"starts": "interrupted"}
+    assert (queue.jobs[0].directory.path / "heard").read_text() == "SIGTERM"
+
+
+def test_a_run_that_is_killed_by_the_second_stop_is_interrupted(tmp_path: Path) -> None:
+    planned = runs("deaf")
+    local.create_missing(make_jobs(tmp_path, planned))
+    directory = RunDirectory(tmp_path / planned[0].name)
+    planned[0].status = "running"
+    directory.write_info(planned[0])
+    queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
+    work(queue, [StopEarly(twice=True)])
+    assert states(queue) == {"deaf": "interrupted"}
+    assert (directory.read_info().status, directory.read_info().error) == ("interrupted", None)
+
+
+def test_a_run_whose_output_cannot_be_written_fails_alone(tmp_path: Path) -> None:
+    planned = runs("locked", "child", "fine", needs={"child": ["locked"]})
+    local.create_missing(make_jobs(tmp_path, planned))
+    output = tmp_path / planned[0].name / "output.log"
+    output.mkdir()
+    queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
+    work(queue)
+    assert states(queue) == {"locked": "failed", "child": "blocked", "fine": "done"}
+    assert str(queue.jobs[0].info.error).startswith(f"cannot write {output}: ")
+    output.rmdir()
+    again = Queue(make_jobs(tmp_path, planned), ["cpu"])
+    work(again)
+    assert set(states(again).values()) == {"done"}
 
 
 def test_fail_fast_stops_the_rest(tmp_path: Path) -> None:

@@ -19,8 +19,8 @@ from bench.plan.runs import plan
 from bench.records.checkpoint import list_checkpoints
 from bench.records.directory import RunDirectory
 from bench.run import loop
-from bench.run.loop import StopFlag
 from bench.run.one_run import DONE, INTERRUPTED, execute
+from bench.run.stop import StopFlag
 from tests.bench.conftest import TINY
 
 TIMES = ("time", "wall_s", "device_s")

@@ -38,7 +38,13 @@ def test_shipped_profiles_can_be_read(name: str) -> None:
         ("phases: {retrain: {gpus: 2}}", r"unknown phase 'retrain'; did you mean 'train'"),
         ("phases: {train: {account: x}}", r"unknown key 'account'"),
         ("sbatch: {requeue: false}", r"sbatch.requeue is set by `dasbench launch` itself"),
-        ("runs_per_task: 0", r"runs_per_task must be at least 1"),
+        ("runs_per_task: 0", r"mine.yaml: runs_per_task is 0; it must be a whole number in \[1, "),
+        ("gpus: -1", r"mine.yaml: gpus is -1; it must be a whole number in \[0, 1024\]"),
+        ("phases: {train: {gpus: -1}}", r"mine.yaml.phases.train: gpus is -1; it must be"),
+        ("signal_seconds: -5", r"mine.yaml: signal_seconds is -5; it must be"),
+        ("confirm_above: -1", r"mine.yaml: confirm_above is -1.0; it must be a number, at least 0"),
+        ("confirm_above: .inf", r"mine.yaml: confirm_above is inf; it must be"),
+        ("gpus: 1\ngpus: 2", r"mine.yaml, line 2, column 1: the key 'gpus' is given twice"),
     ],
 )
 def test_a_mistake_is_named(tmp_path: Path, text: str, message: str) -> None:

@@ -13,7 +13,8 @@ from bench.device.engine import Engine
 from bench.plan.recipe import Recipe
 from bench.records.directory import Record, RunDirectory, RunInfo
 from bench.records.inputs import finished_record
-from bench.run.loop import Loop, StopFlag
+from bench.run.loop import Loop
+from bench.run.stop import StopFlag
 from bench.seeds import derive
 from methods.architecture import Architecture
 from methods.base import SearchContext
