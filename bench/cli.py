@@ -62,6 +62,7 @@ EXPECTED = {
     "bench.records.checkpoint.CheckpointError",
     "bench.config.ConfigError",
     "bench.data.datasets.DataError",
+    "bench.data.tables.table.TableError",
     "bench.device.engine.DeviceError",
     "bench.run.export.ExportError",
     "bench.records.run_info.RecordError",

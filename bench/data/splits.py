@@ -1,7 +1,7 @@
 """Splits: searches divide the training images among themselves; the test images open for a final evaluation only.
 
 A search is handed a `SearchData`, which has no way to the test images. A `FinalEvaluation` made for any phase but
-"train" refuses to open them.
+"train" refuses to open them, and so does one that somebody makes for himself while a search runs (`bench.data.seal`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ import torch
 from torch import Tensor
 
 from bench.data.datasets import DataError, DatasetInfo, ImageData, LabelledImages
+from bench.data.seal import SealedTestSetError as SealedTestSetError
+from bench.data.seal import refuse_while_sealed
 from bench.data.search_protocol import AS_THE_METHOD, SearchProtocol
 from methods.base import SearchSplit
 
 SUBSET_SEED = 0  # reduced profiles use the same images in every run, whatever the run's seeds
-
-
-class SealedTestSetError(RuntimeError):
-    """Something other than a final evaluation asked for the test set."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +47,14 @@ class FinalEvaluation:
         """The test images.
 
         Raises:
-            SealedTestSetError: the phase is not "train".
+            SealedTestSetError: the phase is not "train", or a search runs in this process.
         """
         if self._phase != "train":
             raise SealedTestSetError(
                 f"the test set of '{self._data.info.name}' was asked for in phase '{self._phase}': only the final "
                 "evaluation of a retraining may open it; a search chooses by its validation images"
             )
+        refuse_while_sealed(f"the test set of '{self._data.info.name}'")
         return subset(self._data._read_test(), self._test_images)
 
 

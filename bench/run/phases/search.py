@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.config import restore
 from bench.data.batches import Batches
+from bench.data.seal import sealed
 from bench.data.search_protocol import search_protocol
 from bench.data.splits import SearchData, search_data
 from bench.plan.recipe import Recipe
@@ -36,6 +37,7 @@ class Found:
     family: list[Architecture] = field(default_factory=list)
 
 
+@sealed("the search of a method")
 def run_search(task: Task) -> dict[str, Any]:
     """Search, write architecture.json, return the result."""
     cls = get_method(task.info.method)

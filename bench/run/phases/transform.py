@@ -6,6 +6,7 @@ import time
 from typing import Any
 
 from bench.config import restore
+from bench.data.seal import sealed
 from bench.records.directory import save_architecture
 from bench.records.inputs import found_architecture, verified_file
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
@@ -15,6 +16,7 @@ from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
 
+@sealed("the transform of a network")
 def run_transform(task: Task) -> dict[str, Any]:
     """Make a trained network smaller; write the architecture and the inherited weights."""
     started = time.monotonic()
