@@ -8,7 +8,8 @@ a layer's MACs are `positions * weights`, and with a weight mask `positions * we
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,40 @@ AUXILIARY_HEAD = "auxiliary_head"
 
 ImageShape = tuple[int, int, int]
 """Channels, height, width."""
+
+
+@dataclass(frozen=True)
+class NetworkCounts:
+    """Of one network, in closed form: parameters without and with the auxiliary head, MACs of one image."""
+
+    params: int
+    params_training: int
+    macs: int
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """`weights` of one convolution, each taking part in one MAC at every position of a (height, width) output."""
+
+    weights: int
+    height: int
+    width: int
+
+    @property
+    def macs(self) -> int:
+        return self.weights * self.height * self.width
+
+
+def total_counts(convolutions: Sequence[Convolution], norms: int, linear: Sequence[tuple[int, int]]) -> NetworkCounts:
+    """Of a network without auxiliary head.
+
+    Args:
+        norms: channels of all batch normalisations, each with a scale and a shift.
+        linear: inputs and outputs of the linear layers, which have biases.
+    """
+    params = sum(layer.weights for layer in convolutions) + 2 * norms + sum((c_in + 1) * out for c_in, out in linear)
+    macs = sum(layer.macs for layer in convolutions) + sum(c_in * out for c_in, out in linear)
+    return NetworkCounts(params, params, macs)
 
 
 def _parameters(network: nn.Module, auxiliary: bool) -> Iterator[tuple[str, nn.Parameter]]:

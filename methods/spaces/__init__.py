@@ -11,21 +11,19 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import check_sizes
+from methods.parts.counts import NetworkCounts
 from methods.spaces.cell.conventions import MGAS
 from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.cell.layout import NetworkSettings
 from methods.spaces.cell.space import CellSpace
+from methods.spaces.decisions import DecisionSpace
 from methods.spaces.nasbench201.space import NASBench201Space
 from methods.spaces.plain.resnet import ResNetSpace
 from methods.spaces.plain.vgg import VGGSpace
 
 
-class Space(Protocol):
-    """What the harness needs of a search space."""
-
-    @property
-    def name(self) -> str:
-        """What `Architecture.space` says."""
+class Space(DecisionSpace, Protocol):
+    """What the harness needs of a search space: its name, its decisions (`methods.spaces.decisions`), its networks."""
 
     def validate(self, architecture: Architecture) -> None:
         """Raise ArchitectureError with the cause if the architecture is not of this space."""
@@ -34,7 +32,12 @@ class Space(Protocol):
         """The physically small network. `forward` gives logits, or (logits, auxiliary logits) in training."""
 
     def sample(self, generator: torch.Generator) -> Architecture:
-        """An architecture drawn uniformly from the space."""
+        """An architecture drawn uniformly from the space, where it has decisions."""
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives for a square image, in closed form."""
 
 
 SPACES = {
@@ -58,6 +61,11 @@ def _spaces() -> dict[str, Space]:
         VGGSpace(),
     ]
     return {space.name: space for space in spaces}
+
+
+def space_names() -> tuple[str, ...]:
+    """Every registered space."""
+    return tuple(_spaces())
 
 
 def get_space(name: str) -> Space:
@@ -101,4 +109,4 @@ def refuse_masks_that_do_not_fit(architecture: Architecture, network: nn.Module)
             )
 
 
-__all__ = ["NetworkSettings", "Space", "build", "get_space"]
+__all__ = ["NetworkSettings", "Space", "build", "get_space", "space_names"]

@@ -39,19 +39,46 @@ class Decision:
     options: Sequence[Any]
     ordered: bool = False
 
-    def near(self, option: int) -> Iterator[int]:
+    def near(self, option: int) -> Sequence[int]:
         """The options at distance one from an option, ascending."""
         if self.ordered:
-            return (other for other in (option - 1, option + 1) if 0 <= other < len(self.options))
-        return (other for other in range(len(self.options)) if other != option)
+            return [other for other in (option - 1, option + 1) if 0 <= other < len(self.options)]
+        return [other for other in range(len(self.options)) if other != option]
 
     def draw_near(self, option: int, generator: torch.Generator) -> int:
-        """One of the options at distance one, each with the same probability."""
-        if not self.ordered:  # every other option: no list of them is made
-            other = _below(len(self.options) - 1, generator)
-            return other + (other >= option)
-        near = list(self.near(option))
+        """One of the options at distance one, each with the same probability; there must be one."""
+        near = self.near(option)
         return near[_below(len(near), generator)]
+
+
+@dataclass(frozen=True)
+class NonEmptySubsets(Sequence[tuple[Any, ...]]):
+    """All subsets of some items but the empty one, made when asked for; option k has the items at the bits of k + 1."""
+
+    items: tuple[Any, ...]
+
+    def __len__(self) -> int:
+        return 2 ** len(self.items) - 1
+
+    def __getitem__(self, option: Any) -> Any:
+        if not 0 <= option < len(self):
+            raise IndexError(option)
+        return tuple(item for bit, item in enumerate(self.items) if (option + 1) >> bit & 1)
+
+    def index(self, value: Any, *_: Any) -> int:
+        """The option of a subset, whose items may stand in any order."""
+        return sum(1 << self.items.index(item) for item in set(value)) - 1
+
+
+@dataclass(frozen=True)
+class SubsetDecision(Decision):
+    """Which items, at least one; at distance one are the subsets with one item more or one less."""
+
+    options: NonEmptySubsets
+
+    def near(self, option: int) -> Sequence[int]:
+        flipped = ((option + 1) ^ (1 << bit) for bit in range(len(self.options.items)))
+        return sorted(subset - 1 for subset in flipped if subset)
 
 
 class DecisionSpace(Protocol):

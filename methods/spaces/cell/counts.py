@@ -7,35 +7,13 @@ the auxiliary head is in `params_training` only.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from methods.architecture import Architecture
+from methods.parts.counts import Convolution, NetworkCounts
 from methods.spaces.cell.conventions import Conventions
 from methods.spaces.cell.layout import CellLayout, Edge, NetworkSettings, layout, reduction_cells
 from methods.spaces.cell.network import AUXILIARY_WIDTHS
 from methods.spaces.operations import FAMILY, GROUPS, KERNEL, SKIP, is_pool
-
-
-@dataclass(frozen=True)
-class NetworkCounts:
-    """Of one network: parameters without and with the auxiliary head, MACs of one image."""
-
-    params: int
-    params_training: int
-    macs: int
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """`weights` of one convolution, each taking part in one MAC at every position of a (height, width) output."""
-
-    weights: int
-    height: int
-    width: int
-
-    @property
-    def macs(self) -> int:
-        return self.weights * self.height * self.width
 
 
 def halved(size: int) -> int:

@@ -8,15 +8,18 @@ any operation of `methods.spaces.operations`, and concatenate any of its states,
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.parts.counts import NetworkCounts
 from methods.spaces.cell.conventions import DARTS, Conventions
-from methods.spaces.cell.counts import NetworkCounts, network_counts
+from methods.spaces.cell.counts import network_counts
 from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, empty_nodes, layout, validate_cell
 from methods.spaces.cell.network import CellNetwork
+from methods.spaces.decisions import Code, NoDecisionsError
 from methods.spaces.operations import AVG_POOL, FAMILY, GROUPS, MAX_POOL, SKIP
 
 SAMPLED_OPERATIONS = (
@@ -67,6 +70,18 @@ class GeneralCellSpace:
             return {"edges": edges, "concat": list(nodes)}
 
         return Architecture(self.name, {"normal": cell(), "reduce": cell(), "conventions": self.conventions.to_json()})
+
+    def decisions(self) -> NoReturn:
+        raise NoDecisionsError(
+            f"{self.name} has cells of any shape, which no finite list of decisions describes; searches over decisions "
+            "work in darts_cell, nasbench201 and the other spaces that have them"
+        )
+
+    def encode(self, architecture: Architecture) -> NoReturn:
+        self.decisions()
+
+    def decode(self, code: Code) -> NoReturn:
+        self.decisions()
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError, naming the cell with its edge or node, if the genotype is malformed."""

@@ -9,10 +9,20 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
+from methods.parts.counts import NetworkCounts
 from methods.spaces.cell.conventions import DARTS, Conventions
-from methods.spaces.cell.counts import NetworkCounts, network_counts
+from methods.spaces.cell.counts import network_counts
+from methods.spaces.cell.decisions import (
+    decode_pairs,
+    decode_subsets,
+    encode_pairs,
+    encode_subsets,
+    pair_decisions,
+    subset_decisions,
+)
 from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
 from methods.spaces.cell.network import CellNetwork
+from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.operations import OPERATIONS
 
 NODES = 4
@@ -40,18 +50,35 @@ class CellSpace:
     max_inputs: int | None = 2
 
     def sample(self, generator: torch.Generator) -> Architecture:
-        """Uniform over valid genotypes: per node two different inputs, each with one of the seven operations."""
+        """Uniform over what `decisions` describe. In `darts_cell` the generator is drawn from node by node."""
+        if self.max_inputs is None:
+            return sample(self, generator)
 
         def cell() -> dict[str, object]:
             edges = []
             for node in range(INPUTS, INPUTS + NODES):
-                sources = torch.randperm(node, generator=generator)[: self.max_inputs or 2].sort().values.tolist()
+                sources = torch.randperm(node, generator=generator)[: self.max_inputs].sort().values.tolist()
                 for source in sources:
                     choice = int(torch.randint(1, len(OPERATIONS), (), generator=generator))
                     edges.append([OPERATIONS[choice], source, node])
             return {"edges": edges, "concat": list(range(INPUTS, INPUTS + NODES))}
 
         return Architecture(self.name, {"normal": cell(), "reduce": cell()})
+
+    def decisions(self) -> tuple[Decision, ...]:
+        """Of one normal and one reduction cell (`methods.spaces.cell.decisions`)."""
+        return subset_decisions(NODES) if self.max_inputs is None else pair_decisions(NODES)
+
+    def encode(self, architecture: Architecture) -> Code:
+        """Raises ArchitectureError if there is anything but one normal and one reduction cell, all nodes joined."""
+        refuse_decided_elsewhere(self.name, architecture, "scale", "widths", "masks")
+        encode = encode_subsets if self.max_inputs is None else encode_pairs
+        return encode(NODES, architecture.genotype)
+
+    def decode(self, code: Code) -> Architecture:
+        check_code(self, code)
+        decode = decode_subsets if self.max_inputs is None else decode_pairs
+        return Architecture(self.name, decode(NODES, code))
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if the genotype is malformed or not of this space."""

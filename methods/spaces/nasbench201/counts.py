@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from methods.spaces.cell.counts import NetworkCounts
+from methods.parts.counts import NetworkCounts
 from methods.spaces.nasbench201.cell import CONV_1, CONV_3, OPERATIONS
 from methods.spaces.nasbench201.network import STAGES
 

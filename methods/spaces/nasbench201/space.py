@@ -15,7 +15,7 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
-from methods.spaces.cell.counts import NetworkCounts
+from methods.parts.counts import NetworkCounts
 from methods.spaces.cell.layout import NetworkSettings
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import cast
 
 import torch
@@ -26,13 +27,18 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import refuse_unknown
 from methods.parts.convolution import StridedPointwise
+from methods.parts.counts import Convolution, NetworkCounts, total_counts
 from methods.spaces.cell.network import NetworkSettings
 from methods.spaces.channels import ChannelGroup, ChannelMap
+from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
+from methods.spaces.plain.widths import common_width, layer_widths, width_decision
 
 STAGES = 3
 PUBLISHED_DEPTHS = (20, 32, 44, 56, 110)
 DEEPEST = 1202
 """The deepest of He et al. (section 4.2)."""
+CHANNELS = 16
+"""Of the first stage, where the scale does not say."""
 SHORTCUTS = ("pad", "projection")
 
 
@@ -135,18 +141,44 @@ class ResNet(nn.Module):
 def _read(architecture: Architecture) -> tuple[int, str, int]:
     """Depth, shortcut and first stage's channels of a validated architecture."""
     genotype = architecture.genotype
-    return genotype["depth"], genotype.get("shortcut", "pad"), int(architecture.scale.get("channels", 16))
+    return genotype["depth"], genotype.get("shortcut", "pad"), int(architecture.scale.get("channels", CHANNELS))
 
 
 @dataclass(frozen=True)
 class ResNetSpace:
-    """Networks of depth 8, 14, 20, ...; samples are of the depths published for CIFAR."""
+    """Networks of depth 8, 14, 20, ...; its decisions, and samples, have the depths published for CIFAR."""
 
     name: str = "resnet"
 
+    def decisions(self) -> tuple[Decision, ...]:
+        """Depth, shortcut, and for each stage the width between the two convolutions of its blocks."""
+        return _decisions()
+
+    def encode(self, architecture: Architecture) -> Code:
+        """Raises ArchitectureError for another first width than 16, or blocks of different widths in a stage."""
+        depth, shortcut, channels = _read(architecture)
+        refuse_decided_elsewhere(self.name, architecture, *(["scale"] if channels != CHANNELS else []), "masks")
+        depths, shortcuts, *stages = self.decisions()
+        if depth not in depths.options:
+            raise ArchitectureError(f"no code of {self.name} stands for depth {depth}; they have {depths.options}")
+        inner = [_inner(depth, stage) for stage in range(STAGES)]
+        streams = set(architecture.widths) - {name for names in inner for name in names}
+        if streams:
+            raise ArchitectureError(f"no code of {self.name} stands for a width of {min(streams)}: no decision")
+        widths = (common_width(architecture.widths, *layer) for layer in zip(inner, stages, strict=True))
+        return (depths.options.index(depth), shortcuts.options.index(shortcut), *widths)
+
+    def decode(self, code: Code) -> Architecture:
+        check_code(self, code)
+        depths, shortcuts, *stages = self.decisions()
+        depth, shortcut = depths.options[code[0]], shortcuts.options[code[1]]
+        widths: dict[str, int] = {}
+        for stage, (decision, option) in enumerate(zip(stages, code[2:], strict=True)):
+            widths |= layer_widths(_inner(depth, stage), decision, option)
+        return Architecture(self.name, {"depth": depth, "shortcut": shortcut}, widths=widths)
+
     def sample(self, generator: torch.Generator) -> Architecture:
-        choice = int(torch.randint(len(PUBLISHED_DEPTHS), (), generator=generator))
-        return Architecture(self.name, {"depth": PUBLISHED_DEPTHS[choice]})
+        return sample(self, generator)
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if depth, shortcut, scale or widths are not those of a CIFAR ResNet."""
@@ -170,6 +202,36 @@ class ResNetSpace:
         """Of the settings only `in_channels` counts: the size is the genotype's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
         return ResNet(architecture, num_classes, settings.in_channels)
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        depth, shortcut, channels = _read(architecture)
+        widths, size = architecture.widths, image_size
+        streams = [widths.get(f"stages.{stage}", channels * 2**stage) for stage in range(STAGES)]
+        layers = [Convolution(9 * settings.in_channels * streams[0], size, size)]
+        norms, c_in = streams[0], streams[0]
+        for stage, c_out in enumerate(streams):
+            size = size if stage == 0 else (size + 1) // 2
+            for name in _inner(depth, stage):
+                mid = widths.get(name, channels * 2**stage)
+                layers += [Convolution(9 * c_in * mid, size, size), Convolution(9 * mid * c_out, size, size)]
+                norms, c_in = norms + mid + c_out, c_out
+            if stage > 0 and shortcut == "projection":
+                layers.append(Convolution(streams[stage - 1] * c_out, size, size))
+                norms += c_out
+        return total_counts(layers, norms, [(c_in, num_classes)])
+
+
+def _inner(depth: int, stage: int) -> list[str]:
+    return [f"stages.{stage}.{block}.mid" for block in range((depth - 2) // 6)]
+
+
+@cache
+def _decisions() -> tuple[Decision, ...]:
+    stages = (width_decision(f"stages.{stage}.mid", CHANNELS * 2**stage) for stage in range(STAGES))
+    return Decision("depth", PUBLISHED_DEPTHS, ordered=True), Decision("shortcut", SHORTCUTS), *stages
 
 
 def refuse_empty(architecture: Architecture) -> None:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 import torch.nn.functional as F
@@ -24,14 +25,19 @@ from torch import Tensor, nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CHANNELS, refuse_unknown
+from methods.parts.counts import Convolution, NetworkCounts, total_counts
 from methods.spaces.cell.network import NetworkSettings
 from methods.spaces.channels import ChannelGroup, ChannelMap
+from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.plain.resnet import refuse_empty, refuse_imagenet_stem
+from methods.spaces.plain.widths import common_width, layer_widths, width_decision
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions in each of the five stages, by depth (Simonyan and Zisserman, ICLR 2015, Table 1: A, B, D, E)."""
 
 FACTORS = (1, 2, 4, 8, 8)
+CHANNELS = 64
+"""Of the first stage, where the scale does not say."""
 
 
 class ConvBNReLU(nn.Sequential):
@@ -44,7 +50,7 @@ class VGG(nn.Module):
 
     def __init__(self, architecture: Architecture, num_classes: int, in_channels: int) -> None:
         super().__init__()
-        depth, channels = architecture.genotype["depth"], int(architecture.scale.get("channels", 64))
+        depth, channels = architecture.genotype["depth"], int(architecture.scale.get("channels", CHANNELS))
         hidden = int(architecture.genotype.get("hidden", 0))
         self.scale: Mapping[str, int] = {"channels": channels}
         sizes = [channels * f for f, count in zip(FACTORS, CONVOLUTIONS[depth], strict=True) for _ in range(count)]
@@ -90,13 +96,38 @@ class VGG(nn.Module):
 
 @dataclass(frozen=True)
 class VGGSpace:
-    """VGG-11, -13, -16 and -19; samples are of these depths, without a hidden layer."""
+    """VGG-11, -13, -16 and -19; its decisions, and samples, have no hidden layer."""
 
     name: str = "vgg"
 
+    def decisions(self) -> tuple[Decision, ...]:
+        """Depth, and for each of the five stages the width of its convolutions."""
+        return _decisions()
+
+    def encode(self, architecture: Architecture) -> Code:
+        """Raises ArchitectureError for a hidden layer, another first width than 64, or several widths in a stage."""
+        genotype, scale = architecture.genotype, architecture.scale
+        refuse_decided_elsewhere(
+            self.name, architecture, *(["scale"] if scale.get("channels", CHANNELS) != CHANNELS else []), "masks"
+        )
+        if genotype.get("hidden"):
+            raise ArchitectureError(f"no code of {self.name} stands for a hidden layer, which is no decision")
+        depths, *stages = self.decisions()
+        layers = _stages(genotype["depth"])
+        widths = (common_width(architecture.widths, *layer) for layer in zip(layers, stages, strict=True))
+        return (depths.options.index(genotype["depth"]), *widths)
+
+    def decode(self, code: Code) -> Architecture:
+        check_code(self, code)
+        depths, *stages = self.decisions()
+        depth = depths.options[code[0]]
+        widths: dict[str, int] = {}
+        for layers, decision, option in zip(_stages(depth), stages, code[1:], strict=True):
+            widths |= layer_widths(layers, decision, option)
+        return Architecture(self.name, {"depth": depth}, widths=widths)
+
     def sample(self, generator: torch.Generator) -> Architecture:
-        depths = sorted(CONVOLUTIONS)
-        return Architecture(self.name, {"depth": depths[int(torch.randint(len(depths), (), generator=generator))]})
+        return sample(self, generator)
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if depth, hidden layer, scale or widths are not those of such a network."""
@@ -118,3 +149,31 @@ class VGGSpace:
         """Of the settings only `in_channels` counts: the size is the genotype's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
         return VGG(architecture, num_classes, settings.in_channels)
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives, in closed form."""
+        channels, widths = int(architecture.scale.get("channels", CHANNELS)), architecture.widths
+        hidden = architecture.genotype.get("hidden", 0) and widths.get("hidden", architecture.genotype["hidden"])
+        layers, norms, c_in, size = [], hidden, settings.in_channels, image_size
+        for stage, (names, factor) in enumerate(zip(_stages(architecture.genotype["depth"]), FACTORS, strict=True)):
+            size = size if stage == 0 else (size + 1) // 2
+            for name in names:
+                c_out = widths.get(name, channels * factor)
+                layers.append(Convolution(9 * c_in * c_out, size, size))
+                norms, c_in = norms + c_out, c_out
+        linear = [(c_in, hidden), (hidden, num_classes)] if hidden else [(c_in, num_classes)]
+        return total_counts(layers, norms, linear)
+
+
+def _stages(depth: int) -> list[list[str]]:
+    """The names of the widths in each stage."""
+    indices = itertools.count()
+    return [[f"blocks.{next(indices)}" for _ in range(count)] for count in CONVOLUTIONS[depth]]
+
+
+@cache
+def _decisions() -> tuple[Decision, ...]:
+    stages = (width_decision(f"stages.{stage}", CHANNELS * factor) for stage, factor in enumerate(FACTORS))
+    return Decision("depth", tuple(sorted(CONVOLUTIONS)), ordered=True), *stages
