@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 from methods.domain import shown
 from methods.form import ArchitectureError
+from methods.parts.topology import CellTopology
 from methods.spaces.operations import AVG_POOL, NONE, SKIP
 
 CONV_1, CONV_3 = "nor_conv_1x1", "nor_conv_3x3"
@@ -21,7 +22,8 @@ OPERATIONS = (NONE, SKIP, CONV_1, CONV_3, AVG_POOL)
 """In the order of the released code (`NAS_BENCH_201`)."""
 
 NODES = 4
-EDGES = tuple((source, node) for node in range(1, NODES) for source in range(node))
+TOPOLOGY = CellTopology(kinds=("cell",), inputs=1, nodes=NODES - 1, operations=OPERATIONS)
+EDGES = TOPOLOGY.edges
 """The six edges (source, node), in the order in which a cell is written."""
 
 

@@ -9,7 +9,9 @@ table, and so they are counted there. `none` is its input times zero, as release
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -52,19 +54,22 @@ class ResidualReduction(nn.Module):
         return self.shortcut(x) + self.conv_b(self.conv_a(x))
 
 
-class Network201(nn.Module):
-    """`forward(images)` gives logits (batch, num_classes), in training too: there is no auxiliary head.
-
-    The sides of an image are multiples of 4.
+class Frame(nn.Module):
+    """Everything but the cells; `forward(images, *for_cells)` gives logits (batch, num_classes).
 
     Args:
-        operations: of the cell, in the order of its edges.
+        make_cell: of its channels; it is called with a feature map and `for_cells`, and keeps the map's shape.
         channels: C, of the first stage.
         cells_per_stage: N.
     """
 
     def __init__(
-        self, operations: Sequence[str], num_classes: int, channels: int, cells_per_stage: int, in_channels: int
+        self,
+        make_cell: Callable[[int], nn.Module],
+        num_classes: int,
+        channels: int,
+        cells_per_stage: int,
+        in_channels: int,
     ) -> None:
         super().__init__()
         self.stem = nn.Sequential(nn.Conv2d(in_channels, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels))
@@ -74,12 +79,28 @@ class Network201(nn.Module):
             if stage > 0:
                 self.cells.append(ResidualReduction(width, 2 * width))
                 width *= 2
-            self.cells.extend(Cell(operations, width) for _ in range(cells_per_stage))
+            self.cells.extend(make_cell(width) for _ in range(cells_per_stage))
         self.norm = nn.BatchNorm2d(width)
         self.classifier = nn.Linear(width, num_classes)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, *for_cells: Any) -> Tensor:
         x = self.stem(images)
         for cell in self.cells:
-            x = cell(x)
+            x = cell(x) if isinstance(cell, ResidualReduction) else cell(x, *for_cells)
         return self.classifier(F.adaptive_avg_pool2d(F.relu(self.norm(x)), 1).flatten(1))
+
+
+class Network201(Frame):
+    """`forward(images)` gives logits (batch, num_classes), in training too: there is no auxiliary head.
+
+    The sides of an image are multiples of 4.
+
+    Args:
+        operations: of the cell, in the order of its edges.
+        channels, cells_per_stage: see `Frame`.
+    """
+
+    def __init__(
+        self, operations: Sequence[str], num_classes: int, channels: int, cells_per_stage: int, in_channels: int
+    ) -> None:
+        super().__init__(partial(Cell, operations), num_classes, channels, cells_per_stage, in_channels)
