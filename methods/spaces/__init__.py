@@ -16,6 +16,7 @@ from methods.spaces.cell.conventions import MGAS
 from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.cell.layout import NetworkSettings
 from methods.spaces.cell.space import CellSpace
+from methods.spaces.chain.nasbench_macro import NASBenchMacroSpace
 from methods.spaces.decisions import DecisionSpace
 from methods.spaces.nasbench201.space import NASBench201Space
 from methods.spaces.plain.resnet import ResNetSpace
@@ -45,6 +46,7 @@ SPACES = {
     "dense_cell": "every cell its own, any number of DARTS' operations into a node, scale and filters fixed (MGAS)",
     "general_cell": "cells of any shape over the operations of published cells (NASNet, AmoebaNet, PNASNet, ...)",
     "nasbench201": "one of 5 operations on each of 6 edges, 15,625 cells in networks of fixed size, each trained",
+    "nasbench_macro": "a chain of 8 blocks, 3 choices for each: 6,561 networks of fixed size, each trained",
     "resnet": "plain residual networks for CIFAR, depth 6n + 2, width of each layer free",
     "vgg": "VGG-11, -13, -16 and -19 with batch normalisation, width of each layer free",
 }
@@ -57,6 +59,7 @@ def _spaces() -> dict[str, Space]:
         CellSpace("dense_cell", MGAS, max_inputs=None),
         GeneralCellSpace(),
         NASBench201Space(),
+        NASBenchMacroSpace(),
         ResNetSpace(),
         VGGSpace(),
     ]

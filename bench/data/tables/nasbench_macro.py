@@ -46,7 +46,14 @@ def every_chain() -> frozenset[str]:
 
 def explain(text: str) -> str:
     """What is wrong with a text that is no chain, as the end of a message."""
-    return f". A chain is {BLOCKS} digits, one a block: 0 identity, 1 MBConv3 3x3, 2 MBConv6 5x5; e.g. 02012100"
+    from methods.form import ArchitectureError
+    from methods.spaces.chain.nasbench_macro import read_chain  # here, for the space loads torch and a table needs none
+
+    try:
+        read_chain(text)
+    except ArchitectureError as error:
+        return f": {error}"
+    return ""
 
 
 def load(path: Path = FILE) -> Table:
@@ -63,7 +70,7 @@ def load(path: Path = FILE) -> Table:
         digest=columns.digest,
         architectures=columns.keys,
         genotype_key="chain",
-        scale={},
+        scale={"channels": 32},
         measures=MEASURES,
         selection_note=SELECTION_NOTE,
         explain=explain,

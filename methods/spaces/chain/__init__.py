@@ -1,0 +1,1 @@
+"""Networks that are one chain of blocks, a choice at each place."""
