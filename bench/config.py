@@ -20,6 +20,8 @@ T = TypeVar("T")
 LONGEST_NAME = 100
 """Characters of a name that are compared with others; comparing takes time with their square."""
 
+_PLAIN = (str, int, float, bool)
+
 
 class ConfigError(ValueError):
     """A configuration that cannot be used; the message says where, what, and what would be valid."""
@@ -38,6 +40,19 @@ def _hints(cls: Any) -> Mapping[str, Any]:
     return get_type_hints(cls)
 
 
+@cache
+def _settable(cls: Any) -> Mapping[str, bool]:
+    """The fields that are given to a dataclass, and whether they must be."""
+    missing = dataclasses.MISSING
+    fields = [field for field in dataclasses.fields(cls) if field.init]
+    return {field.name: field.default is missing and field.default_factory is missing for field in fields}
+
+
+@cache
+def _form(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(kind), get_args(kind)
+
+
 def parse(cls: type[T], value: Any, where: str) -> T:
     """Make a `cls` (a dataclass) of a mapping; `where` names its place in messages.
 
@@ -48,12 +63,11 @@ def parse(cls: type[T], value: Any, where: str) -> T:
         raise ConfigError(f"{where}: expected a mapping of settings, found {shown(value)}")
     kind: Any = cls
     hints = _hints(kind)
-    fields = {field.name: field for field in dataclasses.fields(cls) if field.init}  # type: ignore[arg-type]
+    fields = _settable(kind)
     for key in value:
         if key not in fields:
             raise ConfigError(f"{where}: unknown key {shown(key)}" + nearest(key, fields))
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    for name, required in fields.items():
         if required and name not in value:
             raise ConfigError(f"{where}: '{name}' is missing")
     arguments = {key: _convert(hints[key], item, f"{where}.{key}") for key, item in value.items()}
@@ -120,9 +134,9 @@ def _with_absent(kind: Any, stored: Any) -> Any:
 
 
 def _convert(kind: Any, value: Any, where: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any:
+    if kind is Any or (kind is type(value) and kind in _PLAIN):
         return value
+    origin, arguments = _form(kind)
     if origin is Literal:
         if not any(value == choice and type(value) is type(choice) for choice in arguments):
             raise ConfigError(f"{where}: {shown(value)} is not possible" + nearest(value, arguments))
@@ -138,6 +152,8 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, Mapping):
             raise ConfigError(f"{where}: expected a mapping, found {shown(value)}")
         item = arguments[1] if len(arguments) == 2 else Any
+        if item is Any:
+            return {str(key): entry for key, entry in value.items()}
         return {str(key): _convert(item, entry, f"{where}.{key}") for key, entry in value.items()}
     if dataclasses.is_dataclass(kind):
         return parse(typing.cast(Any, kind), value, where)

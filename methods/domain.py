@@ -126,11 +126,18 @@ def _fields(cls: Any) -> dict[str, tuple[Any, Domain | None]]:
     return found
 
 
+@cache
+def _form(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    return get_origin(kind), get_args(kind)
+
+
 def _fits(kind: Any, value: object) -> bool:
     """Whether a value is of a type as annotations write it; an int is a float, a bool is no number."""
-    origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any:
         return True
+    origin, arguments = _form(kind)
+    if origin is None and isinstance(kind, type) and kind not in (int, float):
+        return isinstance(value, kind)
     if origin is Literal:
         return any(value == choice and type(value) is type(choice) for choice in arguments)
     if origin in (Union, types.UnionType):
@@ -138,7 +145,7 @@ def _fits(kind: Any, value: object) -> bool:
     if origin in (list, tuple):
         return _fits_sequence(arguments, value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and all(_fits(arguments[-1], item) for item in value.values())
+        return isinstance(value, Mapping) and (arguments[-1] is Any or all(_fits(arguments[-1], item) for item in value.values()))
     if kind is float and isinstance(value, float):
         return math.isfinite(value)
     if kind in (int, float):
