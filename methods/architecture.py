@@ -13,17 +13,16 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
 
 from methods.domain import shown
 from methods.form import ArchitectureError as ArchitectureError
 from methods.form import check_form, read_document
+
+if TYPE_CHECKING:  # torch takes seconds and half a gigabyte; reading records of unmasked architectures does without
+    from torch import Tensor
 
 FORMAT_VERSION = 1
 JSON_NAME = "architecture.json"
@@ -84,7 +83,7 @@ class Architecture:
 
     def to_files(self) -> dict[str, bytes]:
         """The content of `architecture.safetensors`, if there are masks, and of `architecture.json`; in that order."""
-        files = {MASKS_NAME: save({name: _pack(mask) for name, mask in self.masks.items()})} if self.masks else {}
+        files = {MASKS_NAME: _packed(self.masks)} if self.masks else {}
         return {**files, JSON_NAME: (json.dumps(self.to_json(), indent=1) + "\n").encode()}
 
     def save(self, folder: Path) -> Path:
@@ -132,6 +131,10 @@ def _load_masks(described: Mapping[str, Any], source: Path | None, where: str) -
         return {}
     if source is None:
         raise ArchitectureError(f"{where}: masks are named but there is no file to read them from")
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
     try:
         packed = load_file(source.parent / MASKS_NAME)
     except (FileNotFoundError, SafetensorError, OSError) as error:
@@ -165,10 +168,20 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _packed(masks: Mapping[str, Tensor]) -> bytes:
+    from safetensors.torch import save
+
+    return save({name: _pack(mask) for name, mask in masks.items()})
+
+
 def _pack(mask: Tensor) -> Tensor:
+    import torch
+
     return torch.from_numpy(np.packbits(mask.detach().cpu().numpy().astype(bool).ravel()))
 
 
 def _unpack(packed: Tensor, shape: list[int]) -> Tensor:
+    import torch
+
     bits = np.unpackbits(packed.numpy(), count=math.prod(shape))
     return torch.from_numpy(bits.astype(bool)).reshape(shape)

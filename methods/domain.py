@@ -145,7 +145,8 @@ def _fits(kind: Any, value: object) -> bool:
     if origin in (list, tuple):
         return _fits_sequence(arguments, value)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        return isinstance(value, Mapping) and (arguments[-1] is Any or all(_fits(arguments[-1], item) for item in value.values()))
+        item = arguments[-1]
+        return isinstance(value, Mapping) and (item is Any or all(_fits(item, entry) for entry in value.values()))
     if kind is float and isinstance(value, float):
         return math.isfinite(value)
     if kind in (int, float):

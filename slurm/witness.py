@@ -11,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.tracking.check import Comparison, compare
+from bench.tracking.check import Comparison, compare_records
 from bench.tracking.mirror import Store, TrackingError, open_store
+from slurm.status import Status
 
 PATIENCE_SECONDS = 10.0
 FILE_PATIENCE_SECONDS = 120.0
@@ -31,10 +32,9 @@ class Answer:
 
 
 class Tracker:
-    """What MLflow says of the finished runs of some folders."""
+    """What MLflow says of the finished runs of some folders, whose records were read by who asks."""
 
-    def __init__(self, runs_dir: Path, uri: str | None, folders: Sequence[Path]) -> None:
-        self._folders = folders
+    def __init__(self, runs_dir: Path, uri: str | None) -> None:
         self._latest = Answer()
         self._asked = float("-inf")
         self._thread: threading.Thread | None = None
@@ -44,17 +44,17 @@ class Tracker:
         except TrackingError as error:
             self._latest = Answer(f"MLflow: {error}", False)
 
-    def ask(self) -> None:
-        """Start a look, unless one is under way."""
+    def ask(self, now: Sequence[Status]) -> None:
+        """Start a look at how it shows these runs, unless one is under way."""
         if self._store is not None and not self._is_open():
             self._asked = time.monotonic()
-            self._thread = threading.Thread(target=self._look, args=(self._store,), daemon=True)
+            self._thread = threading.Thread(target=self._look, args=(self._store, now), daemon=True)
             self._thread.start()
 
-    def ask_again(self) -> None:
+    def ask_again(self, now: Sequence[Status]) -> None:
         """Start a look when the last one was a while ago."""
         if time.monotonic() - self._asked >= AGAIN_SECONDS:
-            self.ask()
+            self.ask(now)
 
     def answer(self) -> Answer:
         """The latest answer; or that there is none, when a question is open for too long."""
@@ -77,9 +77,10 @@ class Tracker:
     def _is_open(self) -> bool:
         return self._thread is not None and self._thread.is_alive()
 
-    def _look(self, store: Store) -> None:
+    def _look(self, store: Store, now: Sequence[Status]) -> None:
         try:
-            self._latest = describe({folder.name: compare(folder, store) for folder in self._folders}, store)
+            found = {one.folder.name: compare_records([run.record for run in one.runs], store) for one in now}
+            self._latest = describe(found, store)
         except Exception as error:  # whatever a tracker does, the rest of the status stands
             self._latest = Answer(f"MLflow: {error}", False)
 

@@ -20,9 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """How the runs stand, on this machine and on the cluster, and whether MLflow knows."""
-    from slurm import commands
+    from slurm.watch import show_status
     from slurm.witness import Tracker
 
     folders = folders_of(options)
-    tracker = Tracker(options.runs_dir, options.tracking_uri, folders)
-    return commands.show_status(Console(), folders, tracker, options.watch)
+    tracker = Tracker(options.runs_dir, options.tracking_uri)
+    return show_status(Console(), folders, tracker, options.watch)

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -14,7 +14,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.names import printable
-from bench.run.local import Job, Queue
+
+if TYPE_CHECKING:
+    from bench.run.local import Job, Queue
 
 LINE_SECONDS = 30.0
 MOST = 1e15

@@ -36,14 +36,19 @@ class Comparison:
 
 
 def compare(folder: Path, store: Store) -> Comparison:
-    """What `dasbench sync` would add or change for the finished runs of an experiment's folder.
+    """As `compare_records`, of the runs of an experiment's folder."""
+    return compare_records(read_records(folder)[0], store)
+
+
+def compare_records(records: Sequence[Record], store: Store) -> Comparison:
+    """What `dasbench sync` would add or change for the finished runs of an experiment and profile.
 
     MLflow is imported only when there is a finished run and a store that may hold it.
 
     Raises:
         TrackingError: the tracker cannot be reached or read.
     """
-    finished = [record for record in read_records(folder)[0] if _is_finished(record)]
+    finished = [record for record in records if _is_finished(record)]
     if not finished:
         return Comparison(0)
     if not exists(store):

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from typing import Protocol
-
-import torch
-from torch import nn
+from functools import cache
+from typing import TYPE_CHECKING, Protocol
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import check_sizes
-from methods.parts.counts import NetworkCounts
-from methods.spaces.cell.conventions import MGAS
-from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.cell.layout import NetworkSettings
-from methods.spaces.cell.space import CellSpace
-from methods.spaces.chain.nasbench_macro import NASBenchMacroSpace
 from methods.spaces.decisions import DecisionSpace
-from methods.spaces.nasbench201.space import NASBench201Space
-from methods.spaces.plain.resnet import ResNetSpace
-from methods.spaces.plain.vgg import VGGSpace
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from methods.parts.counts import NetworkCounts
 
 
 class Space(DecisionSpace, Protocol):
@@ -53,7 +49,17 @@ SPACES = {
 """What a list says of every space."""
 
 
+@cache
 def _spaces() -> dict[str, Space]:
+    """Loaded with the first space that is asked for: what only reads a genotype needs no torch."""
+    from methods.spaces.cell.conventions import MGAS
+    from methods.spaces.cell.general import GeneralCellSpace
+    from methods.spaces.cell.space import CellSpace
+    from methods.spaces.chain.nasbench_macro import NASBenchMacroSpace
+    from methods.spaces.nasbench201.space import NASBench201Space
+    from methods.spaces.plain.resnet import ResNetSpace
+    from methods.spaces.plain.vgg import VGGSpace
+
     spaces: list[Space] = [
         CellSpace("darts_cell"),
         CellSpace("dense_cell", MGAS, max_inputs=None),

@@ -10,11 +10,12 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
-
-import torch
+from typing import TYPE_CHECKING, Any, Protocol
 
 from methods.architecture import Architecture, ArchitectureError
+
+if TYPE_CHECKING:  # who reads a genotype needs no torch
+    import torch
 
 Code = tuple[int, ...]
 """One option index for every decision of a space, in their order."""
@@ -126,6 +127,8 @@ def check_code(space: DecisionSpace, code: Code) -> None:
 def sample_code(space: DecisionSpace, generator: torch.Generator) -> Code:
     """Uniform over all codes."""
     sizes = [len(decision.options) for decision in space.decisions()]
+    import torch
+
     draws = torch.rand(len(sizes), generator=generator, dtype=torch.float64).tolist()
     return tuple(int(draw * size) for draw, size in zip(draws, sizes, strict=True))
 
@@ -163,6 +166,8 @@ def mutate(space: DecisionSpace, code: Code, generator: torch.Generator) -> Code
 
 def crossover(space: DecisionSpace, one: Code, other: Code, generator: torch.Generator) -> Code:
     """Uniform crossover: every entry is taken from one of the two codes, each with probability one half."""
+    import torch
+
     heads = torch.randint(2, (len(space.decisions()),), generator=generator).tolist()
     return tuple(b if head else a for a, b, head in zip(one, other, heads, strict=True))
 
@@ -177,4 +182,6 @@ def refuse_decided_elsewhere(space: str, architecture: Architecture, *fields: st
 
 
 def _below(end: int, generator: torch.Generator) -> int:
+    import torch
+
     return int(torch.randint(end, (), generator=generator))

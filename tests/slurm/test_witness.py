@@ -13,7 +13,8 @@ from rich.console import Console
 from bench.cli import main
 from bench.tracking.check import Comparison
 from bench.tracking.mirror import open_store
-from slurm import commands, witness
+from slurm import watch, witness
+from slurm.status import Status
 from slurm.witness import Answer, Tracker, describe
 from tests.bench.test_records import result
 from tests.slurm.test_status import make_run
@@ -61,7 +62,7 @@ def test_status_is_complete_while_the_tracker_is_silent(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     release = threading.Event()
-    monkeypatch.setattr(witness, "compare", lambda folder, store: release.wait() and Comparison(0))
+    monkeypatch.setattr(witness, "compare_records", lambda records, store: release.wait() and Comparison(0))
     monkeypatch.setattr(witness, "PATIENCE_SECONDS", 0.2)
     finished_run(tmp_path)
     lines = show(tmp_path, URI, capsys).splitlines()
@@ -94,17 +95,17 @@ def test_status_says_in_one_line_what_is_wrong_with_the_tracker(
 
 def test_a_watch_asks_once_a_minute_and_at_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, ticks, run = [], [0], make_run(tmp_path / "e-p", "pending")
-    monkeypatch.setattr(witness, "compare", lambda folder, store: asked.append(ticks[0]) or Comparison(1))
+    monkeypatch.setattr(witness, "compare_records", lambda records, store: asked.append(ticks[0]) or Comparison(1))
 
     def sleep(seconds: float) -> None:
         ticks[0] += 1
         if ticks[0] == 3:
             run.directory.write_result(result())
 
-    monkeypatch.setattr(commands, "time", type("Time", (), {"sleep": staticmethod(sleep)}))
-    monkeypatch.setattr(commands, "_goes_on", lambda now: now[0].count("done") == 0)
+    monkeypatch.setattr(watch, "time", type("Time", (), {"sleep": staticmethod(sleep)}))
+    monkeypatch.setattr(watch, "_goes_on", lambda now: now[0].count("done") == 0)
     console = Console(force_terminal=True, record=True, width=100)
-    assert commands.show_status(console, [tmp_path / "e-p"], Tracker(tmp_path, URI, [tmp_path / "e-p"]), True) == 0
+    assert watch.show_status(console, [tmp_path / "e-p"], Tracker(tmp_path, URI), True) == 0
     assert ticks == [4]  # the third look finds nothing going on; one more makes sure
     assert (asked[0], asked[-1], len(asked)) == (0, 4, 2)
     assert "MLflow shows all of 1 finished run" in console.export_text()
@@ -113,11 +114,11 @@ def test_a_watch_asks_once_a_minute_and_at_its_end(tmp_path: Path, monkeypatch: 
 def test_a_look_that_hangs_is_not_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     release, begun = threading.Event(), []
     look: Callable[..., Comparison | bool] = lambda *_: begun.append(0) or (release.wait() and Comparison(0))  # noqa: E731
-    monkeypatch.setattr(witness, "compare", look)
-    tracker = Tracker(tmp_path, URI, [tmp_path])
+    monkeypatch.setattr(witness, "compare_records", look)
+    tracker = Tracker(tmp_path, URI)
     assert tracker.answer() == Answer()
     for _ in range(3):
-        tracker.ask()
+        tracker.ask([Status(tmp_path, [], [])])
     assert len(begun) == 1
     assert tracker.answer() == Answer()  # not for long enough to be called silent
     monkeypatch.setattr(witness, "PATIENCE_SECONDS", 0.0)

@@ -22,7 +22,7 @@ from typing import Any
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CELLS, refuse_unknown
-from methods.spaces.operations import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
+from methods.spaces.operation_names import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
 """Input states of a cell."""
