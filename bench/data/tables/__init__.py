@@ -26,11 +26,13 @@ class Listed:
         module: that loads it.
         space: whose architectures it holds.
         about: one line for lists.
+        ships: with this package; the others are files of the user's own, which may not be there.
     """
 
     module: str
     space: str
     about: str
+    ships: bool = True
 
 
 TABLES = {
@@ -44,12 +46,18 @@ TABLES = {
         "nasbench_macro",
         "6,561 chains of 8 blocks on CIFAR-10, 50 epochs; test accuracies of three runs only",
     ),
+    "nats_topology": Listed(
+        "bench.data.tables.nats_topology",
+        "nasbench201",
+        "the cells of nasbench201 as NATS-Bench publishes them, from a file of the user's own",
+        ships=False,
+    ),
 }
 
 
 def table_names() -> tuple[str, ...]:
-    """Of all tables."""
-    return tuple(TABLES)
+    """Of the tables that ship with the package."""
+    return tuple(name for name, listed in TABLES.items() if listed.ships)
 
 
 @cache
@@ -57,7 +65,7 @@ def get_table(name: str) -> Table:
     """The table called `name`, read and checked once a process.
 
     Raises:
-        TableError: unknown (the message names the nearest and lists all), or its file is damaged.
+        TableError: unknown (the message names the nearest and lists all), or its file is damaged or not there.
     """
     if name not in TABLES:
         near = difflib.get_close_matches(str(name), TABLES, n=1)
@@ -68,5 +76,5 @@ def get_table(name: str) -> Table:
 
 
 def tables_of(space: str) -> tuple[str, ...]:
-    """The names of the tables that hold the architectures of a space; none for most spaces."""
-    return tuple(name for name, listed in TABLES.items() if listed.space == space)
+    """The names of the tables that ship and hold the architectures of a space; none for most spaces."""
+    return tuple(name for name in table_names() if TABLES[name].space == space)

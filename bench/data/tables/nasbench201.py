@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
 import numpy as np
 
 from bench.data.tables.read import ACCURACY, Columns, Schema, read_columns
-from bench.data.tables.table import Counts, Measure, Table
+from bench.data.tables.table import Counts, Measure, Split, Table
 
 FILE = Path(__file__).parent / "nasbench201.csv.gz"
 DIGEST = "dc81e76931cccd70739772a79bfa43b56aef87db71239ce9f91ca9a7c61713c7"
@@ -53,49 +55,84 @@ def explain(text: str) -> str:
     return ""
 
 
-def measures(version: str, splits: tuple[tuple[str, int], ...]) -> list[tuple[str, Measure]]:
-    """The measures of all data sets with the name of their column, e.g. "cifar10_val12"."""
-    found = []
-    for dataset in DATASETS:
-        for short, epochs in splits:
-            split = "validation" if short == "val" else "test"
-            trained_on, scored_on = _TRAINED[dataset, split]
-            suffix = f"_{_COLUMN_OF_VERSION[version]}" if (short, epochs) == ("test", 200) else ""
-            measure = Measure(dataset, split, epochs, version, trained_on, scored_on)  # type: ignore[arg-type]
-            found.append((f"{dataset}_{short}{epochs}{suffix}", measure))
-    return found
+@dataclass(frozen=True)
+class Layout:
+    """The columns of one file of these cells.
+
+    Attributes:
+        table: the table's name.
+        version: of all values but those in `also`.
+        splits: which there are, ("val" | "test", epochs), each with the end of its columns' names.
+        also: further columns by the end of their names: the same split in another version.
+    """
+
+    table: str
+    version: str
+    splits: Mapping[tuple[str, int], str]
+    also: Mapping[tuple[str, int], tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def measures(self) -> dict[str, Measure]:
+        """By column; those of `also` come last, so that `version` is meant where none is named."""
+        found = {}
+        for dataset in DATASETS:
+            for (short, epochs), suffix in self.splits.items():
+                found[f"{dataset}_{short}{epochs}{suffix}"] = _measure(dataset, short, epochs, self.version)
+        for dataset in DATASETS:
+            for (short, epochs), (version, suffix) in self.also.items():
+                found[f"{dataset}_{short}{epochs}{suffix}"] = _measure(dataset, short, epochs, version)
+        return found
+
+    @property
+    def columns(self) -> list[str]:
+        """All but index and cell: data set by data set, its accuracies before its counts."""
+        measures = self.measures
+        return [
+            column
+            for dataset in DATASETS
+            for column in (
+                *(column for column, measure in measures.items() if measure.dataset == dataset),
+                f"{dataset}_params_m",
+                f"{dataset}_flops_m",
+            )
+        ]
 
 
-_COLUMN_OF_VERSION = {"nasbench201": "nb201", "nats": "nats"}
-MEASURES = dict(
-    measures("nasbench201", (("val", 12), ("val", 200), ("test", 12), ("test", 200)))
-    + measures("nats", (("test", 200),))
+def _measure(dataset: str, short: str, epochs: int, version: str) -> Measure:
+    split: Split = "validation" if short == "val" else "test"
+    return Measure(dataset, split, epochs, version, *_TRAINED[dataset, split])
+
+
+LAYOUT = Layout(
+    "nasbench201",
+    "nasbench201",
+    {("val", 12): "", ("val", 200): "", ("test", 12): "", ("test", 200): "_nb201"},
+    {("test", 200): ("nats", "_nats")},
 )
-"""By column. The test accuracy after 200 epochs has two versions: as NAS-Bench-201 and as NATS-Bench publish it."""
-
-
-def schema(path: Path) -> Schema:
-    """Of the shipped file, which has one digest, or of a file of the user's own in the same form."""
-    numbers = dict.fromkeys(MEASURES, ACCURACY)
-    for dataset in DATASETS:
-        numbers |= {f"{dataset}_params_m": (0.01, 10.0), f"{dataset}_flops_m": (0.1, 1000.0)}
-    return Schema("nasbench201", "arch", every_cell(), numbers, "index", DIGEST if path == FILE else "")
+"""Of the shipped file, which has the test accuracy after 200 epochs twice: as NAS-Bench-201 and NATS-Bench have it."""
 
 
 def load(path: Path = FILE) -> Table:
-    """Read and check the table (about 0.4 s). Raises what `read_columns` raises."""
-    columns = read_columns(path, schema(path))
+    """Read and check the shipped table (about 0.4 s). Raises what `read_columns` raises."""
+    return make_table(path, LAYOUT, SOURCE, DIGEST if path == FILE else "")
+
+
+def make_table(path: Path, layout: Layout, source: str, digest: str = "") -> Table:
+    """Read and check a file of these cells. Raises what `read_columns` raises."""
+    counts = {"params_m": (0.01, 10.0), "flops_m": (0.1, 1000.0)}
+    numbers = {column: counts.get(column.partition("_")[2], ACCURACY) for column in layout.columns}
+    columns = read_columns(path, Schema(layout.table, "arch", every_cell(), numbers, "index", digest))
     return Table(
-        name="nasbench201",
+        name=layout.table,
         space="nasbench201",
-        source=SOURCE,
+        source=source,
         digest=columns.digest,
         architectures=columns.keys,
         genotype_key="cell",
         scale=SCALE,
-        measures=tuple(MEASURES.values()),
+        measures=tuple(layout.measures.values()),
         explain=explain,
-        _accuracies={measure: columns.numbers[column] for column, measure in MEASURES.items()},
+        _accuracies={measure: columns.numbers[column] for column, measure in layout.measures.items()},
         _params={dataset: _millions(columns, f"{dataset}_params_m") for dataset in DATASETS},
         _flops={dataset: _millions(columns, f"{dataset}_flops_m") for dataset in DATASETS},
     )
