@@ -168,6 +168,9 @@ class SamplingSearch(Method):
     """
 
     samples: int
+    anytime: ClassVar[bool] = False
+    """Whether no proposal depends on `samples`: the first n of a longer search are then the search of n, and one search
+    answers for every smaller budget. `architecture` can be asked for after any `tell` and changes nothing."""
 
     @abstractmethod
     def __init__(self, options: Any, context: SearchContext) -> None: ...

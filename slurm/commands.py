@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,11 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from bench.config import ConfigError, nearest
-from bench.data.datasets import DataError, load
+from bench.data.datasets import DataError
 from bench.device.engine import choose_device
 from bench.records.directory import RecordError, RunInfo, read_records
 from bench.run.estimate import EstimateError, estimate_seconds
+from bench.run.images import images_of
 from bench.run.phases.check import check_searches
 from slurm.cluster import Cluster, load_cluster
 from slurm.launch import LaunchError
@@ -87,14 +87,13 @@ def estimate(
         return None
     if not planned or not runs_dir.exists():
         return None
-    config = planned[0].config
-    options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
     try:
-        data = load(planned[0].dataset, os.environ.get("DATA_ROOT"), **options)
+        data = images_of(planned)
     except DataError as error:
         console.print(f"{error}\nSo the cost cannot be estimated here; the nodes need the data too.", markup=False)
         return None
-    check_searches(planned, data)
+    if data is not None:
+        check_searches(planned, data)
     console.print("Timing a few steps of each kind of run ...")
     try:
         return estimate_seconds(planned, data, choose_device("auto" if cluster.gpus else "cpu"), runs_dir)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -46,12 +45,13 @@ def check_where_the_data_is(planned: Sequence[RunInfo]) -> None:
     Raises:
         ConfigError, DataError: something that a run needs is missing or does not fit.
     """
-    from bench.data.datasets import DataError, load
+    from bench.data.datasets import DataError
     from bench.run.check import check
+    from bench.run.images import images_of
 
-    size = planned[0].config["data"].get("image_size")
     try:
-        data = load(planned[0].dataset, os.environ.get("DATA_ROOT"), **({"image_size": size} if size else {}))
+        data = images_of(planned)
     except DataError:
         return
-    check(planned, data)
+    if data is not None:
+        check(planned, data)

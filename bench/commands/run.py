@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
@@ -45,11 +44,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
     from bench.commands.mirroring import Tracking
-    from bench.data.datasets import load
     from bench.device.calibration import calibrate
     from bench.plan.experiment import load_experiment
     from bench.plan.runs import plan
     from bench.run.check import check
+    from bench.run.images import images_of, optional_images_of
     from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
     from bench.run.progress import display
 
@@ -58,9 +57,12 @@ def run(options: argparse.Namespace) -> int:
     profile = experiment.profile(profile_name)
     planned = plan(experiment, profile_name, **what(options))
     devices = devices_for(options.device, profile.threads, options.jobs)
-    options_of_data: dict[str, Any] = {"image_size": profile.data.image_size} if profile.data.image_size else {}
-    data = load(experiment.dataset, os.environ.get("DATA_ROOT"), **options_of_data)
-    check(planned, data)
+    if profile.optional_images:
+        planned, data, left_out = optional_images_of(planned)
+    else:
+        data, left_out = images_of(planned), ""
+    if data is not None:
+        check(planned, data)
 
     folder = records_folder(options.runs_dir, experiment.name, profile_name)
     jobs = make_jobs(folder, planned)
@@ -68,6 +70,8 @@ def run(options: argparse.Namespace) -> int:
     todo = [job.info for job in jobs if job.state != "done"]
     console.print(f"{experiment.name}, profile {profile_name}: {profile.description}", markup=False)
     print_plan(planned, todo)
+    if left_out:
+        console.print(left_out, markup=False)
     console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}", markup=False)
     if todo:
         if devices[0] == "cpu" and not options.dry_run:
@@ -96,15 +100,16 @@ def run(options: argparse.Namespace) -> int:
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
     """One line for each row: how many runs of each phase it has, and how many are still to be done."""
     from bench.records.directory import sharing
+    from bench.records.run_info import PHASES
 
-    table = Table("row", "method", "search", "transform", "train", "to do", box=None, padding=(0, 2, 0, 0))
+    table = Table("row", "method", *PHASES, "to do", box=None, padding=(0, 2, 0, 0))
     left = {info.signature for info in todo}
     rows: dict[str, list[RunInfo]] = {}
     for info in planned:
         for label in info.rows:
             rows.setdefault(label, []).append(info)
     for label, runs in rows.items():
-        phases = [sum(info.phase == phase for info in runs) for phase in ("search", "transform", "train")]
+        phases = [sum(info.phase == phase for info in runs) for phase in PHASES]
         missing = sum(info.signature in left for info in runs)
         label += " (intermediate)" * runs[0].intermediate
         preset = next((info.preset for info in runs if info.preset), None)
@@ -116,7 +121,7 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
 
 
 def print_estimate(
-    todo: list[RunInfo], data: ImageData, devices: Sequence[str], runs_dir: Path, remember: bool
+    todo: list[RunInfo], data: ImageData | None, devices: Sequence[str], runs_dir: Path, remember: bool
 ) -> None:
     """Time a few steps of each kind of run, and say how long the whole will take."""
     from bench.device.engine import choose_device

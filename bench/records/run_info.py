@@ -10,7 +10,7 @@ from bench.config import ConfigError, parse
 from bench.names import folder_form
 
 SCHEMA_VERSION = 1
-PHASES = ("search", "transform", "train")
+PHASES = ("search", "transform", "train", "lookup")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -25,10 +25,11 @@ class RunInfo:
     Attributes:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
-        phase: "search" (finds an architecture), "transform" (makes a trained network smaller) or "train".
+        phase: "search" (finds an architecture), "transform" (makes a trained network smaller), "train", or "lookup" (a
+            table of trained networks answers instead of a training).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
-        search_seed: None for a published or given architecture, which nobody searched here.
-        retrain_seed: None for a search.
+        search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
+        retrain_seed: None for a search and a look-up.
         signature: hash of `config`; two runs with one signature are the same run.
         config: everything that decides the result, as JSON values.
         recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.
@@ -92,6 +93,11 @@ class RunInfo:
         parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
         parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
         return "-".join([*parts, self.signature[:10]])
+
+
+def needs_images(info: RunInfo) -> bool:
+    """Whether a run reads the images of its data set; a look-up reads a table instead."""
+    return info.phase != "lookup"
 
 
 def name_commit(environment: Mapping[str, Any]) -> str:

@@ -10,6 +10,8 @@ from typing import Any
 from methods.architecture import canonical_json
 
 _PERCENT = ("error", "accuracy")
+ANSWERS = ("train", "lookup")
+"""Phases that end in a test error."""
 SAME = 1e-6
 """Largest difference in percent between 100 and accuracy plus error."""
 
@@ -61,7 +63,7 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
     """Why this cannot be the result of a run of that phase; None when it can.
 
     Every metric and cost is a finite number of its domain, a text, or missing: percentages in [0, 100], costs not
-    negative. A training has a test error, every other phase an architecture.
+    negative. A training and a look-up have a test error, every other phase an architecture.
     """
     for part in ("metrics", "costs"):
         if not isinstance(result.get(part), Mapping):
@@ -74,12 +76,14 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
         return f"it is of a run of phase '{result['phase']}', not '{phase}'"
     if "epochs" in result and not _is_count(result["epochs"]):
         return f"epochs is {result['epochs']!r}"
-    if phase != "train" and not isinstance(result.get("architecture"), str):
+    if phase in ANSWERS:
+        return _answer_fault(result["metrics"])
+    if not isinstance(result.get("architecture"), str):
         return "it names no architecture"
-    return _training_fault(result["metrics"]) if phase == "train" else None
+    return None
 
 
-def _training_fault(metrics: Mapping[str, Any]) -> str | None:
+def _answer_fault(metrics: Mapping[str, Any]) -> str | None:
     error, accuracy = metrics.get("test_error"), metrics.get("test_accuracy")
     if error is None:
         return "it has no test_error"

@@ -23,6 +23,7 @@ from bench.device.graph import WARM_UP
 from bench.plan.recipe import Recipe
 from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
 from bench.records.soundness import signature
+from bench.run.phases.lookup import seconds_of_lookup
 from bench.run.train import training_loss
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
@@ -41,7 +42,7 @@ class EstimateError(RuntimeError):
 
 
 def estimate_seconds(
-    planned: Sequence[RunInfo], data: ImageData, device: torch.device, runs_dir: Path, remember: bool = True
+    planned: Sequence[RunInfo], data: ImageData | None, device: torch.device, runs_dir: Path, remember: bool = True
 ) -> dict[str, float]:
     """Seconds of each run on one device, by signature; an upper bound for methods that may stop early.
 
@@ -60,7 +61,8 @@ def estimate_seconds(
     missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-            work = list(missing.values()), data.info, len(data.train), device, choices
+            images = (data.info, len(data.train)) if data is not None else None
+            work = list(missing.values()), images, device, choices
             try:
                 found = other.submit(_time_runs, *work).result()
             except BrokenProcessPool:
@@ -100,17 +102,24 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _time_runs(
-    runs: Sequence[RunInfo], info: DatasetInfo, train_images: int, device: torch.device, choices: CpuChoices
+    runs: Sequence[RunInfo], images: tuple[DatasetInfo, int] | None, device: torch.device, choices: CpuChoices
 ) -> list[float]:
-    """In a new process: its start, and the steps of each run."""
+    """In a new process: its start, and the steps of each run.
+
+    Args:
+        images: what they are and how many there are to train on; None where no run needs any.
+    """
     start = time.process_time()
     config = runs[0].config
     engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
-    return [start + _time_run(run, info, train_images, engine) for run in runs]
+    return [start + _time_run(run, images, engine) for run in runs]
 
 
-def _time_run(run: RunInfo, info: DatasetInfo, train_images: int, engine: Engine) -> float:
-    images = run.config["data"]["train_images"] or train_images
+def _time_run(run: RunInfo, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
+    if run.phase == "lookup":
+        return seconds_of_lookup(run)
+    assert of is not None
+    info, images = of[0], run.config["data"]["train_images"] or of[1]
     if run.phase == "search":
         return _time_search(run, info, images, engine)
     return _time_training(run, info, images, engine) if run.phase == "train" else 1.0

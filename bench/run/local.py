@@ -157,7 +157,7 @@ class Queue:
             "MKL_NUM_THREADS": threads,
             "DASBENCH_COMMAND": " ".join(["dasbench", *sys.argv[1:]]),
         }
-        command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "bench.run.one_run", str(job.directory.path)]
+        command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "bench.run", str(job.directory.path)]
         try:
             with _output_of(job.directory.path) as output, held_back():
                 job.process = subprocess.Popen(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import sys
 import time
 import traceback
@@ -22,7 +21,6 @@ from typing import Any
 import torch
 
 from bench.config import parse
-from bench.data.datasets import load
 from bench.device import proofs
 from bench.device.calibration import recall
 from bench.device.distributed import ALONE, Group, join
@@ -33,13 +31,11 @@ from bench.records.directory import RecordError, RunDirectory, RunInfo, SilentDi
 from bench.records.inputs import checksums
 from bench.records.lease import LeaseHeldError, LeaseLostError, hold
 from bench.records.repair import is_settled, settle
-from bench.records.run_info import name_commit
+from bench.records.run_info import name_commit, needs_images
 from bench.records.soundness import identity_fault
-from bench.run.phases import RunError, Task, run_search, run_train, run_transform
+from bench.run.phases import PHASES, RunError, Task
 from bench.run.stop import InterruptedRunError, StopFlag
-from methods.base import GradientSearch
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
-from methods.registry import get_method
 
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
 
@@ -163,10 +159,11 @@ def _perform(
         raise RunError(
             f"{directory.path / 'run.json'}: {fault}. Remove it and begun.json: `dasbench run` writes it as planned"
         )
-    if not _can_be_shared(info):
+    if not PHASES[info.phase].shared(info):
         if group.rank:
             return {}
         group = ALONE
+        device_name = device_name if needs_images(info) else "cpu"
     elif not group.alone and torch.cuda.is_available() and device_name == "auto":
         device_name = f"cuda:{group.local_rank % torch.cuda.device_count()}"
     device = choose_device(device_name)
@@ -195,11 +192,10 @@ def _perform(
     )
     info.status, info.started, info.error = "running", info.started or time.time(), None
     directory.begin(info)
-    options = {"image_size": config["data"]["image_size"]} if config["data"].get("image_size") else {}
-    data = load(info.dataset, os.environ.get("DATA_ROOT"), **options)
-    task = Task(directory, info, engine, data, stop)
-    task.note_data("train", data.train)
-    return {"search": run_search, "transform": run_transform, "train": run_train}[info.phase](task)
+    task = Task(directory, info, engine, stop)
+    if needs_images(info):
+        task.note_data("train", task.data.train)
+    return PHASES[info.phase].run(task)
 
 
 def _environment(directory: RunDirectory, info: RunInfo, device: torch.device, group: Group) -> dict[str, Any]:
@@ -242,11 +238,6 @@ def _fast_paths(directory: RunDirectory, info: RunInfo, device: torch.device, gr
     verdicts = group.from_first(verdicts)
     proofs.rely_on(verdicts, f"{device_name(device)} ({runs_dir / proofs.FILE_NAME})")
     return {name: asdict(verdict) for name, verdict in verdicts.items()}
-
-
-def _can_be_shared(info: RunInfo) -> bool:
-    """Whether several processes can do this run together: trainings and gradient searches."""
-    return info.phase == "train" or (info.phase == "search" and issubclass(get_method(info.method), GradientSearch))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import astuple, dataclass
+from dataclasses import astuple
 from itertools import repeat
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.data.batches import Batches
 from bench.device.distributed import share_statistics
 from bench.device.engine import Engine
+from bench.run.evaluators.base import Cost, Evaluator, Scored
 from bench.run.loop import DivergenceError, Loop
 from bench.run.train import evaluate
 from methods.architecture import Architecture
@@ -78,21 +79,6 @@ def check_weights(network: nn.Module) -> None:
             raise DivergenceError(f"{name} is no longer finite after the last step: the search has diverged")
 
 
-@dataclass(frozen=True)
-class Scored:
-    """What a proposal was told, and what that cost over all attempts; None where a cost is not known any more.
-
-    Attributes:
-        score: validation accuracy in percent.
-        peak_memory: bytes.
-    """
-
-    score: float
-    images: int | None
-    seconds: float | None
-    peak_memory: int | None
-
-
 class SamplingState:
     """What a sampling search has asked and been told so far."""
 
@@ -106,42 +92,53 @@ class SamplingState:
         costs = state.get("costs", [(None, None, None)] * len(state["scores"]))  # earlier versions did not count them
         self.scored = [Scored(score, *cost) for score, cost in zip(state["scores"], costs, strict=True)]
 
-    @property
-    def costs(self) -> dict[str, Any]:
-        """Of all proposals: images and seconds together, the largest peak; None where one of them is not known."""
+    def costs(self, prepared: Cost | None = None) -> dict[str, Any]:
+        """Of all proposals: images and seconds together, the largest peak; None where one of them is not known.
+
+        Args:
+            prepared: what came before the first score.
+        """
+        parts: list[Scored | Cost] = [*([prepared] if prepared else []), *self.scored]
 
         def total(values: list[Any], add: Callable[[list[Any]], Any]) -> Any:
             return None if None in values else add(values)
 
-        seconds = total([each.seconds for each in self.scored], lambda values: float(sum(values)))
-        peaks = [each.peak_memory for each in self.scored]
+        seconds = total([each.seconds for each in parts], lambda values: float(sum(values)))
+        peaks = [each.peak_memory for each in parts]
         return {
             "peak_memory": total(peaks, max) if peaks else None,
             "wall_s": seconds,
             "device_s": seconds,
-            "images": total([each.images for each in self.scored], sum),
+            "images": total([each.images for each in parts], sum),
         }
 
 
 def sampling_search(
     method: SamplingSearch,
-    score: Callable[[int, Architecture], Scored],
+    evaluator: Evaluator,
     state: SamplingState,
     keep: Callable[[int], None] = lambda number: None,
+    told: Callable[[int, Architecture], None] = lambda number, proposal: None,
 ) -> Architecture:
     """Ask, score, tell; a continued search replays the scores it already has.
 
+    An architecture that is proposed again gets the score it had, at no further cost.
+
     Args:
-        score: scores the n-th proposal after a short training on search-train. It is not asked for when the method
-            needs no scores (one sample only: random sampling, which nothing selects).
+        evaluator: scores proposals; it is not asked where the method needs no scores (one random sample).
         keep: called when the n-th score is in `state`, to write that down.
+        told: called when the method knows all there is of the n-th proposal.
     """
+    known: dict[str, Scored] = {}
     for n in range(method.samples):
         proposal = method.ask()
-        if not method.needs_scores:
-            continue
-        if n == len(state.scored):
-            state.scored.append(score(n, proposal))
-            keep(n)
-        method.tell(proposal, state.scored[n].score)
+        if method.needs_scores:
+            digest = proposal.digest
+            if n == len(state.scored):
+                again = known.get(digest)
+                state.scored.append(again.again() if again else evaluator.score([(n, proposal)])[0])
+                keep(n)
+            known.setdefault(digest, state.scored[n])
+            method.tell(proposal, state.scored[n].score)
+        told(n, proposal)
     return method.architecture()

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from bench.config import ConfigError
-from bench.plan import runs as plan_module
+from bench.plan import planned as plan_module
 from bench.plan.experiment import experiment_names, load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import RunInfo

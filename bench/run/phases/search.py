@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -11,19 +10,15 @@ from bench.config import restore
 from bench.data.batches import Batches
 from bench.data.seal import sealed
 from bench.data.search_protocol import search_protocol
-from bench.data.splits import SearchData, search_data
-from bench.plan.recipe import Recipe
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
-from bench.records.directory import RunDirectory, make_folder, save_architecture
-from bench.run.loop import Loop
-from bench.run.phases.task import RunError, Task, settings_for, with_provenance
-from bench.run.search import SamplingState, Scored, gradient_search, sampling_search
-from bench.run.train import train
-from bench.seeds import derive, seed_everything
+from bench.records.directory import save_architecture
+from bench.run.evaluators import make_evaluator
+from bench.run.phases.task import RunError, Task, divided, with_provenance
+from bench.run.search import SamplingState, gradient_search, sampling_search
+from bench.seeds import seed_everything
 from methods.architecture import Architecture
-from methods.base import GradientSearch, SamplingSearch, SearchSplit
+from methods.base import GradientSearch, SamplingSearch
 from methods.registry import get_method
-from methods.spaces import build
 
 
 @dataclass
@@ -87,11 +82,6 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
     return Found(architecture, costs, metrics, loop.epoch, method.family())
 
 
-def divided(task: Task, split: SearchSplit, seed: int) -> SearchData:
-    """The search's own view of the data: there is no way from here to the test set."""
-    return search_data(task.data, split, seed, task.config["data"]["train_images"], search_protocol(task.config))
-
-
 def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:
     """The batches of search-train, of search-valid beside them, and search-valid in order."""
     data, protocol = divided(task, method.split, seed), search_protocol(task.config)
@@ -103,59 +93,17 @@ def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batch
 
 
 def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
-    """Run a sampling search; proposals are scored by a training on search-train with the experiment's recipe."""
-    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
-    recipe = restore(Recipe, task.config["recipe"], "recipe")
-    state, seed = SamplingState(), task.seed("proxy", task.info.search_seed)
-    folder = task.directory.checkpoints
-    found = load_newest_checkpoint(folder, task.info.signature)
+    """Run a sampling search; what scores its proposals is the experiment's choice."""
+    evaluator, state = make_evaluator(task), SamplingState()
+    prepared = evaluator.prepare() if method.needs_scores else None
+    found = load_newest_checkpoint(evaluator.kept, task.info.signature)
     if found:
         state.load_state_dict(found["state"])
-        state.scored = [with_known_cost(task, number, each) for number, each in enumerate(state.scored)]
-
-    def score(number: int, proposal: Architecture) -> Scored:
-        began, directory = time.monotonic(), proxy_directory(task, number)
-        make_folder(directory.path)
-        seed_everything(derive(seed=seed, use="weights"))
-        network = build(proposal, data.info.num_classes, settings_for(task, recipe))
-
-        def make_loop(parts: dict[str, Any]) -> Loop:
-            return Loop(directory, proxy_signature(task, number), seed, task.engine, parts, task.stop)
-
-        values, loop = train(
-            network,
-            recipe,
-            task.batches(data.train, recipe.batch_size, recipe.augmentation, seed),
-            task.evaluation(data.valid),
-            task.engine,
-            make_loop,
-            num_classes=data.info.num_classes,
-            evaluate_every=recipe.epochs,
-        )
-        seconds = time.monotonic() - began + loop.earlier_seconds
-        return Scored(values["test/accuracy"], loop.images, seconds, loop.peak_memory)
+        state.scored = [evaluator.restored(number, each) for number, each in enumerate(state.scored)]
 
     def keep(number: int) -> None:
-        save_checkpoint(folder, number, 0, task.info.signature, state.state_dict())
+        save_checkpoint(evaluator.kept, number, 0, task.info.signature, state.state_dict())
 
-    return Found(sampling_search(method, score, state, keep), state.costs)
-
-
-def proxy_directory(task: Task, number: int) -> RunDirectory:
-    """Where the short training of the n-th proposal keeps its metrics and checkpoints."""
-    return RunDirectory(task.directory.path / "proxies" / f"{number:03d}", task.directory.may_write)
-
-
-def proxy_signature(task: Task, number: int) -> str:
-    return f"{task.info.signature}-{number}"
-
-
-def with_known_cost(task: Task, number: int, scored: Scored) -> Scored:
-    """For a search that an earlier version began, which did not count costs: they stand in the proxy's checkpoint."""
-    if scored.images is not None:
-        return scored
-    found = load_newest_checkpoint(proxy_directory(task, number).checkpoints, proxy_signature(task, number))
-    if found is None:
-        return scored
-    state = found["state"]
-    return replace(scored, images=state["images"], seconds=state["seconds"], peak_memory=state["peak"])
+    architecture = sampling_search(method, evaluator, state, keep)
+    more = (prepared.metrics, prepared.epochs) if prepared else ()
+    return Found(architecture, state.costs(prepared), *more)

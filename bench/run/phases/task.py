@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
-from bench.data.datasets import ImageData, LabelledImages
+from bench.data.datasets import ImageData, LabelledImages, load
 from bench.data.fingerprint import fingerprint
+from bench.data.search_protocol import search_protocol
+from bench.data.splits import SearchData, search_data
 from bench.device.engine import Engine
 from bench.plan.recipe import Recipe
 from bench.records.directory import Record, RunDirectory, RunInfo
@@ -17,7 +21,7 @@ from bench.run.loop import Loop
 from bench.run.stop import StopFlag
 from bench.seeds import derive
 from methods.architecture import Architecture
-from methods.base import SearchContext
+from methods.base import SearchContext, SearchSplit
 from methods.spaces import NetworkSettings
 
 EVALUATION_BATCH = {"cpu": 128, "cuda": 256}
@@ -35,12 +39,17 @@ class Task:
     directory: RunDirectory
     info: RunInfo
     engine: Engine
-    data: ImageData
     stop: StopFlag
 
     @property
     def config(self) -> dict[str, Any]:
         return self.info.config
+
+    @cached_property
+    def data(self) -> ImageData:
+        """The images, read at the first question."""
+        size = self.config["data"].get("image_size")
+        return load(self.info.dataset, os.environ.get("DATA_ROOT"), **({"image_size": size} if size else {}))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -138,6 +147,11 @@ class Task:
 
 def _said(found: dict[str, Any]) -> str:
     return f"{found['images']} images of {found['classes']} classes ({found['digest']})"
+
+
+def divided(task: Task, split: SearchSplit, seed: int) -> SearchData:
+    """The search's own view of the data: there is no way from here to the test set."""
+    return search_data(task.data, split, seed, task.config["data"]["train_images"], search_protocol(task.config))
 
 
 def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]) -> Architecture:

@@ -1,0 +1,24 @@
+"""What scores the proposals of a sampling search, behind one interface (`base.Evaluator`): each a file of this folder.
+
+`bench.plan.evaluation` says which there are and what makes them. A file is called as its evaluator and has `make`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from bench.config import restore
+from bench.plan.evaluation import EVALUATIONS
+
+if TYPE_CHECKING:
+    from bench.run.evaluators.base import Evaluator
+    from bench.run.phases.task import Task
+
+
+def make_evaluator(task: Task) -> Evaluator:
+    """The evaluator that a run's configuration names; short trainings where it names none."""
+    given = dict(task.config.get("evaluator", {"name": "proxy"}))
+    name = given.pop("name")
+    made: Evaluator = import_module(f"bench.run.evaluators.{name}").make(task, restore(EVALUATIONS[name], given, name))
+    return made

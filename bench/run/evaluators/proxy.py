@@ -1,0 +1,95 @@
+"""Scores by short trainings: every proposal is trained on search-train with the experiment's recipe.
+
+Each one is a training of its own below the run's directory, with its checkpoints, and continues where it was stopped.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from bench.config import restore
+from bench.data.splits import SearchData
+from bench.plan.evaluation import ProxyEvaluation
+from bench.plan.recipe import Recipe
+from bench.records.checkpoint import load_newest_checkpoint
+from bench.records.directory import RunDirectory, make_folder
+from bench.run.evaluators.base import Prepared, Proposal, Scored
+from bench.run.loop import Loop
+from bench.run.phases.task import Task, divided, settings_for
+from bench.run.train import train
+from bench.seeds import derive, seed_everything
+from methods.architecture import Architecture
+from methods.base import SearchSplit
+from methods.spaces import build
+
+
+def make(task: Task, evaluation: ProxyEvaluation) -> ProxyEvaluator:
+    """Of a search run, on its own view of the data."""
+    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
+    recipe = restore(Recipe, task.config["recipe"], "recipe")
+    return ProxyEvaluator(task, recipe, data, task.seed("proxy", task.info.search_seed))
+
+
+@dataclass
+class ProxyEvaluator:
+    """Validation accuracy after a training with `recipe`; the same initial weights and data order for all."""
+
+    task: Task
+    recipe: Recipe
+    data: SearchData
+    seed: int
+
+    @property
+    def kept(self) -> Path:
+        return self.task.directory.checkpoints
+
+    def prepare(self) -> Prepared | None:
+        return None
+
+    def restored(self, number: int, scored: Scored) -> Scored:
+        """For a search that an earlier version began, which did not count costs: they stand in the checkpoint."""
+        if scored.images is not None:
+            return scored
+        found = load_newest_checkpoint(self._directory(number).checkpoints, self._signature(number))
+        if found is None:
+            return scored
+        state = found["state"]
+        return replace(scored, images=state["images"], seconds=state["seconds"], peak_memory=state["peak"])
+
+    def score(self, proposals: Sequence[Proposal]) -> list[Scored]:
+        return [self._train(number, proposal) for number, proposal in proposals]
+
+    def _train(self, number: int, proposal: Architecture) -> Scored:
+        task, recipe, data = self.task, self.recipe, self.data
+        began, directory = time.monotonic(), self._directory(number)
+        make_folder(directory.path)
+        seed_everything(derive(seed=self.seed, use="weights"))
+        network = build(proposal, data.info.num_classes, settings_for(task, recipe))
+
+        def make_loop(parts: dict[str, Any]) -> Loop:
+            return Loop(directory, self._signature(number), self.seed, task.engine, parts, task.stop)
+
+        values, loop = train(
+            network,
+            recipe,
+            task.batches(data.train, recipe.batch_size, recipe.augmentation, self.seed),
+            task.evaluation(data.valid),
+            task.engine,
+            make_loop,
+            num_classes=data.info.num_classes,
+            evaluate_every=recipe.epochs,
+        )
+        seconds = time.monotonic() - began + loop.earlier_seconds
+        return Scored(values["test/accuracy"], loop.images, seconds, loop.peak_memory)
+
+    def _directory(self, number: int) -> RunDirectory:
+        """Where the training of the n-th proposal keeps its metrics and checkpoints."""
+        directory = self.task.directory
+        return RunDirectory(directory.path / "proxies" / f"{number:03d}", directory.may_write)
+
+    def _signature(self, number: int) -> str:
+        return f"{self.task.info.signature}-{number}"

@@ -1,0 +1,197 @@
+"""The lookup phase: a published table of trained networks answers instead of a retraining.
+
+One architecture, of a search run or given, or a batch of seeds of a sampling search that the table scores; what a
+record of either holds stands in docs/records.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from bench.config import restore
+from bench.data.tables import get_table
+from bench.plan.lookup import seeds_of
+from bench.records.atomic import write_whole
+from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
+from bench.records.directory import save_architecture, write_atomically
+from bench.records.run_info import RunInfo
+from bench.run.evaluators.table import TableEvaluator
+from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
+from bench.run.phases.task import RunError, Task
+from bench.run.phases.train import chosen_architecture, cost_of_needs
+from bench.run.stop import InterruptedRunError
+from bench.run.table_search import Answers, TableSearch
+from methods.base import SamplingSearch, SearchContext
+from methods.registry import get_method
+
+SEEDS_NAME = "seeds.jsonl"
+IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}
+"""Classes, and pixels of a side, of the data sets of tables."""
+
+
+def run_lookup(task: Task) -> dict[str, Any]:
+    """Look one architecture up, or search with a batch of seeds and look up what they found."""
+    return run_batch(task) if "seeds" in task.config else look_up(task)
+
+
+def look_up(task: Task) -> dict[str, Any]:
+    """What the table says of one architecture; nothing is trained."""
+    began = time.monotonic()
+    architecture, report = chosen_architecture(task)
+    save_architecture(architecture, task.directory.path)
+    found = _answers(task)
+    index = found.table.index(architecture)
+    seconds = time.monotonic() - began
+    costs = {"params": int(found.table.params(task.info.dataset)[index]), "images": 0, "peak_memory": None}
+    return {
+        "metrics": found.metrics([index]),
+        "answer": {"index": index, "architecture": architecture.digest, **found.of(index)},
+        "table": _said_of(task, found),
+        "costs": costs | {"wall_s": seconds, "device_s": seconds, **cost_of_needs(task)},
+        "architecture": architecture.digest,
+        "epochs": 0,
+        "report": report,
+    }
+
+
+def run_batch(task: Task) -> dict[str, Any]:
+    """Search with every seed of the batch, continued after the last one that is done, then look up the answers."""
+    search, seeds = search_of(task.info, task.directory.checkpoints), seeds_of(task.config["seeds"])
+    batch = Batch(task, len(seeds))
+    for seed in seeds[len(batch.lines) :]:
+        context = context_of(task.info, task.seed("method", seed))
+        batch.add({"seed": seed, **search.run(task.seed("search", seed), context)})
+    batch.keep()
+    found = _answers(task)
+    lines = [found.complete(line) for line in batch.lines]
+    write_atomically(task.directory.path / SEEDS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
+    budgets = {
+        str(budget): found.metrics([line["answers"][place]["index"] for line in lines])
+        for place, budget in enumerate(search.budgets)
+    }
+    evaluations = sum(line["evaluations"] for line in lines)
+    return {
+        "metrics": budgets[str(task.config["budget"])],
+        "budgets": budgets,
+        "seeds": len(lines),
+        "table": _said_of(task, found),
+        "costs": {
+            "evaluations": evaluations,
+            "trained_epochs": evaluations * search.evaluator.epochs,
+            "wall_s": batch.seconds,
+            "device_s": batch.seconds,
+            "images": 0,
+            "peak_memory": None,
+        },
+        "epochs": 0,
+        "report": {},
+    }
+
+
+class Batch:
+    """The seeds of a batch that are done, kept between attempts.
+
+    Attributes:
+        lines: of `TableSearch.run`, by seed.
+    """
+
+    def __init__(self, task: Task, total: int) -> None:
+        self.task, self.total = task, total
+        found = load_newest_checkpoint(task.directory.checkpoints, task.info.signature)
+        state: dict[str, Any] = found["state"] if found else {"lines": [], "seconds": 0.0}
+        self.lines: list[dict[str, Any]] = [json.loads(line) for line in state["lines"]]
+        self.earlier: float = state["seconds"]
+        self.started = self.last_kept = self.last_shown = time.monotonic()
+
+    @property
+    def seconds(self) -> float:
+        """Over all attempts."""
+        return self.earlier + time.monotonic() - self.started
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Note a seed that is done; between two, the stop flag is looked at.
+
+        Raises:
+            InterruptedRunError: the run was asked to stop; what is done is kept.
+        """
+        self.lines.append(line)
+        now, stop = time.monotonic(), self.task.stop.reason
+        if stop is not None and len(self.lines) < self.total:
+            self.keep()
+            raise InterruptedRunError(stop)
+        if now - self.last_kept >= CHECKPOINT_SECONDS:
+            self.keep()
+        if now - self.last_shown >= PROGRESS_SECONDS:
+            self._show()
+
+    def keep(self) -> None:
+        """Write down all seeds that are done."""
+        self.task.directory.may_write()
+        state = {"lines": [json.dumps(line) for line in self.lines], "seconds": self.seconds}
+        save_checkpoint(self.task.directory.checkpoints, len(self.lines), 0, self.task.info.signature, state)
+        self.last_kept = time.monotonic()
+
+    def _show(self) -> None:
+        """A heartbeat for people: seeds stand where a training has epochs."""
+        self.last_shown = time.monotonic()
+        done = len(self.lines)
+        content = {
+            "epoch": done,
+            "epochs": self.total,
+            "seconds_left": self.seconds * (self.total - done) / done,
+            "time": time.time(),
+            "pid": os.getpid(),
+            "host": os.uname().nodename,
+        }
+        with suppress(OSError):
+            write_whole(self.task.directory.path / "progress.json", json.dumps(content).encode())
+
+
+def search_of(info: RunInfo, kept: Path) -> TableSearch:
+    """What the batch of a run searches with.
+
+    Raises:
+        RunError: the method proposes nothing.
+    """
+    cls = get_method(info.method)
+    if not issubclass(cls, SamplingSearch):
+        raise RunError(f"{info.method} proposes no architectures that a table could score")
+    given = info.config["evaluator"]
+    evaluator = TableEvaluator(get_table(given["table"]), info.dataset, given["epochs"], kept)
+    options: Any = restore(cls.Options, info.config["options"], "options")
+    return TableSearch(cls, options, evaluator, tuple(info.config["budgets"]))
+
+
+def seconds_of_lookup(info: RunInfo) -> float:
+    """For an estimate: of a batch from one seed of it, at least a second."""
+    if "seeds" not in info.config:
+        return 1.0
+    search, began = search_of(info, Path()), time.perf_counter()
+    search.run(0, context_of(info, 0))
+    return max(1.0, (time.perf_counter() - began) * len(seeds_of(info.config["seeds"])))
+
+
+def context_of(info: RunInfo, seed: int) -> SearchContext:
+    """What a method is told: as in a search on images of the data set that the table speaks of."""
+    classes, size = IMAGES.get(info.dataset, IMAGES["cifar10"])
+    return SearchContext(classes, 3, size, "cifar", seed)
+
+
+def _answers(task: Task) -> Answers:
+    wanted = task.config["lookup"]
+    return Answers(get_table(wanted["table"]), task.info.dataset, wanted["epochs"], wanted.get("version", ""))
+
+
+def _said_of(task: Task, found: Answers) -> dict[str, Any]:
+    table = found.table
+    return {
+        "name": table.name,
+        "sha256": table.digest,
+        "networks": len(table),
+        "epochs": task.config["lookup"]["epochs"],
+    }
