@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from itertools import combinations
 
+import numpy as np
 import pytest
 from scipy.stats import chisquare
 
@@ -12,6 +13,7 @@ from methods.base import MethodError, SearchContext
 from methods.sampling.random_sampling import RandomSampling
 from methods.spaces import get_space
 from methods.spaces.operations import OPERATIONS
+from tests.methods.sampling.landscapes import landscape
 
 
 def sampler(seed=0, samples=1):
@@ -61,6 +63,41 @@ def test_the_best_score_wins():
         method.tell(architecture, score)
     assert method.architecture() is asked[1]
     assert method.architecture().provenance == {"method": "random_sampling", "seed": 0, "sample": 1}
+
+
+def test_the_bits_of_the_first_release_are_kept():
+    assert [architecture.digest for architecture in drawn_by(sampler(0), 3)] == [
+        "7702e1eb8642fd86",
+        "179b404999ba66b2",
+        "b13846bc2d625181",
+    ]
+
+
+def drawn_by(method, number):
+    return [method.ask() for _ in range(number)]
+
+
+def test_a_space_of_another_kind_is_sampled_too():
+    options = RandomSampling.Options(samples=2, space="nasbench201")
+    asked = drawn_by(RandomSampling(options, SearchContext(num_classes=10)), 2)
+    assert {architecture.space for architecture in asked} == {"nasbench201"}
+    with pytest.raises(MethodError, match=r"space is 'nasbench20': unknown search space .*did you mean 'nasbench201'"):
+        RandomSampling.Options(space="nasbench20")
+
+
+def test_it_finds_the_expected_maximum_of_n_draws():
+    """E[max] = sum over the sorted scores v_k of v_k ((k / N)^n - ((k - 1) / N)^n)."""
+    space, samples, seeds = get_space("nasbench201"), 20, 400
+    scores = landscape(space)
+    shares = (np.arange(len(scores) + 1) / len(scores)) ** samples
+    expected = float(np.sort(list(scores.values())) @ np.diff(shares))
+    options, found = RandomSampling.Options(samples=samples, space="nasbench201"), []
+    for seed in range(seeds):
+        method = RandomSampling(options, SearchContext(num_classes=10, seed=seed))
+        for proposal in drawn_by(method, samples):
+            method.tell(proposal, scores[space.encode(proposal)])
+        found.append(scores[space.encode(method.architecture())])
+    assert abs(np.mean(found) - expected) < 4 * np.std(found) / seeds**0.5
 
 
 def test_choosing_too_early_is_refused():
