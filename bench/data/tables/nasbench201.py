@@ -131,6 +131,7 @@ def make_table(path: Path, layout: Layout, source: str, digest: str = "") -> Tab
         genotype_key="cell",
         scale=SCALE,
         measures=tuple(layout.measures.values()),
+        tokens={operation: f"|{operation}~" for operation in OPERATIONS},
         explain=explain,
         _accuracies={measure: columns.numbers[column] for column, measure in layout.measures.items()},
         _params={dataset: _millions(columns, f"{dataset}_params_m") for dataset in DATASETS},

@@ -18,8 +18,8 @@ from bench.data.tables.table import Measure, Table, Values
 FILE = Path(__file__).parent / "nasbench_macro.csv.gz"
 DIGEST = "53240ac0efc59689a79407a3a6095f8f7274feea8bbabdc5f4e19c665e82b1cb"
 BLOCKS = 8
-CHOICES = "012"
-"""0 identity, 1 MBConv 3x3 of expansion 3, 2 MBConv 5x5 of expansion 6."""
+CHOICES = {"identity": "0", "mbconv3_3x3": "1", "mbconv6_5x5": "2"}
+"""The blocks and their digits: identity, MBConv 3x3 of expansion 3, MBConv 5x5 of expansion 6."""
 EPOCHS = 50
 """The default of the released `train.py`, which `train_benchmark.py` does not change."""
 SELECTION_NOTE = "selected on a test run"
@@ -41,7 +41,7 @@ MEASURES = (
 
 def every_chain() -> frozenset[str]:
     """The texts of all 6,561 chains."""
-    return frozenset(map("".join, product(CHOICES, repeat=BLOCKS)))
+    return frozenset(map("".join, product(CHOICES.values(), repeat=BLOCKS)))
 
 
 def explain(text: str) -> str:
@@ -73,6 +73,7 @@ def load(path: Path = FILE) -> Table:
         scale={"channels": 32},
         measures=MEASURES,
         selection_note=SELECTION_NOTE,
+        tokens=CHOICES,
         explain=explain,
         _accuracies=dict(zip(MEASURES, (first, _mean(second, third), _mean(first, second, third)), strict=True)),
         _params={"cifar10": columns.numbers["params"].astype(np.int64)},

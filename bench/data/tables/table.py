@@ -9,7 +9,7 @@ import difflib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NoReturn
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +79,8 @@ class Table:
     scale: Mapping[str, int]
     measures: tuple[Measure, ...]
     selection_note: str = ""
+    tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """How each operation is told in the text of an architecture."""
     explain: Callable[[str], str] = field(default=lambda text: "", repr=False)
     """What is wrong with the text of an architecture that the table does not hold."""
     _accuracies: Mapping[Measure, Values] = field(default_factory=dict, repr=False)
@@ -99,18 +101,22 @@ class Table:
         Raises:
             TableError: there is none; the message names what there is.
         """
+        found = self._by_budget.get((dataset, split, epochs, version))
+        return found if found is not None else self._refuse(dataset, split, epochs, version)
+
+    @cached_property
+    def _by_budget(self) -> Mapping[tuple[str, str, int, str], Measure]:
+        exact = {(each.dataset, each.split, each.epochs, each.version): each for each in self.measures}
+        first = {(each.dataset, each.split, each.epochs, ""): each for each in reversed(self.measures)}
+        return {**exact, **first}
+
+    def _refuse(self, dataset: str, split: Split, epochs: int, version: str) -> NoReturn:
         if dataset not in self.datasets:
             close = difflib.get_close_matches(str(dataset), self.datasets, n=1, cutoff=0.4)
             hint = f"; did you mean '{close[0]}'?" if close else ""
             raise TableError(
                 f"table '{self.name}' has nothing on data set {shown(dataset)}{hint} It has: {', '.join(self.datasets)}"
             )
-        for measure in self.measures:
-            if (measure.dataset, measure.split, measure.epochs) == (dataset, split, epochs) and version in (
-                "",
-                measure.version,
-            ):
-                return measure
         there = "; ".join(str(measure) for measure in self.measures if measure.dataset == dataset)
         wanted = f"{split} values on {dataset} at {shown(epochs)} epochs" + (
             f", version '{version}'" if version else ""
@@ -148,6 +154,19 @@ class Table:
         if dataset not in counts:
             raise TableError(f"table '{self.name}' has no counts for {shown(dataset)}. It has: {', '.join(counts)}")
         return counts[dataset]
+
+    def occurrences(self, operation: str) -> Counts:
+        """How often each architecture has an operation, (len(self),), e.g. "skip_connect".
+
+        Raises:
+            TableError: the space has no such operation; the message names all.
+        """
+        if operation not in self.tokens:
+            raise TableError(
+                f"the architectures of table '{self.name}' have no operation {shown(operation)}. "
+                f"They have: {', '.join(self.tokens)}"
+            )
+        return np.array([text.count(self.tokens[operation]) for text in self.architectures], np.int64)
 
     def best(self, dataset: str, epochs: int, version: str = "") -> int:
         """Index of the highest test accuracy, the lowest index among equals. Raises what `final` raises."""
