@@ -105,7 +105,7 @@ class Table:
         return found if found is not None else self._refuse(dataset, split, epochs, version)
 
     @cached_property
-    def _by_budget(self) -> Mapping[tuple[str, str, int, str], Measure]:
+    def _by_budget(self) -> Mapping[tuple[str, Split, int, str], Measure]:
         exact = {(each.dataset, each.split, each.epochs, each.version): each for each in self.measures}
         first = {(each.dataset, each.split, each.epochs, ""): each for each in reversed(self.measures)}
         return {**exact, **first}
