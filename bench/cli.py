@@ -61,7 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
 EXPECTED = {
     "bench.records.checkpoint.CheckpointError",
     "bench.config.ConfigError",
-    "bench.data.datasets.DataError",
+    "bench.data.images.DataError",
     "bench.data.tables.table.TableError",
     "bench.device.engine.DeviceError",
     "bench.run.export.ExportError",

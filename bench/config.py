@@ -163,13 +163,14 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in kinds:
         return None
-    errors = []
+    errors: list[str] = []
     for kind in kinds:
         if kind is not type(None):
             try:
                 return _convert(kind, value, where)
             except ConfigError as error:
-                errors.append(str(error))
+                fits = isinstance(value, Mapping) and dataclasses.is_dataclass(kind)  # its mistake is inside
+                errors.insert(0 if fits else len(errors), str(error))
     raise ConfigError(errors[0])
 
 

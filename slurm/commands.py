@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.prompt import Confirm
 
 from bench.config import ConfigError, nearest
-from bench.data.datasets import DataError
+from bench.data.images import DataError
 from bench.device.engine import choose_device
 from bench.records.directory import RecordError, RunInfo, read_records
 from bench.run.estimate import EstimateError, estimate_seconds
@@ -88,7 +88,7 @@ def estimate(
     if not planned or not runs_dir.exists():
         return None
     try:
-        data = images_of(planned)
+        data = images_of(planned, runs_dir)
     except DataError as error:
         console.print(f"{error}\nSo the cost cannot be estimated here; the nodes need the data too.", markup=False)
         return None

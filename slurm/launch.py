@@ -13,6 +13,7 @@ from pathlib import Path
 import submitit
 
 from bench.records.directory import RunInfo, directories
+from bench.records.moved import note_where_images_are
 from bench.records.run_info import PHASES
 from bench.run.progress import duration
 from slurm import queue
@@ -104,6 +105,7 @@ def launch(
         for signature, directory in directories(folder, planned).items():
             if not directory.exists():
                 directory.create(next(info for info in planned if info.signature == signature))
+        note_where_images_are(folder, planned)
         now = _look(folder)
         if not now.slurm_answers:  # what a killed launch submitted is known to SLURM only
             raise LaunchError(_SILENT)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.commands.arguments import add_data_root, add_planned, offer
-from bench.commands.output import console
+from bench.commands.output import console, say
 from bench.commands.selection import choose_profile, records_folder, what
 
 if TYPE_CHECKING:
@@ -35,23 +36,24 @@ def run(options: argparse.Namespace) -> int:
     profile = choose_profile(experiment, options.profile)
     planned = plan(experiment, profile, **what(options))
     folder = records_folder(options.runs_dir, experiment.name, profile)
-    check_where_the_data_is(planned)
+    check_where_the_data_is(planned, options.runs_dir)
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 
 
-def check_where_the_data_is(planned: Sequence[RunInfo]) -> None:
+def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path) -> None:
     """As `dasbench run` does; on a machine without the images, the estimate says so.
 
     Raises:
         ConfigError, DataError: something that a run needs is missing or does not fit.
     """
-    from bench.data.datasets import DataError
-    from bench.run.check import check
+    from bench.data.images import DataError
+    from bench.run.check import check, check_files
     from bench.run.images import images_of
 
     try:
-        data = images_of(planned)
+        data = images_of(planned, runs_dir, say)
     except DataError:
         return
     if data is not None:
         check(planned, data)
+        check_files(planned, data, runs_dir, say, most=50_000)

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 console = Console(highlight=False, soft_wrap=True)
 
 
+def say(text: str) -> None:
+    """A line as it is."""
+    console.print(text, markup=False)
+
+
 def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | None = None) -> None:
     """Make the report of what is finished and print its tables.
 

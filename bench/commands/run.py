@@ -12,12 +12,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking, whole
-from bench.commands.output import console, print_report
+from bench.commands.output import console, print_report, say
 from bench.commands.selection import choose_profile, records_folder, what
 from bench.names import printable
 
 if TYPE_CHECKING:
-    from bench.data.datasets import ImageData
+    from bench.data.images import ImageData
     from bench.records.directory import RunInfo
     from bench.run.local import Job, Queue
 
@@ -47,7 +47,8 @@ def run(options: argparse.Namespace) -> int:
     from bench.device.calibration import calibrate
     from bench.plan.experiment import load_experiment
     from bench.plan.runs import plan
-    from bench.run.check import check
+    from bench.records.moved import note_where_images_are
+    from bench.run.check import check, check_files
     from bench.run.images import images_of, optional_images_of
     from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
     from bench.run.progress import display
@@ -58,11 +59,12 @@ def run(options: argparse.Namespace) -> int:
     planned = plan(experiment, profile_name, **what(options))
     devices = devices_for(options.device, profile.threads, options.jobs)
     if profile.optional_images:
-        planned, data, left_out = optional_images_of(planned)
+        planned, data, left_out = optional_images_of(planned, options.runs_dir, say)
     else:
-        data, left_out = images_of(planned), ""
+        data, left_out = images_of(planned, options.runs_dir, say), ""
     if data is not None:
         check(planned, data)
+        check_files(planned, data, options.runs_dir, say)
 
     folder = records_folder(options.runs_dir, experiment.name, profile_name)
     jobs = make_jobs(folder, planned)
@@ -81,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     create_missing(jobs)
+    note_where_images_are(folder, planned)
     with contextlib.nullcontext() if options.no_tracking else Tracking(options, folder) as tracking:
         if todo:
             with display(console) as shown:

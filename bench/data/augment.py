@@ -15,8 +15,8 @@ from torch import Tensor
 
 from bench.data.autoaugment import OPERATIONS, TORCHVISION, apply_stage, draw_jitter, draw_policy
 from bench.data.autoaugment_pil import PIL
-from bench.data.datasets import DataError, DatasetInfo
 from bench.data.image_files import CROP_TRIES
+from bench.data.images import DataError, DatasetInfo
 from bench.data.names import AUGMENTATIONS
 
 POLICIES = {"autoaugment": TORCHVISION, "autoaugment-pil": PIL}

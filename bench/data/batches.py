@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from bench.data.augment import Augmentation, augment, draw, stage_order
-from bench.data.datasets import DataError
 from bench.data.image_files import ImageFiles
+from bench.data.images import DataError
 from methods.base import Batch
 
 
@@ -21,8 +21,7 @@ def check_crop(images: Tensor | ImageFiles, augmentation: Augmentation) -> None:
     """Raises DataError for a crop that needs the original file, of images that are in memory."""
     if augmentation.resized_crop and isinstance(images, Tensor):
         raise DataError(
-            f"augmentation '{augmentation.name}' is for image files (imagenet); "
-            "images in memory take 'crop-flip' and its like"
+            f"augmentation '{augmentation.name}' is for image files; images in memory take 'crop-flip' and its like"
         )
 
 

@@ -14,92 +14,36 @@ import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from bench.data.image_files import ImageFiles, list_image_folder
+from bench.data.folders import load_imagenet
+from bench.data.images import DataError, DatasetInfo, ImageData, LabelledImages
 from bench.data.names import DATASETS
 
 DOWNLOAD_TIMEOUT_S = 10.0
 
 
-class DataError(RuntimeError):
-    """A data set that is missing, damaged or unknown; the message names the file and the next step."""
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """What a network, an augmentation and a table need to know of a data set.
-
-    Attributes:
-        mean, std: of each channel, for pixels in [0, 1].
-        classes: class names in label order.
-        image_size: height and width in pixels.
-        padding: zero padding of the random crop, in pixels.
-        cutout: side of the cutout square, in pixels: half the image, as 16 is of 32.
-        flip: False where a mirrored image is no longer of its class (digits).
-        stem: which stem of a search space fits the image size, "cifar" or "imagenet".
-    """
-
-    name: str
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    classes: tuple[str, ...]
-    image_size: int
-    padding: int
-    cutout: int
-    flip: bool = True
-    stem: str = "cifar"
-
-    @property
-    def channels(self) -> int:
-        return len(self.mean)
-
-    @property
-    def num_classes(self) -> int:
-        return len(self.classes)
-
-
-@dataclass(frozen=True)
-class LabelledImages:
-    """Images, uint8, (N, C, H, W) in memory or as files read on demand; labels, int64, (N,)."""
-
-    images: Tensor | ImageFiles
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def select(self, indices: Tensor) -> LabelledImages:
-        """The images at `indices`, in that order."""
-        return LabelledImages(self.images[indices], self.labels[indices])
-
-
-@dataclass(frozen=True)
-class ImageData:
-    """A data set: what is known about it, and its training images. The test images stay closed (see `splits`)."""
-
-    info: DatasetInfo
-    train: LabelledImages
-    _read_test: Callable[[], LabelledImages]
-
-
 def load(
-    name: str, root: Path | str | None = None, *, download: bool | None = None, image_size: int | None = None
+    name: str,
+    root: Path | str | None = None,
+    *,
+    download: bool | None = None,
+    image_size: int | None = None,
+    runs_dir: Path | None = None,
 ) -> ImageData:
-    """Load a data set by name.
+    """Load a data set by name; `bench.data.folders` loads any other image folder.
 
     Args:
         name: "cifar10", "cifar100", "digits" or "imagenet".
         root: folder of the data sets; None means the environment variable DATA_ROOT, else `./data`.
         download: whether to fetch a CIFAR that is not there; None means yes unless DASBENCH_DOWNLOAD=0.
         image_size: height and width in pixels, for "imagenet" (default 224); the others have one size.
+        runs_dir: where the list of many files is kept when it cannot be kept beside them.
 
     Raises:
         DataError: unknown name or size, missing or damaged files, a download that failed.
@@ -111,7 +55,9 @@ def load(
     folder = Path(root if root is not None else os.environ.get("DATA_ROOT", "data")).expanduser().absolute()
     if download is None:
         download = os.environ.get("DASBENCH_DOWNLOAD", "1") != "0"
-    data = _imagenet(folder, image_size or 224) if name == "imagenet" else _LOADERS[name](folder, download)
+    data = (
+        load_imagenet(folder, image_size or 224, runs_dir) if name == "imagenet" else _LOADERS[name](folder, download)
+    )
     if image_size not in (None, data.info.image_size):
         raise DataError(f"data set '{name}' has images of {data.info.image_size} pixels, not {image_size}")
     return data
@@ -249,49 +195,6 @@ def _digits(root: Path, download: bool) -> ImageData:
         flip=False,
     )
     return ImageData(info, train, lambda: test)
-
-
-# --- ImageNet ---------------------------------------------------------------------------------------------------------
-
-
-def _imagenet(root: Path, image_size: int) -> ImageData:
-    """`root/imagenet/train/<class>/*` and `root/imagenet/val/<class>/*` (or without `imagenet/`), decoded on demand."""
-    base = root / "imagenet" if (root / "imagenet").is_dir() else root
-    train_folder, test_folder = base / "train", base / "val"
-    for folder in (train_folder, test_folder):
-        if not folder.is_dir():
-            raise DataError(
-                f"data set 'imagenet': {folder} is missing. Expected {root}/imagenet/train/<class>/*.JPEG and "
-                f"{root}/imagenet/val/<class>/*.JPEG (set DATA_ROOT to use another folder); it cannot be downloaded "
-                "automatically. `make demo` runs the same pipeline on images that need no files."
-            )
-
-    def read(folder: Path) -> tuple[list[str], LabelledImages]:
-        classes, paths, labels = list_image_folder(folder)
-        if not paths:
-            raise DataError(f"data set 'imagenet': no images in {folder}/<class>/")
-        return classes, LabelledImages(ImageFiles(tuple(paths), image_size), torch.tensor(labels))
-
-    classes, train = read(train_folder)
-
-    def read_test() -> LabelledImages:
-        test_classes, test = read(test_folder)
-        if test_classes != classes:
-            differing = sorted(set(classes) ^ set(test_classes))[:3]
-            raise DataError(f"data set 'imagenet': train and val differ in their classes, e.g. {differing}")
-        return test
-
-    info = DatasetInfo(
-        "imagenet",
-        mean=(0.485, 0.456, 0.406),  # torchvision's ImageNet statistics
-        std=(0.229, 0.224, 0.225),
-        classes=tuple(classes),
-        image_size=image_size,
-        padding=image_size // 8,
-        cutout=image_size // 2,
-        stem="imagenet",
-    )
-    return ImageData(info, train, read_test)
 
 
 _LOADERS: dict[str, Callable[[Path, bool], ImageData]] = {"cifar10": _cifar10, "cifar100": _cifar100, "digits": _digits}

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from bench.data.datasets import LabelledImages
 from bench.data.image_files import ImageFiles
+from bench.data.images import LabelledImages
 
 FILES_MEASURED = 20_000
 """Of a folder with more images, the sizes of this many, evenly spread, are looked at; the names of all."""
@@ -19,13 +20,10 @@ def fingerprint(images: LabelledImages, classes: Sequence[str]) -> dict[str, Any
 
     The digest covers the class names, every label, and the images: in memory their bytes, in a folder their names
     (class/file) and file sizes, wherever the folder lies.
-
-    Raises:
-        OSError: an image file is missing.
     """
     sha = hashlib.sha256()
     for part in (*classes, str(len(images))):
-        sha.update(part.encode() + b"\0")
+        sha.update(part.encode(errors="surrogateescape") + b"\0")
     sha.update(images.labels.numpy().tobytes())
     for content in _contents(images):
         sha.update(content)
@@ -37,8 +35,16 @@ def _contents(images: LabelledImages) -> Iterator[bytes]:
         pixels = images.images.contiguous().numpy()
         yield f"{pixels.shape} {zlib.crc32(pixels.data):08x}".encode()
         return
-    paths = images.images.paths
-    every = -(-len(paths) // FILES_MEASURED) or 1
-    for number, path in enumerate(paths):
-        size = path.stat().st_size if number % every == 0 else ""
-        yield f"{path.parent.name}/{path.name} {size}\n".encode()
+    files = images.images
+    every = -(-len(files) // FILES_MEASURED) or 1
+    for number, name in enumerate(files.names):
+        size = _size(files.path(number)) if number % every == 0 else ""
+        yield f"{'/'.join(name.split('/')[-2:])} {size}\n".encode(errors="surrogateescape")
+
+
+def _size(path: str) -> int | str:
+    """In bytes; of a file that is not there none, it is named where files are decoded."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return "missing"

@@ -1,49 +1,52 @@
-"""Images that stay on disk and are decoded when a batch needs them (ImageNet)."""
+"""Images that stay on disk and are decoded when a batch needs them."""
 
 from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-SUFFIXES = (".jpeg", ".jpg", ".png", ".webp", ".bmp", ".ppm")
+from bench.data.decoding import PUBLISHED, Decoding, decode
+
 CROP_TRIES = 10
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
 
 
-class ImageFileError(RuntimeError):
-    """An image file that cannot be decoded."""
-
-
 @dataclass(frozen=True)
 class ImageFiles:
-    """Paths of images, indexed like a tensor; `read` decodes.
+    """Files below a folder, indexed like a tensor; `read` decodes.
 
     Attributes:
+        root: the folder. names: of the files, relative to it.
         size: height and width that `read` returns, in pixels.
+        decoding: from a file to pixels.
+        whole: every image has this height and width already; without a random crop it is served as it is.
     """
 
-    paths: tuple[Path, ...]
+    root: str
+    names: tuple[str, ...]
     size: int
+    decoding: Decoding = PUBLISHED
+    whole: bool = False
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self.names)
 
     def __getitem__(self, indices: Tensor | slice) -> ImageFiles:
         if isinstance(indices, slice):
-            return ImageFiles(self.paths[indices], self.size)
-        return ImageFiles(tuple(self.paths[i] for i in indices.tolist()), self.size)
+            return replace(self, names=self.names[indices])
+        return replace(self, names=tuple(self.names[i] for i in indices.tolist()))
+
+    def path(self, index: int) -> str:
+        return os.path.join(self.root, self.names[index])
 
     def read(self, indices: Tensor, crop_draws: Tensor | None, pool: ThreadPoolExecutor | None = None) -> Tensor:
-        """Decode images into uint8, (B, 3, size, size).
+        """Decode images into uint8, (B, C, size, size).
 
         Args:
             indices: int64, (B,), on the CPU.
@@ -55,24 +58,32 @@ class ImageFiles:
             ImageFileError: a file is missing or damaged; the message names it.
         """
         draws = [None] * len(indices) if crop_draws is None else list(crop_draws)
-        jobs = [(self.paths[i], draw, self.size) for i, draw in zip(indices.tolist(), draws, strict=True)]
-        decoded = map(_decode, jobs) if pool is None else pool.map(_decode, jobs)
+        work = Work(self.size, self.decoding, self.whole)
+        jobs = [(self.path(i), draw, work) for i, draw in zip(indices.tolist(), draws, strict=True)]
+        decoded = map(_read, jobs) if pool is None else pool.map(_read, jobs)
         return torch.stack(list(decoded))
 
 
-def _decode(job: tuple[Path, Tensor | None, int]) -> Tensor:
+@dataclass(frozen=True)
+class Work:
+    """What is done with every file of a set."""
+
+    size: int
+    decoding: Decoding
+    whole: bool
+
+
+def _read(job: tuple[str, Tensor | None, Work]) -> Tensor:
     from torchvision.transforms.functional import center_crop, pil_to_tensor, resize, resized_crop
 
-    path, draws, size = job
-    try:
-        with Image.open(path) as file:
-            image = file.convert("RGB")
-    except (OSError, UnidentifiedImageError) as error:
-        raise ImageFileError(f"cannot decode {path}: {error}; replace the file or remove it") from error
-    if draws is None:
-        return pil_to_tensor(center_crop(resize(image, round(size * 256 / 224)), [size, size]))
-    top, left, height, width = random_resized_box(image.height, image.width, draws)
-    return pil_to_tensor(resized_crop(image, top, left, height, width, [size, size]))
+    path, draws, work = job
+    image, size = decode(path, work.decoding).image, work.size
+    if draws is not None:
+        top, left, height, width = random_resized_box(image.height, image.width, draws)
+        return pil_to_tensor(resized_crop(image, top, left, height, width, [size, size]))
+    if not (work.whole and image.size == (size, size)):
+        image = center_crop(resize(image, round(size * 256 / 224)), [size, size])
+    return pil_to_tensor(image)
 
 
 def random_resized_box(height: int, width: int, draws: Tensor) -> tuple[int, int, int, int]:
@@ -96,21 +107,3 @@ def random_resized_box(height: int, width: int, draws: Tensor) -> tuple[int, int
     box_width = min(width, round(height * _RATIO[1]))
     box_height = min(height, round(width / _RATIO[0]))
     return (height - box_height) // 2, (width - box_width) // 2, box_height, box_width
-
-
-def list_image_folder(folder: Path) -> tuple[list[str], list[Path], list[int]]:
-    """Class names (sorted folder names), image paths in sorted order, and their labels."""
-    classes = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
-    paths: list[Path] = []
-    labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(_image_paths(folder / name))
-        paths += found
-        labels += [label] * len(found)
-    return classes, paths, labels
-
-
-def _image_paths(folder: Path) -> Iterator[Path]:
-    for entry in os.scandir(folder):
-        if entry.is_file() and entry.name.lower().endswith(SUFFIXES):
-            yield Path(entry.path)

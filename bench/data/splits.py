@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from bench.data.datasets import DataError, DatasetInfo, ImageData, LabelledImages
+from bench.data.images import DataError, DatasetInfo, ImageData, LabelledImages
 from bench.data.seal import SealedTestSetError as SealedTestSetError
 from bench.data.seal import refuse_while_sealed
 from bench.data.search_protocol import AS_THE_METHOD, SearchProtocol

@@ -53,8 +53,15 @@ def experiment(name: str) -> ExperimentFacts:
     told = {key: str(_mapping(profiles, key).get("description", "")) for key in profiles}
     text = " ".join(str(_mapping(content).get("description", "")).split())
     return ExperimentFacts(
-        str(content.get("name", path.stem)), str(content.get("dataset", "")), text, tuple(map(str, rows)), told
+        str(content.get("name", path.stem)), _dataset(content.get("dataset", "")), text, tuple(map(str, rows)), told
     )
+
+
+def _dataset(value: Any) -> str:
+    """A data set's name, or that of the image folder it is."""
+    if not isinstance(value, Mapping):
+        return str(value)
+    return str(value.get("name") or Path(str(value.get("folder", ""))).name)
 
 
 def _read(path: Path) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench.config import ConfigError, fill_preset, nearest, parse
+from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
@@ -42,6 +43,8 @@ def load_experiment(name: str) -> Experiment:
             raise ConfigError(f"unknown experiment {shown(name)}{names}; or a path to a .yaml")
         path = FOLDER / f"{name}.yaml"
     experiment = parse(Experiment, {"name": path.stem, **read_mapping(path)}, path.name)
+    if isinstance(experiment.dataset, FolderSettings):
+        experiment = replace(experiment, dataset=beside(experiment.dataset, path.parent))
     experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
     for label, row in experiment.rows.items():
         _check_row(experiment, label, row)

@@ -66,6 +66,6 @@ def _one(
 ) -> RunInfo:
     """The look-up of one architecture."""
     config = {"architecture": architecture, "lookup": lookup.as_config()}
-    common = {**BY_TABLE, "dataset": whole.experiment.dataset}
+    common = {**BY_TABLE, "dataset": whole.experiment.dataset_name}
     seeds: dict[str, Any] = {"search_seed": seed, "retrain_seed": None}
     return whole.add(label, method, "lookup", config, common, needs=needs, given=given, **seeds)

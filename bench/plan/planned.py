@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from bench.config import ConfigError, fill_preset, identity, parse
+from bench.data import kept
+from bench.data.folder_settings import FolderSettings, folder_identity
+from bench.data.layout import list_parts
 from bench.plan.architectures import is_own_file
 from bench.plan.evaluation import ProxyEvaluation, as_config
 from bench.plan.experiment import search_protocol_of
@@ -46,12 +49,22 @@ class Plan:
     def common(self) -> dict[str, Any]:
         profile = self.profile
         return {
-            "dataset": self.experiment.dataset,
+            "dataset": self.experiment.dataset_name,
+            **self._folder,
             "data": identity(profile.data),
             "precision": profile.precision,
             "deterministic": profile.deterministic,
             "threads": profile.threads,
         }
+
+    @cached_property
+    def _folder(self) -> dict[str, Any]:
+        """What a data set that is a folder adds to a configuration: what it holds, not where it lies."""
+        settings = self.experiment.dataset
+        if not isinstance(settings, FolderSettings):
+            return {}
+        parts = list_parts(settings, kept.places(Path(settings.folder)))
+        return {"folder": folder_identity(settings, parts.content)}
 
     @cached_property
     def network(self) -> dict[str, Any]:
@@ -96,6 +109,7 @@ class Plan:
             method=method,
             phase=phase,
             dataset=config["dataset"],
+            folder=dataset.folder if isinstance(dataset := self.experiment.dataset, FolderSettings) else None,
             signature=name,
             config=config,
             **more,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from bench.config import ConfigError, nearest
+from bench.data.folder_settings import FolderSettings
 from bench.names import LABEL, NAME
 from bench.plan.lookup import Lookup
 from methods.domain import check, shown, within
@@ -143,12 +144,13 @@ class Experiment:
     """The content of an experiment file.
 
     Attributes:
+        dataset: a data set by its name, or an image folder.
         lookup: a table of trained networks answers instead of retrainings.
         evaluation: per evaluator name, options for all rows that have it.
     """
 
     name: str = field(metadata=NAME)
-    dataset: Literal["cifar10", "cifar100", "digits", "imagenet"]
+    dataset: Literal["cifar10", "cifar100", "digits", "imagenet"] | FolderSettings
     rows: dict[str, Row]
     profiles: dict[str, Profile]
     description: str = ""
@@ -162,6 +164,10 @@ class Experiment:
             for name in names:
                 if name not in domain:
                     raise ConfigError(f"a {what} is called {shown(name)}; it must be {domain.describe('')}")
+
+    @property
+    def dataset_name(self) -> str:
+        return self.dataset.name if isinstance(self.dataset, FolderSettings) else self.dataset
 
     def profile(self, name: str) -> Profile:
         """Raises ConfigError for an unknown profile."""

@@ -77,7 +77,7 @@ def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: 
         if row.search_data:
             raise ConfigError("the table scores its proposals: no images are searched on, leave search_data out")
         if experiment.lookup is None:
-            get_table(evaluation.table).measure(experiment.dataset, "validation", evaluation.epochs)
+            get_table(evaluation.table).measure(experiment.dataset_name, "validation", evaluation.epochs)
 
 
 def _check_lookup(experiment: Experiment, lookup: Lookup, profile: Profile, label: str, row: Row) -> None:
@@ -89,4 +89,4 @@ def _check_lookup(experiment: Experiment, lookup: Lookup, profile: Profile, labe
     if row.architecture is not None:
         get_table(lookup.table).index(Architecture.load(Path(row.architecture)))
     if not is_scored_by_table(row):
-        get_table(lookup.table).measure(experiment.dataset, "test", lookup.epochs, lookup.version)
+        get_table(lookup.table).measure(experiment.dataset_name, "test", lookup.epochs, lookup.version)

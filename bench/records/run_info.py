@@ -36,6 +36,7 @@ class RunInfo:
         needs: signatures of the runs whose result this one reads.
         also: further rows that came out with this configuration; they share the run.
         given: the file that the architecture was read from; for people, nothing depends on where it lay.
+        folder: where the images lie when the data set is a folder; no part of what the run is.
         intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
             own in a table.
         preset: of a search, the named set that filled in options (they stand in `config`); for people.
@@ -59,6 +60,7 @@ class RunInfo:
     intermediate: bool = False
     also: list[str] = field(default_factory=list)
     given: str | None = None
+    folder: str | None = None
     preset: str | None = None
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"

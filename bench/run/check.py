@@ -6,20 +6,25 @@ before, when the experiment was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bench.config import ConfigError, nearest, restore
+from bench.data import kept
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, check_crop
 from bench.data.datasets import DataError, ImageData
+from bench.data.decoding import ImageFileError
+from bench.data.fingerprint import fingerprint
+from bench.data.image_files import ImageFiles
 from bench.data.splits import FinalEvaluation, subset
+from bench.data.survey import refuse_unreadable, survey, surveyed
 from bench.plan.recipe import Recipe
 from bench.records.directory import RunInfo
-from bench.run.phases.check import check_searches
+from bench.run.phases.check import check_batch, check_searches
 from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
 from methods.spaces import NetworkSettings
@@ -64,6 +69,8 @@ def _looks(info: RunInfo, data: ImageData) -> Iterator[tuple[str, Callable[[], N
     images = config["data"]
     yield f"images {images}", lambda: check_images(data, images["train_images"], images["test_images"])
     recipe = restore(Recipe, config["recipe"], "recipe")
+    count = images["train_images"] or len(data.train)
+    yield f"batch {recipe.batch_size}", lambda: check_batch(recipe.batch_size, count, "there are to train with")
     yield f"recipe {recipe.hash}", lambda: check_recipe(recipe, data)
     settings = NetworkSettings(
         **config["network"], auxiliary=recipe.auxiliary_weight > 0, in_channels=data.info.channels
@@ -74,9 +81,44 @@ def _looks(info: RunInfo, data: ImageData) -> Iterator[tuple[str, Callable[[], N
 
 
 def check_images(data: ImageData, train_images: int | None, test_images: int | None) -> None:
-    """Raises DataError when there are not so many images, or the test images are of other classes."""
-    subset(data.train, train_images)
+    """Raises DataError when there are not so many images, or too few for every class."""
+    labels = subset(data.train, train_images).labels
     FinalEvaluation(data, "train", test_images).open_test()
+    lacking = (torch.bincount(labels, minlength=data.info.num_classes) == 0).nonzero().flatten().tolist()
+    if lacking:
+        raise DataError(
+            f"{len(labels)} training images hold none of class '{data.info.classes[lacking[0]]}'"
+            + (f" and {len(lacking) - 1} others" if len(lacking) > 1 else "")
+            + f" of {data.info.num_classes} classes; use more images (data: train_images)"
+        )
+
+
+def check_files(
+    planned: Sequence[RunInfo], data: ImageData, runs_dir: Path, note: Callable[[str], None], most: int | None = None
+) -> None:
+    """See once that every image file planned runs use can be decoded; a folder was surveyed when it was loaded.
+
+    Args:
+        most: leave it when so many have not been looked at, and say so.
+
+    Raises:
+        DataError: with the names of all files that cannot be read.
+    """
+    config = planned[0].config
+    if not isinstance(data.train.images, ImageFiles) or "folder" in config:
+        return
+    count = config["data"]
+    where = kept.places(Path(data.train.images.root).parent, runs_dir)
+    unreadable: list[ImageFileError] = []
+    parts = subset(data.train, count["train_images"]), FinalEvaluation(data, "train", count["test_images"]).open_test()
+    for part in parts:
+        assert isinstance(part.images, ImageFiles)
+        digest = fingerprint(part, data.info.classes)["digest"]
+        if most is not None and len(part) > most and not surveyed(part.images, digest, where):
+            note(f"{len(part):,} images have not been looked at; `dasbench doctor {data.info.name}` decodes them once")
+            continue
+        unreadable += survey(part.images, digest, where, note)[1]
+    refuse_unreadable(data.info.name, unreadable, where)
 
 
 def check_recipe(recipe: Recipe, data: ImageData) -> None:

@@ -4,36 +4,60 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from bench.data.datasets import DataError, ImageData, load
+from bench.data.datasets import load
+from bench.data.folder_settings import settings_of
+from bench.data.folders import Note, load_folder, quiet
+from bench.data.images import DataError, ImageData
 from bench.records.run_info import RunInfo, needs_images
 
 
-def images_of(planned: Sequence[RunInfo], download: bool | None = None) -> ImageData | None:
+def load_images(info: RunInfo, runs_dir: Path, note: Note = quiet, download: bool | None = None) -> ImageData:
+    """The images a run is planned with; a folder is looked for where the record says that it lies.
+
+    Args:
+        runs_dir: where what is found out about files is kept, when it cannot be kept beside them.
+        note: told what takes time.
+        download: see `bench.data.datasets.load`.
+
+    Raises:
+        DataError: they are not there, damaged, or others than were planned with.
+    """
+    size = info.config["data"].get("image_size") or None
+    if "folder" not in info.config:
+        root = os.environ.get("DATA_ROOT")
+        return load(info.dataset, root, download=download, image_size=size, runs_dir=runs_dir)
+    described = info.config["folder"]
+    settings = settings_of(info.dataset, info.folder or "", described)
+    return load_folder(settings, size, runs_dir, described["content"], note)
+
+
+def images_of(
+    planned: Sequence[RunInfo], runs_dir: Path, note: Note = quiet, download: bool | None = None
+) -> ImageData | None:
     """The images of an experiment's runs, which have one data set; None where no run needs any.
 
     Args:
-        download: see `bench.data.datasets.load`.
+        runs_dir, note, download: see `load_images`.
 
     Raises:
         DataError: they cannot be read.
     """
     first = next((info for info in planned if needs_images(info)), None)
-    if first is None:
-        return None
-    size = first.config["data"].get("image_size")
-    options = {"image_size": size} if size else {}
-    return load(first.dataset, os.environ.get("DATA_ROOT"), download=download, **options)
+    return None if first is None else load_images(first, runs_dir, note, download)
 
 
-def optional_images_of(planned: Sequence[RunInfo]) -> tuple[list[RunInfo], ImageData | None, str]:
+def optional_images_of(
+    planned: Sequence[RunInfo], runs_dir: Path, note: Note = quiet
+) -> tuple[list[RunInfo], ImageData | None, str]:
     """As `images_of`, without a download; where they are not there, the runs that need none.
 
     Returns:
         the runs that can be done, their images, and the sentence ("" where nothing is left out).
     """
     try:
-        return list(planned), images_of(planned, download=False), ""
+        return list(planned), images_of(planned, runs_dir, note, download=False), ""
     except DataError as error:
         out = {info.signature: info for info in planned if needs_images(info)}
         for info in planned:  # in an order in which they can be done

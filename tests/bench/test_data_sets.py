@@ -16,7 +16,8 @@ from bench.data import datasets
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import DataError, load
-from bench.data.image_files import CROP_TRIES, ImageFileError, ImageFiles, random_resized_box
+from bench.data.decoding import ImageFileError
+from bench.data.image_files import CROP_TRIES, ImageFiles, random_resized_box
 from bench.data.splits import FinalEvaluation
 
 REAL_CIFAR = Path(os.environ.get("DATA_ROOT", "data"))

@@ -19,7 +19,8 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData) -> None:
     """Divide the images as every search among some runs will.
 
     Raises:
-        DataError: a share that some class cannot give, or an augmentation that these images cannot have; with the row.
+        DataError: a share that some class cannot give, fewer images than a batch, or an augmentation that these images
+            cannot have; with the row.
     """
     seen = set()
     for info in planned:
@@ -30,12 +31,23 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData) -> None:
         if issubclass(cls, GradientSearch):
             split = cls.split_of(restore(cls.Options, info.config["options"], "options"))
         count = info.config["data"]["train_images"]
-        if (split, protocol, count) in seen:
+        look = split, protocol, count, info.config["options"].get("batch_size")
+        if look in seen:
             continue
-        seen.add((split, protocol, count))
+        seen.add(look)
         try:
-            divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
+            train, _ = divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
+            check_batch(info.config["options"].get("batch_size"), len(train), "the search trains with")
             if protocol.augmentation is not None:
                 check_crop(data.train.images, get_augmentation(protocol.augmentation, data.info))
         except DataError as error:
             raise DataError(f"row '{info.label}': {error}") from None
+
+
+def check_batch(batch_size: int | None, images: int, what: str) -> None:
+    """Raises DataError when a batch is larger than the images it is taken from."""
+    if batch_size is not None and batch_size > images:
+        raise DataError(
+            f"a batch of {batch_size} is larger than the {images} images {what}; make batch_size smaller, or use more "
+            "images (data: train_images)"
+        )

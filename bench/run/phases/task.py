@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
-from bench.data.datasets import ImageData, LabelledImages, load
 from bench.data.fingerprint import fingerprint
+from bench.data.images import ImageData, LabelledImages
 from bench.data.search_protocol import search_protocol
 from bench.data.splits import SearchData, search_data
 from bench.device.engine import Engine
 from bench.plan.recipe import Recipe
 from bench.records.directory import Record, RunDirectory, RunInfo
 from bench.records.inputs import finished_record
+from bench.run.images import load_images
 from bench.run.loop import Loop
 from bench.run.stop import StopFlag
 from bench.seeds import derive
@@ -48,8 +48,7 @@ class Task:
     @cached_property
     def data(self) -> ImageData:
         """The images, read at the first question."""
-        size = self.config["data"].get("image_size")
-        return load(self.info.dataset, os.environ.get("DATA_ROOT"), **({"image_size": size} if size else {}))
+        return load_images(self.info, self.directory.path.resolve().parent.parent)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

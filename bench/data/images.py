@@ -1,0 +1,71 @@
+"""What a data set is, once it is loaded; a missing or damaged one ends in a `DataError` that says what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bench.data.image_files import ImageFiles
+
+
+class DataError(RuntimeError):
+    """A data set that is missing, damaged or unknown; the message names the file and the next step."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a network, an augmentation and a table need to know of a data set.
+
+    Attributes:
+        mean, std: of each channel, for pixels in [0, 1].
+        classes: class names in label order.
+        image_size: height and width in pixels.
+        padding: zero padding of the random crop, in pixels.
+        cutout: side of the cutout square, in pixels: half the image, as 16 is of 32.
+        flip: False where a mirrored image is no longer of its class (digits).
+        stem: which stem of a search space fits the image size, "cifar" or "imagenet".
+    """
+
+    name: str
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    classes: tuple[str, ...]
+    image_size: int
+    padding: int
+    cutout: int
+    flip: bool = True
+    stem: str = "cifar"
+
+    @property
+    def channels(self) -> int:
+        return len(self.mean)
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.classes)
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images, uint8, (N, C, H, W) in memory or as files read on demand; labels, int64, (N,)."""
+
+    images: Tensor | ImageFiles
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def select(self, indices: Tensor) -> LabelledImages:
+        """The images at `indices`, in that order."""
+        return LabelledImages(self.images[indices], self.labels[indices])
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """A data set: what is known about it, and its training images. The test images stay closed (see `splits`)."""
+
+    info: DatasetInfo
+    train: LabelledImages
+    _read_test: Callable[[], LabelledImages]

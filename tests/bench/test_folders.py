@@ -1,0 +1,327 @@
+"""Any image folder as a data set: what is in it is found, what is wrong with it is one clear error before anything."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from bench.cli import main
+from bench.config import ConfigError
+from bench.data import kept, survey
+from bench.data.augment import get_augmentation
+from bench.data.batches import Batches
+from bench.data.folder_settings import FolderSettings
+from bench.data.folders import load_folder
+from bench.data.image_files import ImageFiles
+from bench.data.images import DataError, ImageData
+from bench.data.splits import FinalEvaluation
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory, read_records
+from bench.run.one_run import DONE, FAILED, execute
+from tests.bench.conftest import TINY
+from tests.bench.image_writers import png, pnm, tiff
+
+
+def make(root: Path, counts: dict[str, int], size: tuple[int, int] = (16, 16), seed: int = 0) -> Path:
+    """Class folders of random PNGs."""
+    random = np.random.default_rng([seed, *root.name.encode()])
+    for name, count in counts.items():
+        (root / name).mkdir(parents=True)
+        for k in range(count):
+            png(root / name / f"{k}.png", random.integers(0, 256, (*size, 3), dtype=np.uint8))
+    return root
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    make(tmp_path / "shapes" / "train", {"a": 12, "b": 8})
+    make(tmp_path / "shapes" / "val", {"a": 4, "b": 4})
+    return tmp_path / "shapes"
+
+
+def settings(folder: Path, **more: object) -> FolderSettings:
+    return FolderSettings(str(folder), **more)  # type: ignore[arg-type]
+
+
+def images_of(part: object) -> ImageFiles:
+    assert isinstance(part, ImageFiles)
+    return part
+
+
+def served(data: ImageData) -> torch.Tensor:
+    return images_of(data.train.images).read(torch.arange(len(data.train)), None)
+
+
+def test_classes_size_and_statistics_are_those_of_the_files(folder: Path) -> None:
+    data = load_folder(settings(folder))
+    assert (data.info.name, data.info.classes, data.info.image_size) == ("shapes", ("a", "b"), 16)
+    assert data.train.labels.tolist() == [0] * 12 + [1] * 8
+    test = FinalEvaluation(data, "train").open_test()
+    assert images_of(test.images).names[0] == "a/0.png"
+    pixels = np.stack([np.asarray(Image.open(folder / "train" / name)) for name in images_of(data.train.images).names])
+    assert np.array_equal(served(data).permute(0, 2, 3, 1).numpy(), pixels), "images of the size are served whole"
+    assert data.info.mean == pytest.approx((pixels / 255).mean((0, 1, 2)), abs=1e-12)
+    assert data.info.std == pytest.approx((pixels / 255).std((0, 1, 2)), abs=1e-9)
+    augmented = Batches(data.train.images, data.train.labels, 6, get_augmentation("crop-flip-cutout", data.info), 0)
+    assert [tuple(images.shape) for images, _ in augmented.epoch(0)] == [(6, 3, 16, 16)] * 3 + [(2, 3, 16, 16)]
+
+
+def test_every_image_counts_the_same_whatever_its_size(tmp_path: Path) -> None:
+    for label in ("a", "b"):
+        (tmp_path / "mixed" / label).mkdir(parents=True)
+        for k, side in enumerate((10, 30)):
+            png(tmp_path / "mixed" / label / f"{k}.png", np.full((side, side, 3), 100 * k, "uint8"))
+    data = load_folder(settings(tmp_path / "mixed", test=0.5))
+    assert data.info.image_size == 224
+    assert set(data.info.mean) <= {0.0, 50 / 255, 100 / 255}
+    assert data.info.padding == 28
+
+
+def test_a_share_is_exact_in_every_class_and_the_same_every_time(tmp_path: Path) -> None:
+    make(tmp_path / "flat", {"a": 20, "b": 10, "c": 5})
+    data = load_folder(settings(tmp_path / "flat", test=0.2))
+    test = FinalEvaluation(data, "train").open_test()
+    assert test.labels.bincount().tolist() == [4, 2, 1]
+    names = images_of(data.train.images).names, images_of(test.images).names
+    assert not set(names[0]) & set(names[1])
+    assert len({*names[0], *names[1]}) == 35
+    shutil.copytree(tmp_path / "flat", tmp_path / "elsewhere")
+    again = load_folder(settings(tmp_path / "elsewhere", test=0.2, name="flat"))
+    assert images_of(again.train.images).names == names[0]
+
+
+def test_a_class_called_train_is_a_class(tmp_path: Path) -> None:
+    make(tmp_path / "vehicles", {"train": 4, "bus": 4})
+    assert load_folder(settings(tmp_path / "vehicles", test=0.5)).info.classes == ("bus", "train")
+
+
+def test_one_of_each_odd_kind_and_nothing_is_lost(folder: Path) -> None:
+    one, grey = np.random.default_rng(0), np.zeros((9, 9), "uint8")
+    place = folder / "train" / "c"
+    (place / "below").mkdir(parents=True)
+    (folder / "val" / "c").mkdir()
+    png(folder / "val" / "c" / "0.png", one.integers(0, 256, (16, 16, 3), dtype="uint8"))
+    png(place / "sixteen.PNG", one.integers(0, 65536, (9, 9, 1), dtype="uint16"))
+    png(place / "alpha.png", one.integers(0, 256, (9, 9, 4), dtype="uint8"))
+    png(place / "palette.png", one.integers(0, 5, (9, 9, 1), dtype="uint8"), np.eye(5, 3, dtype="uint8") * 255)
+    pnm(place / "portable.pgm", one.integers(0, 256, (9, 9, 1), dtype="uint8"))
+    tiff(place / "ink.tif", one.integers(0, 256, (9, 9, 4), dtype="uint8"), 5)
+    tiff(place / "below" / "deep.tiff", one.integers(0, 65536, (9, 9, 1), dtype="uint16"), 1)
+    Image.fromarray(grey).save(place / "frames.gif", save_all=True, append_images=[Image.fromarray(grey + 200)])
+    png(place / "no suffix", one.integers(0, 256, (9, 9, 3), dtype="uint8"))
+    for hidden in (".ipynb_checkpoints", "__MACOSX"):
+        make(folder / "train", {hidden: 1})
+    (place / "Thumbs.db").write_text("")
+    (place / "notes.txt").write_text("no image")
+    data = load_folder(settings(folder))
+    assert data.info.classes == ("a", "b", "c")
+    assert data.train.labels.bincount().tolist() == [12, 8, 8]
+    assert data.info.image_size == 224
+
+
+def test_all_unreadable_files_are_named_at_once(folder: Path, tmp_path: Path) -> None:
+    whole = (folder / "train" / "a" / "3.png").read_bytes()
+    (folder / "train" / "a" / "3.png").write_bytes(whole[:200])
+    (folder / "train" / "b" / "phone.heic").write_bytes(b"of a kind that is not read")
+    (folder / "val" / "b" / "0.png").unlink()
+    (folder / "val" / "b" / "0.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError) as caught:
+        load_folder(settings(folder))
+    assert "3 files cannot be read" in str(caught.value)
+    for name in ("train/a/3.png", "train/b/phone.heic", "val/b/0.png"):
+        assert f"cannot decode {folder / name}: " in str(caught.value)
+    (folder / "train" / "a" / "3.png").write_bytes(whole)
+    (folder / "train" / "b" / "phone.heic").unlink()
+    (folder / "val" / "b" / "0.png").unlink()
+    assert len(load_folder(settings(folder)).train) == 20
+
+
+def layouts(root: Path) -> None:
+    make(root / "flat-val" / "train", {"a": 2, "b": 2})
+    (root / "flat-val" / "val").mkdir()
+    shutil.copy(root / "flat-val" / "train" / "a" / "0.png", root / "flat-val" / "val" / "0.png")
+    make(root / "no-train" / "val", {"a": 2, "b": 2})
+    make(root / "no-share", {"a": 2, "b": 2})
+    make(root / "one" / "train", {"a": 2})
+    make(root / "one" / "val", {"a": 2})
+    for name, classes in (("differ", {"a": 2, "c": 1, "d": 1}), ("both", {"a": 2, "b": 1})):
+        make(root / name / "train", {"a": 2, "b": 2})
+        make(root / name / "val", classes)
+    shutil.copytree(root / "both" / "val", root / "both" / "test")
+    make(root / "empty" / "train", {"a": 2, "b": 0, "c": 0})
+    make(root / "empty" / "val", {"a": 2, "b": 2, "c": 2})
+    (root / "empty" / "train" / "b" / "list.csv").write_text("")
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "said"),
+    [
+        ("nowhere", {}, "there is no folder .*nowhere; expected FOLDER/train/<class>/ and FOLDER/val/<class>/"),
+        ("flat-val", {}, r"flat-val/val holds 1 files and no class folders; expected .*flat-val/val/<class>/"),
+        ("no-train", {}, r"no-train has val/ and no train/"),
+        ("no-share", {}, r"no-share has no train/.* test: 0\.2"),
+        ("one", {}, "one/train has one class, 'a'; there is nothing to tell apart"),
+        ("differ", {}, "train and val differ in their classes: only train/ has b; only val/ has c, d"),
+        ("both", {}, r"has val and test; name the test images' one, as test: val"),
+        ("both", {"test": "tests"}, r"there is no folder .*both/tests; there are: test, train, val"),
+        ("both", {"test": 0.5}, r"it has val/, and test: 0\.5 asks for a share; choose one"),
+        ("empty", {}, r"no images in .*train/b, .*train/c \(there are files that are no images: b/list\.csv\)"),
+        ("no-share", {"test": 0.1}, r"test: 0\.1: the test part takes 0\.1 .* not one image of class 'a' with its 2"),
+    ],
+)
+def test_a_wrong_layout_is_one_clear_error(tmp_path: Path, name: str, more: dict[str, object], said: str) -> None:
+    layouts(tmp_path)
+    with pytest.raises(DataError, match=f"data set '{name}'.*{said}") as caught:
+        load_folder(settings(tmp_path / name, **more))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dataset", "said"),
+    [
+        ({"fodler": "x"}, "dataset: unknown key 'fodler'; did you mean 'folder'"),
+        ({}, "dataset: 'folder' is missing"),
+        ({"folder": "cifar10"}, "called 'cifar10', which is the name of another data set; give it a 'name'"),
+        ({"folder": "x", "name": "a/b"}, "called 'a/b', which letters, digits"),
+        ({"folder": "x", "test": 1.5}, "test is 1.5; it must be a share between 0 and 1"),
+        ({"folder": "x", "channels": 2}, "dataset.channels: 2 is not possible"),
+        ({"folder": "x", "white": 70000}, "white"),
+        ({"folder": "$NOBODY_SET_THIS/x"}, r"the environment variable \$NOBODY_SET_THIS is not set"),
+        ("cifar-10", "'cifar-10' is not possible; did you mean 'cifar10'"),
+    ],
+)
+def test_settings_are_checked_when_the_experiment_is_read(tmp_path: Path, dataset: object, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_experiment(experiment(tmp_path, dataset))
+
+
+def experiment(place: Path, dataset: object, **recipe: object) -> str:
+    content = yaml.safe_load(TINY.read_text())
+    content["dataset"] = dataset
+    profile = content["profiles"]["tiny"]
+    profile["data"] = {}
+    profile["recipe_changes"] |= {"epochs": 1, "batch_size": 8, **recipe}
+    profile["options"]["darts"] |= {"epochs": 1, "batch_size": 4}
+    (place / "mine.yaml").write_text(yaml.safe_dump(content))
+    return str(place / "mine.yaml")
+
+
+def test_moved_images_are_the_same_data_and_others_are_not(folder: Path, tmp_path: Path) -> None:
+    def signatures(dataset: dict[str, object]) -> list[str]:
+        return [info.signature for info in plan(load_experiment(experiment(tmp_path, dataset)), "tiny")]
+
+    here = signatures({"folder": "shapes"})
+    shutil.copytree(folder, tmp_path / "far" / "away")
+    assert signatures({"folder": "far/away", "name": "shapes"}) == here
+    assert signatures({"folder": str(folder)}) == here
+    assert not set(signatures({"folder": "shapes", "flip": False})) & set(here)
+    (info, *_) = plan(load_experiment(experiment(tmp_path, {"folder": "shapes"})), "tiny")
+    assert info.folder == str(folder)
+    assert str(tmp_path) not in json.dumps(info.config)
+    png(folder / "train" / "a" / "one more.png", np.zeros((16, 16, 3), "uint8"))
+    assert not set(signatures({"folder": "shapes"})) & set(here)
+
+
+def test_an_experiment_on_a_folder_from_plan_to_result(folder: Path, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    path = experiment(tmp_path, {"folder": "shapes"})
+    arguments = ["run", path, "--runs-dir", str(runs), "--methods", "DARTS_V2", "--no-tracking", "--jobs", "1"]
+    assert main([*arguments, "--dry-run"]) == 0
+    (info,) = plan(load_experiment(path), "tiny", ["DARTS_V2"])
+    directory = RunDirectory(runs / "mine-tiny" / info.name)
+    directory.create(replace(info, folder=str(tmp_path / "before it was moved")))
+    assert execute(directory.path, "cpu") == FAILED
+    assert "there is no folder" in str(directory.read_info().error)
+    directory.write_info(replace(info, folder=str(folder)))
+    assert execute(directory.path, "cpu") == DONE
+    (record,), problems = read_records(runs / "mine-tiny")
+    assert problems == []
+    assert record.info.dataset == "shapes"
+    assert record.info.environment["data"]["test"]["images"] == 8
+
+
+def test_a_record_learns_where_the_images_are_now(folder: Path, tmp_path: Path) -> None:
+    from bench.records.moved import note_where_images_are
+
+    path = experiment(tmp_path, {"folder": "shapes"})
+    planned = plan(load_experiment(path), "tiny", ["DARTS_V2"])
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / planned[0].name)
+    directory.create(replace(planned[0], folder="/was/here"))
+    note_where_images_are(directory.path.parent, planned)
+    assert directory.read_info().folder == str(folder)
+
+
+def test_images_that_changed_since_the_plan_are_refused(folder: Path, tmp_path: Path) -> None:
+    (info, *_) = plan(load_experiment(experiment(tmp_path, {"folder": "shapes"})), "tiny", ["DARTS_V2"])
+    RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name).create(info)
+    (folder / "val" / "b" / "3.png").rename(folder / "val" / "b" / "4.png")
+    assert execute(tmp_path / "runs" / "mine-tiny" / info.name, "cpu") == FAILED
+    error = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name).read_info().error
+    assert "the test images in" in str(error)
+    assert "are not those the run was planned with" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "options", "said"),
+    [
+        ({"batch_size": 21}, {}, "a batch of 21 is larger than the 20 images there are to train with"),
+        ({}, {"batch_size": 11}, "a batch of 11 is larger than the 10 images the search trains with"),
+    ],
+)
+def test_a_batch_larger_than_the_data(
+    folder: Path, tmp_path: Path, recipe: dict[str, int], options: dict[str, int], said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    path = Path(experiment(tmp_path, {"folder": "shapes"}, **recipe))
+    content = yaml.safe_load(path.read_text())
+    content["profiles"]["tiny"]["options"]["darts"] |= options
+    path.write_text(yaml.safe_dump(content))
+    assert main(["run", str(path), "--runs-dir", str(tmp_path / "runs"), "--no-tracking", "--dry-run"]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_known_is_kept_and_only_what_changed_is_looked_at_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    real = survey._look
+    monkeypatch.setattr(survey, "_look", lambda images, i: looked.append(images.names[i]) or real(images, i))
+    first = load_folder(settings(folder)).info
+    assert len(looked) == 28
+    assert load_folder(settings(folder)).info == first
+    assert len(looked) == 28
+    png(folder / "train" / "b" / "new.png", np.zeros((16, 16, 3), "uint8"))
+    assert load_folder(settings(folder)).info.mean != first.mean
+    assert looked[28:] == ["b/new.png"]
+
+
+def test_a_folder_that_cannot_be_written_is_known_beside_the_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / kept.FOLDER).write_text("in the way: nothing can be kept here")
+    first = load_folder(settings(folder), runs_dir=tmp_path / "runs").info
+    monkeypatch.setattr(survey, "_look", lambda *_: pytest.fail("looked again"))
+    assert load_folder(settings(folder), runs_dir=tmp_path / "runs").info == first
+    assert list((tmp_path / "runs" / "data").glob("shapes-*/survey-*.json"))
+
+
+def test_a_kept_list_notices_what_was_added_and_removed(folder: Path) -> None:
+    for place in (folder / "train").iterdir():
+        os.utime(place, (1, 1))  # so long ago that its list is kept
+    assert len(load_folder(settings(folder)).train) == 20
+    kept_list = json.loads((folder / kept.FOLDER / "listing-train.json").read_text())
+    assert set(kept_list["folders"]) == {"a", "b"}
+    (folder / "train" / "a" / "0.png").unlink()
+    assert len(load_folder(settings(folder)).train) == 19
+    (folder / kept.FOLDER / "listing-train.json").write_text("damaged")
+    assert len(load_folder(settings(folder)).train) == 19
