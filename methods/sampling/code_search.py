@@ -49,6 +49,8 @@ def decision_space(name: str) -> DecisionSpace:
 class CodeSearch(SamplingSearch):
     """A subclass proposes codes and learns from their scores; the answer is the best of all that were scored."""
 
+    anytime = True
+
     def __init__(self, options: CodeSearchOptions, context: SearchContext) -> None:
         self.samples, self.space = options.samples, decision_space(options.space)
         self.generator = torch.Generator().manual_seed(context.seed)

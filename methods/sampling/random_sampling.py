@@ -53,6 +53,7 @@ class RandomSampling(SamplingSearch):
     """Uniform over a space's architectures; the search seed decides the whole sequence."""
 
     Options = RandomSamplingOptions
+    anytime = True
 
     def __init__(self, options: RandomSamplingOptions, context: SearchContext) -> None:
         self.samples, self.space = options.samples, sampled_space(options.space)

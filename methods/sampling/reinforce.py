@@ -15,16 +15,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from methods.base import SearchContext
+from methods.base import MethodError, SearchContext
 from methods.domain import within
 from methods.registry import register
-from methods.sampling.code_search import CodeSearch, CodeSearchOptions
+from methods.sampling.code_search import CodeSearch, CodeSearchOptions, decision_space
 from methods.spaces.decisions import Code
 
 START = 1e-3
 """Standard deviation of the first logits."""
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """Adam's (Kingma and Ba, ICLR 2015, algorithm 1)."""
+MOST_OPTIONS = 100_000
+"""Of one decision: each has a logit, and the policy is computed anew after every score."""
 Array = NDArray[np.float64]
 
 
@@ -39,6 +41,15 @@ class ReinforceOptions(CodeSearchOptions):
 
     lr: float = field(default=0.01, metadata=within("(0, inf)"))
     baseline_momentum: float = field(default=0.9, metadata=within("[0, 1)"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for decision in decision_space(self.space).decisions():
+            if len(decision.options) > MOST_OPTIONS:
+                raise MethodError(
+                    f"space is '{self.space}': its decision '{decision.name}' has {len(decision.options)} options, and "
+                    f"reinforce keeps a probability for each; it takes spaces of at most {MOST_OPTIONS} a decision"
+                )
 
 
 @register(

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import chisquare
 from torch.distributions import Categorical
 
+from methods.base import MethodError
 from methods.sampling.reinforce import Reinforce
 from methods.spaces import get_space
 from methods.spaces.decisions import enumerate_codes
@@ -115,3 +116,9 @@ def test_a_score_told_late_moves_the_policy_as_it_is_by_then() -> None:
         for code in codes[begin : begin + 4]:
             again.learn(code, scores[code])
     np.testing.assert_array_equal(search.logits, again.logits)
+
+
+def test_a_decision_of_too_many_options_is_refused() -> None:
+    """An edge subset of a dense cell: no table of probabilities could hold it."""
+    with pytest.raises(MethodError, match=r"'dense_cell': its decision 'normal.3' has 2097151 options"):
+        Reinforce.Options(space="dense_cell")
