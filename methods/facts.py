@@ -3,6 +3,10 @@
 A method declares its facts where it is registered; whoever says nothing is listed by the first line of its docstring:
 
     @register("darts", special="...", paper="Liu et al., ICLR 2019, arXiv 1806.09055", space="darts_cell")
+
+and a space:
+
+    @register_space("darts_cell", "a normal and a reduction cell of 4 nodes, ...")
 """
 
 from __future__ import annotations
@@ -70,6 +74,33 @@ def _module(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
+@dataclass(frozen=True)
+class SpaceFacts:
+    """One line of what is special about a space, and the module that registers it."""
+
+    special: str
+    module: str
+
+
+@cache
+def own_spaces() -> Mapping[str, SpaceFacts]:
+    """Every space of this package, by name. Nothing is imported for that.
+
+    Raises:
+        MethodError: two files register one name.
+    """
+    found: dict[str, SpaceFacts] = {}
+    for path, text in _sources().items():
+        for node in ast.parse(text).body if "@register_space(" in text else ():
+            for call in getattr(node, "decorator_list", []):
+                if _is_registration(call, "register_space"):
+                    name, special = map(ast.literal_eval, call.args)
+                    if name in found:
+                        raise MethodError(f"two spaces are called '{name}': {found[name].module} and {_module(path)}")
+                    found[name] = SpaceFacts(special, _module(path))
+    return dict(sorted(found.items()))
+
+
 def declared(source: str) -> Iterator[tuple[str, Facts]]:
     """Names and facts of the classes that a module's text registers."""
     if "@register(" not in source:
@@ -83,22 +114,8 @@ def declared(source: str) -> Iterator[tuple[str, Facts]]:
                 yield ast.literal_eval(call.args[0]), Facts(special, kind=_kind(bases), **given)
 
 
-def literal(path: Path, name: str) -> Mapping[str, str]:
-    """A mapping that a module assigns to `name` in plain words.
-
-    Raises:
-        KeyError: there is none.
-    """
-    for node in ast.parse(path.read_text()).body:
-        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            value: Mapping[str, str] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
-            return value
-    raise KeyError(f"{path} assigns no {name}")
-
-
-def _is_registration(node: ast.expr) -> bool:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "register"
+def _is_registration(node: ast.expr, decorator: str = "register") -> bool:
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == decorator
 
 
 @cache

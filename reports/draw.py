@@ -15,7 +15,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces.cell.layout import INPUTS, NetworkSettings, empty_nodes, layout
+from methods.spaces.base import NetworkSettings
+from methods.spaces.cell.layout import INPUTS, empty_nodes, layout
+from methods.spaces.nasbench201.cell import EDGES, NODES, read_cell, unread_edges
+from methods.spaces.operation_names import NONE
 from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save, svg
 
 LANE = 0.27
@@ -28,12 +31,22 @@ MARGIN = 1.25
 
 @dataclass(frozen=True)
 class CellDrawing:
-    """One cell as text: `edges` are (operation, source, node, remark), `widths` the remarks under the states."""
+    """One cell as text.
+
+    Attributes:
+        edges: (operation, source, node, remark).
+        concat: the states that are the cell's output.
+        widths: the remarks under the states.
+        names: of the states; where there are none, two inputs and nodes counted from 0.
+        output: what is said under the cell; "" for the names of `concat`.
+    """
 
     title: str
     edges: tuple[tuple[str, int, int, str], ...]
     concat: tuple[int, ...]
     widths: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    output: str = ""
 
     @property
     def states(self) -> int:
@@ -97,6 +110,8 @@ def describe(architecture: Architecture) -> list[CellDrawing]:
             )
             for index, cell in enumerate(layout(architecture, NetworkSettings()))
         ]
+    if architecture.space == "nasbench201":
+        return [_nasbench201(genotype["cell"])]
     if not {"normal", "reduce"} <= set(genotype):
         return []
     return [_shared(architecture, kind) for kind in ("normal", "reduce")]
@@ -106,7 +121,7 @@ def draw_cell(axes: Axes, cell: CellDrawing, lanes: int | None = None) -> None:
     """One cell into axes; `lanes` aligns cells of different size."""
     count = lanes or len(cell.edges)
     bottom = -(count + 0.55)
-    names = ["c(k-2)", "c(k-1)"] + [f"node {j - INPUTS}" for j in range(INPUTS, cell.states)]
+    names = cell.names or ("c(k-2)", "c(k-1)", *(f"node {j - INPUTS}" for j in range(INPUTS, cell.states)))
     for state, (name, width) in enumerate(zip(names, cell.widths, strict=True)):
         used = state in cell.concat
         axes.plot([state, state], [0, bottom], color=GRID, lw=1.2, zorder=1)
@@ -116,8 +131,8 @@ def draw_cell(axes: Axes, cell: CellDrawing, lanes: int | None = None) -> None:
     order = sorted(cell.edges, key=lambda edge: (edge[2], edge[1], edge[0]))
     for lane, (operation, source, node, remark) in enumerate(order):
         _draw_edge(axes, operation, source, node, remark, -(lane + 1))
-    joined = ", ".join(names[state] for state in cell.concat)
-    axes.text(-0.45, bottom - 0.95, f"output: {joined} concatenated", ha="left", va="top", fontsize=7, color=MUTED)
+    output = cell.output or f"output: {', '.join(names[state] for state in cell.concat)} concatenated"
+    axes.text(-0.45, bottom - 0.95, output, ha="left", va="top", fontsize=7, color=MUTED)
     axes.set_title(cell.title, fontsize=9, loc="left", color=INK)
     axes.set_xlim(-0.5, cell.states - 0.5)
     axes.set_ylim(bottom - 1.7, 1.1)
@@ -161,6 +176,22 @@ def _shared(architecture: Architecture, kind: str) -> CellDrawing:
     edges = [(op, source, node, "left out" if source in empty else "") for op, source, node in cell["edges"]]
     joined = tuple(state for state in cell["concat"] if state not in empty)
     return CellDrawing(title, tuple(edges), joined, tuple("empty" if state in empty else "" for state in range(states)))
+
+
+def _nasbench201(text: str) -> CellDrawing:
+    """The cell of all three stages; `none` is the absence of an edge."""
+    operations = read_cell(text)
+    unread = unread_edges(operations)
+    edges = tuple(
+        (operation, source, node, "idle" if index in unread else "")
+        for index, (operation, (source, node)) in enumerate(zip(operations, EDGES, strict=True))
+        if operation != NONE
+    )
+    names = ("input", *(f"node {node}" for node in range(1, NODES - 1)), "output")
+    said = "output: the sum of what reaches it; idle: carries nothing of the input to it"
+    said = said if any(remark for *_, remark in edges) else said.partition(";")[0]
+    said = said if edges else "output: zeros; every operation is none"
+    return CellDrawing("cell", edges, (NODES - 1,), ("",) * NODES, names, said)
 
 
 def _range(values: Sequence[int], unit: str = " ch") -> str:

@@ -11,6 +11,7 @@ from bench.commands.output import console
 
 if TYPE_CHECKING:
     from methods.architecture import Architecture
+    from methods.spaces import NetworkSettings
 
 HELP = "count an architecture and draw it"
 LARGEST_TRACED = 200_000_000
@@ -38,10 +39,11 @@ def run(options: argparse.Namespace) -> int:
     """Counts of an architecture at a scale, and a drawing of it."""
     from bench.plan.architectures import find_architecture
     from methods.architecture import ArchitectureError
+    from methods.spaces import get_space
 
     name, architecture, notes = find_architecture(options.architecture)
     counts = count(architecture, options)
-    scale = architecture.scale or {"channels": options.channels, "cells": options.cells}
+    scale = dict(get_space(architecture.space).scale(architecture, settings_of(options)))
     console.print(f"{name}  {architecture.space}, digest {architecture.digest}, {scale}", markup=False, style="bold")
     for key, value in architecture.provenance.items():
         for each in value if isinstance(value, list) else [value]:
@@ -62,6 +64,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def settings_of(options: argparse.Namespace) -> NetworkSettings:
+    """With the auxiliary head, where the space has one."""
+    from methods.spaces import NetworkSettings
+
+    return NetworkSettings(options.channels, options.cells, True, options.stem)
+
+
 def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, int]:
     """Parameters and multiply-adds at the scale, stem and image size asked for; nothing is computed but sizes.
 
@@ -69,11 +78,11 @@ def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, 
         ArchitectureError: it cannot be built at this scale, or takes no image of this size.
     """
     from bench.run.cost import count_macs, count_nonzero, count_params, fvcore_macs
-    from methods.spaces import NetworkSettings, build
+    from methods.spaces import build
     from methods.spaces.image_size import fits, on_meta, refuse_image_size
 
     size = options.image_size or (224 if options.stem == "imagenet" else 32)
-    settings = NetworkSettings(options.channels, options.cells, True, options.stem)
+    settings = settings_of(options)
     network = on_meta(architecture, settings, options.classes)
     if not fits(network, settings.in_channels, size):
         settings = replace(settings, auxiliary=False)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import ConfigError
-from methods.facts import ENTRY_POINT_GROUP, Facts, declared, first_line, literal, own_methods
+from methods.facts import ENTRY_POINT_GROUP, Facts, declared, first_line, own_methods, own_spaces
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -99,7 +99,7 @@ def cluster(name: str) -> str:
 
 def spaces() -> Mapping[str, str]:
     """Search spaces by name, each with one line."""
-    return literal(METHODS / "spaces" / "__init__.py", "SPACES")
+    return {name: facts.special for name, facts in own_spaces().items()}
 
 
 def methods() -> dict[str, Facts]:

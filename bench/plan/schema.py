@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -31,11 +31,19 @@ class DataSettings:
 
 @dataclass(frozen=True)
 class NetworkSize:
-    """Scale of retrained networks whose architecture does not fix its own."""
+    """Scale of retrained networks whose architecture does not fix its own.
+
+    Attributes:
+        channels, cells: of networks of cells.
+        scales: of another space's networks, by its name and in its words: `nasbench201: {channels: 4, ...}`.
+    """
 
     channels: int = field(default=36, metadata=within("[1, 4096]"))
     cells: int = field(default=20, metadata=within("[1, 200]"))
     stem: Literal["cifar", "imagenet"] = "cifar"
+    scales: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict, hash=False, metadata={**within("[1, 4096]"), "absent": {}}
+    )
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ before, when the experiment was read.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from bench.records.directory import RunInfo
 from bench.run.phases.check import check_batch, check_searches
 from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
-from methods.spaces import NetworkSettings
+from methods.spaces import NetworkSettings, get_space
 from methods.spaces.image_size import refuse_image_size
 
 
@@ -77,6 +78,8 @@ def _looks(info: RunInfo, data: ImageData) -> Iterator[tuple[str, Callable[[], N
     )
     given = config.get("architecture", {})
     key = given.get("published") or given.get("digest") or "a searched one"
+    for space in settings.scales:
+        yield f"scale of {space} {settings}", partial(check_scale, space, settings, data.info.image_size)
     yield f"network {key} {settings}", lambda: check_network(info, settings, data.info.image_size)
 
 
@@ -137,6 +140,12 @@ def check_recipe(recipe: Recipe, data: ImageData) -> None:
         create_optimizer_v2(torch.nn.Linear(2, 2), opt=recipe.optimizer, **options)
     except Exception as error:  # each optimizer refuses in its own way
         raise ConfigError(f"optimizer '{recipe.optimizer}' cannot be made: {error}") from None
+
+
+def check_scale(space: str, settings: NetworkSettings, size: int) -> None:
+    """Raises ArchitectureError for an unknown space, or a scale at which its networks cannot be built and trained."""
+    sample = get_space(space).sample(torch.Generator().manual_seed(0))
+    refuse_image_size(sample, settings, size)
 
 
 def check_network(info: RunInfo, settings: NetworkSettings, size: int) -> None:

@@ -28,6 +28,11 @@ PROFILE = "profiles__tiny__"
         ({PROFILE + "recipe_changes__optimizer": "adamv"}, "row '.*': unknown optimizer 'adamv'; did you mean 'adam"),
         ({PROFILE + "recipe_changes__auxiliary_weight": 0.4}, "row '.*': images of 8x8 .* auxiliary head"),
         ({PROFILE + "data__test_images": 100_000}, "row '.*': 100000 images were asked for"),
+        (
+            {PROFILE + "network__scales": {"nasbench": {}}},
+            "unknown .* 'nasbench'; did you mean 'nasbench201'",
+        ),
+        ({PROFILE + "network__scales": {"nasbench201": {"cells": 2}}}, "row '.*': unknown scale 'cells'"),
         ({PROFILE + "network__stem": "imagenet"}, "row '.*': images of 8x8 pixels do not go through .* imagenet stem"),
     ],
 )

@@ -12,9 +12,10 @@ import pytest
 
 from bench.cli import main
 from bench.commands.list import KINDS
+from bench.plan import catalogue
 from methods.facts import Facts, declared, own_methods
 from methods.registry import all_methods
-from methods.spaces import SPACES, get_space
+from methods.spaces import get_space, space_names
 from tests.plugins.test_plugin import installed  # noqa: F401
 
 ROOT = Path(__file__).parents[2]
@@ -38,8 +39,9 @@ def test_no_two_methods_are_described_alike() -> None:
 
 
 def test_every_space_is_described() -> None:
-    assert set(SPACES) == {get_space(name).name for name in SPACES}
-    with pytest.raises(Exception, match="Known spaces: " + ", ".join(SPACES)):
+    assert set(catalogue.spaces()) == {get_space(name).name for name in space_names()}
+    assert all(catalogue.spaces().values())
+    with pytest.raises(Exception, match="Known spaces: " + ", ".join(space_names())):
         get_space("nothing")
 
 

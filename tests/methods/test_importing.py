@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from pathlib import Path
@@ -13,8 +12,6 @@ import pytest
 from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published, published_names
 from methods.importing import Choices, Imported, candidates, choose
-from methods.importing.nasbench201 import OPERATIONS as NASBENCH201
-from methods.importing.nasbench201 import parse as parse_nasbench201
 from methods.spaces.cell.conventions import FAMILIES
 from tests.methods.notations import NOTATIONS, flat, gene_text, genotype_text, in_node_order, nni_sample
 
@@ -288,30 +285,40 @@ def test_nni_does_not_say_which_of_five_nodes_are_joined() -> None:
     assert joined["loose"].genotype["reduce"]["concat"] == [6]
 
 
-def test_every_cell_of_nasbench201_is_read() -> None:
-    for operations in itertools.product(NASBENCH201, repeat=6):
-        a, b, c, d, e, f = operations
-        edges = parse_nasbench201(f"|{a}~0|+|{b}~0|{c}~1|+|{d}~0|{e}~1|{f}~2|")
-        assert edges == [(a, 0, 1), (b, 0, 2), (c, 1, 2), (d, 0, 3), (e, 1, 3), (f, 2, 3)]
-
-
 CELL_201 = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [CELL_201, f"Structure(4 nodes with {CELL_201})", f"arch = '{CELL_201}'", f"[('best', '{CELL_201}', 94.37)]"],
+)
+def test_cells_of_nasbench201_become_architectures(text: str) -> None:
+    found = read(text)
+    assert found.architecture == Architecture("nasbench201", {"cell": CELL_201})
+    assert found.architecture.provenance["imported_from"] == "text, line 1"
+    assert found.notes == ()
+    with pytest.raises(ArchitectureError, match="has no use for --conventions"):
+        read(text, conventions="darts")
+
+
+def test_what_of_a_cell_of_nasbench201_carries_nothing_is_said() -> None:
+    idle = read("|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|none~2|")
+    assert idle.notes[0].endswith("they carry nothing to the output: nor_conv_3x3 from node 1 to node 2")
+    nothing = read("|none~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|none~2|")
+    assert nothing.notes == ("nothing of the input reaches this cell's output",)
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (CELL_201, "a valid cell of NAS-Bench-201 .6 edges., but no registered search space builds"),
-        (f"Structure(4 nodes with {CELL_201})", "a valid cell"),
-        (f"arch = '{CELL_201}'", "a valid cell"),
         (CELL_201.replace("avg_pool_3x3", "avg_pool_5x5"), "node 2, edge 2: unknown .*mean 'avg_pool_3x3'"),
-        (CELL_201.replace("avg_pool_3x3~1", "avg_pool_3x3~2"), "node 2, edge 2: input '2' in avg_pool_3x3~2"),
+        (CELL_201.replace("avg_pool_3x3~1", "avg_pool_3x3~2"), "node 2, edge 2: input '2' in 'avg_pool_3x3~2'"),
         (CELL_201.replace("none~1|", ""), "node 3: 2 edges"),
         (CELL_201 + "+|none~0|", "4 nodes"),
         (CELL_201[:-1], "is not |operation~input|"),
     ],
 )
-def test_cells_of_nasbench201_say_what_is_missing(text: str, words: str) -> None:
+def test_what_is_no_cell_of_nasbench201_is_named(text: str, words: str) -> None:
     with pytest.raises(ArchitectureError, match=words):
         read(text)
 

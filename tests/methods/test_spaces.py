@@ -16,7 +16,8 @@ from scipy.stats import chi2, chisquare
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.parts.counts import count_macs, count_params
-from methods.spaces import NetworkSettings, Space, build, get_space, space_names
+from methods.spaces import NetworkSettings, Space, build, get_space, register_space, space_names
+from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.decisions import (
     Code,
     NoDecisionsError,
@@ -63,6 +64,21 @@ def test_spaces_without_decisions_say_so() -> None:
     for use in (space.decisions, lambda: space.decode((0,)), lambda: sample(space, generator(0)), lambda: size(space)):
         with pytest.raises(NoDecisionsError, match="general_cell has cells of any shape"):
             use()
+
+
+def test_a_class_registered_elsewhere_is_a_space_and_no_name_is_given_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("methods.spaces.registry._spaces", {})
+
+    @register_space("of_others", "from another package", nodes=3)
+    class OfOthers(GeneralCellSpace):
+        pass
+
+    assert get_space("of_others") == OfOthers("of_others", nodes=3)
+    assert "of_others" in space_names()
+    with pytest.raises(ArchitectureError, match=r"two spaces are called 'vgg': methods.spaces.plain.vgg and tests\."):
+        register_space("vgg", "another one")(OfOthers)
+    with pytest.raises(ArchitectureError, match="unknown search space 'of_other'; did you mean 'of_others'"):
+        get_space("of_other")
 
 
 @every_decided

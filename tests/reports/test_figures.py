@@ -221,6 +221,21 @@ def test_a_drawing_shows_every_edge_and_width():
         assert expected in texts
 
 
+def test_a_cell_of_nasbench201_is_drawn_without_none():
+    text = "|none~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_1x1~1|none~2|"
+    (cell,) = describe(Architecture("nasbench201", {"cell": text}))
+    assert [edge[:3] for edge in cell.edges] == [("nor_conv_3x3", 1, 2), ("skip_connect", 0, 3), ("nor_conv_1x1", 1, 3)]
+    assert [edge[3] for edge in cell.edges] == ["idle", "", "idle"]
+    texts = [text.get_text() for text in draw_architecture(Architecture("nasbench201", {"cell": text})).axes[0].texts]
+    for expected in ("input", "node 1", "node 2", "output", "skip", "nor conv 1x1 · idle"):
+        assert expected in texts
+    assert any("idle: carries nothing" in said for said in texts)
+    nothing = text.replace("nor_conv_3x3", "none").replace("skip_connect", "none").replace("nor_conv_1x1", "none")
+    assert (
+        describe(Architecture("nasbench201", {"cell": nothing}))[0].output == "output: zeros; every operation is none"
+    )
+
+
 def test_pruned_shared_cells_show_the_range_of_widths():
     v2 = published("DARTS_V2")
     pruned = Architecture(v2.space, v2.genotype, {"channels": 16, "cells": 8}, {"cells.0.op0.mid": 5})

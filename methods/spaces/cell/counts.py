@@ -10,8 +10,9 @@ from collections.abc import Iterable
 
 from methods.architecture import Architecture
 from methods.parts.counts import Convolution, NetworkCounts
+from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import Conventions
-from methods.spaces.cell.layout import CellLayout, Edge, NetworkSettings, layout, reduction_cells
+from methods.spaces.cell.layout import CellLayout, Edge, layout, reduction_cells
 from methods.spaces.cell.network import AUXILIARY_WIDTHS
 from methods.spaces.operations import FAMILY, GROUPS, KERNEL, SKIP, is_pool
 

@@ -16,7 +16,7 @@ from typing import Any
 from methods.architecture import ArchitectureError
 from methods.spaces.cell.layout import INPUTS
 from methods.spaces.decisions import Code, Decision, NonEmptySubsets, SubsetDecision
-from methods.spaces.operations import OPERATIONS
+from methods.spaces.operation_names import OPERATIONS
 
 KINDS = ("normal", "reduce")
 CHOICES = OPERATIONS[1:]

@@ -7,6 +7,7 @@ any operation of `methods.spaces.operations`, and concatenate any of its states,
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,12 +16,14 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.parts.counts import NetworkCounts
+from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import DARTS, Conventions
 from methods.spaces.cell.counts import network_counts
-from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, empty_nodes, layout, validate_cell
+from methods.spaces.cell.layout import INPUTS, cells_of, empty_nodes, layout, network_scale, validate_cell
 from methods.spaces.cell.network import CellNetwork
 from methods.spaces.decisions import Code, NoDecisionsError
 from methods.spaces.operations import AVG_POOL, FAMILY, GROUPS, MAX_POOL, SKIP
+from methods.spaces.registry import register_space
 
 SAMPLED_OPERATIONS = (
     SKIP,
@@ -40,6 +43,9 @@ SAMPLED_OPERATIONS = (
 """The candidates of NASNet's search space (Zoph et al., CVPR 2018, section 3), in its order."""
 
 
+@register_space(
+    "general_cell", "cells of any shape over the operations of published cells (NASNet, AmoebaNet, PNASNet, ...)"
+)
 @dataclass(frozen=True)
 class GeneralCellSpace:
     """Cells of any shape. It has no end, so `sample` draws from the part that NASNet was searched in.
@@ -101,6 +107,9 @@ class GeneralCellSpace:
             if not set(cell["concat"]) - set(empty):
                 raise ArchitectureError(f"cell '{name}': concat {cell['concat']} joins nothing but empty nodes")
         layout(architecture, NetworkSettings(channels=GROUPS))  # a width that every operation can have
+
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return network_scale(architecture, settings)
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         return CellNetwork(

@@ -22,31 +22,13 @@ from typing import Any
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CELLS, refuse_unknown
+from methods.spaces.base import NetworkSettings
 from methods.spaces.operation_names import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
 """Input states of a cell."""
 MOST_STATES, MOST_EDGES = 100, 1000
 """More states or edges than any published cell has many times over."""
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """What an experiment chooses about a built network.
-
-    Attributes:
-        channels: initial channels C; cells after k reductions have C * 2^k per node.
-        cells: number of cells; reductions stand at 1/3 and 2/3 of the depth.
-        auxiliary: build the auxiliary head (used in training only).
-        stem: "cifar" (3x3, stride 1, to 3 C) or "imagenet" (three stride-2 convolutions).
-        in_channels: image channels.
-    """
-
-    channels: int = 36
-    cells: int = 20
-    auxiliary: bool = False
-    stem: str = "cifar"
-    in_channels: int = 3
 
 
 @dataclass(frozen=True)
@@ -85,6 +67,11 @@ def reduction_cells(cells: int) -> tuple[int, int]:
     return cells // 3, 2 * cells // 3
 
 
+def network_scale(architecture: Architecture, settings: NetworkSettings) -> dict[str, int]:
+    """Initial channels and cells: the architecture's own scale wins over the settings."""
+    return {name: int(architecture.scale.get(name, getattr(settings, name))) for name in ("channels", "cells")}
+
+
 def layout(architecture: Architecture, settings: NetworkSettings) -> list[CellLayout]:
     """Expand a genotype to cells with decided widths; the architecture's own scale wins over the settings.
 
@@ -95,7 +82,7 @@ def layout(architecture: Architecture, settings: NetworkSettings) -> list[CellLa
     refuse_unknown("scale", scale, {"channels", "cells"})
     if architecture.widths.get("stem", 1) < 1:
         raise ArchitectureError("the stem has no channel left")
-    channels, cells = int(scale.get("channels", settings.channels)), int(scale.get("cells", settings.cells))
+    channels, cells = network_scale(architecture, settings).values()
     genotype, reductions = architecture.genotype, reduction_cells(cells)
     if "cells" in genotype and len(genotype["cells"]) != cells:
         raise ArchitectureError(f"the genotype has {len(genotype['cells'])} cells, its scale says {cells}")

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.channels import cell_channel_groups
 from methods.spaces.cell.conventions import Conventions
-from methods.spaces.cell.layout import INPUTS, CellLayout, NetworkSettings, layout, reduction_cells
+from methods.spaces.cell.layout import INPUTS, CellLayout, layout, reduction_cells
 from methods.spaces.channels import ChannelGroup
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN, is_pool, make_operation
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -10,7 +11,8 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
-from methods.spaces.cell.conventions import DARTS, Conventions
+from methods.spaces.base import NetworkSettings
+from methods.spaces.cell.conventions import DARTS, MGAS, Conventions
 from methods.spaces.cell.counts import network_counts
 from methods.spaces.cell.decisions import (
     decode_pairs,
@@ -20,10 +22,11 @@ from methods.spaces.cell.decisions import (
     pair_decisions,
     subset_decisions,
 )
-from methods.spaces.cell.layout import INPUTS, NetworkSettings, cells_of, layout, refuse_gaps, validate_cell
+from methods.spaces.cell.layout import INPUTS, cells_of, layout, network_scale, refuse_gaps, validate_cell
 from methods.spaces.cell.network import CellNetwork
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.operations import OPERATIONS
+from methods.spaces.registry import register_space
 
 NODES = 4
 """Intermediate nodes of a cell; node n (0-based) can take its input from n + 2 earlier states."""
@@ -34,6 +37,13 @@ EDGES: tuple[tuple[int, int], ...] = tuple(
 """The 14 possible edges (source state, node), in the order of alpha's rows: by node, then by source."""
 
 
+@register_space(
+    "dense_cell",
+    "every cell its own, any number of DARTS' operations into a node, scale and filters fixed (MGAS)",
+    conventions=MGAS,
+    max_inputs=None,
+)
+@register_space("darts_cell", "a normal and a reduction cell of 4 nodes, 2 inputs a node, 7 operations (DARTS)")
 @dataclass(frozen=True)
 class CellSpace:
     """Cells of four nodes over the operations of `methods.spaces.operations`.
@@ -100,6 +110,9 @@ class CellSpace:
                         "distinct (general_cell takes any, see docs/cells.md)"
                     )
         layout(architecture, NetworkSettings())
+
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return network_scale(architecture, settings)
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         return CellNetwork(architecture, num_classes, settings, self.conventions)

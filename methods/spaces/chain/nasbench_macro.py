@@ -10,7 +10,7 @@ are 3,969. They stay different architectures, as the table lists them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,10 +21,11 @@ from torch import Tensor, nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import refuse_unknown
-from methods.spaces.cell.counts import NetworkCounts
-from methods.spaces.cell.layout import NetworkSettings
+from methods.parts.counts import NetworkCounts
+from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
-from methods.spaces.plain.resnet import refuse_empty, refuse_imagenet_stem
+from methods.spaces.plain.resnet import refuse_empty
+from methods.spaces.registry import register_space
 
 BLOCKS = ("identity", "mbconv3_3x3", "mbconv6_5x5")
 """The choices of a place, by their digit."""
@@ -100,6 +101,7 @@ class MacroNetwork(nn.Module):
         return self.classifier(F.adaptive_avg_pool2d(x, 1).flatten(1))
 
 
+@register_space("nasbench_macro", "a chain of 8 blocks, 3 choices for each: 6,561 networks of fixed size, each trained")
 @dataclass(frozen=True)
 class NASBenchMacroSpace:
     """Chains of NAS-Bench-Macro in its networks."""
@@ -135,17 +137,20 @@ class NASBenchMacroSpace:
         if architecture.widths:
             raise ArchitectureError("a network of nasbench_macro has the widths of its scale; leave 'widths' empty")
 
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return {**SCALE, **architecture.scale}
+
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         """Of the settings only `in_channels` counts: the size is the space's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
-        channels = int({**SCALE, **architecture.scale}["channels"])
+        channels = self.scale(architecture, settings)["channels"]
         return MacroNetwork(architecture.genotype["chain"], num_classes, channels, settings.in_channels)
 
     def counts(
         self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
     ) -> NetworkCounts:
         """Parameters and MACs of the network that `build` gives, in closed form."""
-        channels = int({**SCALE, **architecture.scale}["channels"])
+        channels = self.scale(architecture, settings)["channels"]
         return network_counts(architecture.genotype["chain"], num_classes, channels, settings.in_channels, image_size)
 
 

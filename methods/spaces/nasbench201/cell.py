@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from methods.domain import shown
 from methods.form import ArchitectureError
 from methods.parts.topology import CellTopology
-from methods.spaces.operations import AVG_POOL, NONE, SKIP
+from methods.spaces.operation_names import AVG_POOL, NONE, SKIP
 
 CONV_1, CONV_3 = "nor_conv_1x1", "nor_conv_3x3"
 OPERATIONS = (NONE, SKIP, CONV_1, CONV_3, AVG_POOL)
@@ -32,6 +32,23 @@ def write_cell(operations: Sequence[str]) -> str:
     edges = list(zip(operations, EDGES, strict=True))
     parts = ("".join(f"{op}~{source}|" for op, (source, to) in edges if to == node) for node in range(1, NODES))
     return "+".join("|" + part for part in parts)
+
+
+def unread_edges(operations: Sequence[str]) -> tuple[int, ...]:
+    """The edges, as indices into `EDGES`, that carry nothing of the input to the output; those of `none` are left out.
+
+    All six where the output is nothing at all.
+    """
+    on = [edge for edge, operation in zip(EDGES, operations, strict=True) if operation != NONE]
+    filled, read = {0}, {NODES - 1}
+    for source, node in on:
+        filled |= {node} if source in filled else set()
+    for source, node in reversed(on):
+        read |= {source} if node in read else set()
+    if NODES - 1 not in filled:
+        return tuple(range(len(EDGES)))
+    dead = {(source, node) for source, node in on if source not in filled or node not in read}
+    return tuple(index for index, edge in enumerate(EDGES) if edge in dead)
 
 
 def read_cell(text: str, where: str = "cell") -> tuple[str, ...]:

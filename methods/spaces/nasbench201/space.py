@@ -7,6 +7,7 @@ network says so itself: `{"channels": 8, "cells_per_stage": 1}`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -16,18 +17,21 @@ from torch import nn
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
-from methods.spaces.cell.layout import NetworkSettings
+from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell
 from methods.spaces.nasbench201.counts import Size, network_counts
 from methods.spaces.nasbench201.network import Network201
-from methods.spaces.plain.resnet import refuse_imagenet_stem
+from methods.spaces.registry import register_space
 
 SCALE = {"channels": 16, "cells_per_stage": 5}
 """Of the networks that were trained for the table."""
 _INDEX = {operation: index for index, operation in enumerate(OPERATIONS)}
 
 
+@register_space(
+    "nasbench201", "one of 5 operations on each of 6 edges, 15,625 cells in networks of fixed size, each trained"
+)
 @dataclass(frozen=True)
 class NASBench201Space:
     """Cells of NAS-Bench-201 in its networks."""
@@ -40,8 +44,8 @@ class NASBench201Space:
 
     def encode(self, architecture: Architecture) -> Code:
         """Raises ArchitectureError if the architecture has a scale other than the published one, or masks."""
-        fixed = {**SCALE, **architecture.scale} == SCALE
-        refuse_decided_elsewhere(self.name, architecture, *([] if fixed else ["scale"]), "widths", "masks")
+        published = {**SCALE, **architecture.scale} == SCALE
+        refuse_decided_elsewhere(self.name, architecture, *([] if published else ["scale"]), "widths", "masks")
         return tuple(_INDEX[operation] for operation in read_cell(architecture.genotype["cell"]))
 
     def decode(self, code: Code) -> Architecture:
@@ -62,11 +66,14 @@ class NASBench201Space:
         if architecture.widths:
             raise ArchitectureError("a network of nasbench201 has the widths of its scale; leave 'widths' empty")
 
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return {**SCALE, **architecture.scale}
+
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         """Of the settings only `in_channels` counts: the size is the space's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
-        scale = {**SCALE, **architecture.scale}
         operations = read_cell(architecture.genotype["cell"])
+        scale = self.scale(architecture, settings)
         return Network201(operations, num_classes, in_channels=settings.in_channels, **scale)
 
     def counts(
@@ -77,7 +84,7 @@ class NASBench201Space:
             num_classes=num_classes,
             in_channels=settings.in_channels,
             image_size=image_size,
-            **{**SCALE, **architecture.scale},
+            **self.scale(architecture, settings),
         )
         return network_counts(read_cell(architecture.genotype["cell"]), size)
 

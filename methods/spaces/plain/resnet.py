@@ -28,10 +28,11 @@ from methods.domain import shown
 from methods.form import refuse_unknown
 from methods.parts.convolution import StridedPointwise
 from methods.parts.counts import Convolution, NetworkCounts, total_counts
-from methods.spaces.cell.network import NetworkSettings
+from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.channels import ChannelGroup, ChannelMap
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.plain.widths import common_width, layer_widths, width_decision
+from methods.spaces.registry import register_space
 
 STAGES = 3
 PUBLISHED_DEPTHS = (20, 32, 44, 56, 110)
@@ -144,6 +145,7 @@ def _read(architecture: Architecture) -> tuple[int, str, int]:
     return genotype["depth"], genotype.get("shortcut", "pad"), int(architecture.scale.get("channels", CHANNELS))
 
 
+@register_space("resnet", "plain residual networks for CIFAR, depth 6n + 2, width of each layer free")
 @dataclass(frozen=True)
 class ResNetSpace:
     """Networks of depth 8, 14, 20, ...; its decisions, and samples, have the depths published for CIFAR."""
@@ -198,6 +200,9 @@ class ResNetSpace:
         refuse_unknown("widths", architecture.widths, names)
         refuse_empty(architecture)
 
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return {"channels": _read(architecture)[2]}
+
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         """Of the settings only `in_channels` counts: the size is the genotype's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
@@ -238,8 +243,3 @@ def refuse_empty(architecture: Architecture) -> None:
     for name, size in (*architecture.widths.items(), *architecture.scale.items()):
         if type(size) is not int or size < 1:
             raise ArchitectureError(f"'{name}' needs at least one channel, not {shown(size)}")
-
-
-def refuse_imagenet_stem(space: str, settings: NetworkSettings) -> None:
-    if settings.stem != "cifar":
-        raise ArchitectureError(f"space '{space}' has only its CIFAR form, not a stem '{settings.stem}'")

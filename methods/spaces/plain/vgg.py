@@ -26,11 +26,12 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CHANNELS, refuse_unknown
 from methods.parts.counts import Convolution, NetworkCounts, total_counts
-from methods.spaces.cell.network import NetworkSettings
+from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.channels import ChannelGroup, ChannelMap
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
-from methods.spaces.plain.resnet import refuse_empty, refuse_imagenet_stem
+from methods.spaces.plain.resnet import refuse_empty
 from methods.spaces.plain.widths import common_width, layer_widths, width_decision
+from methods.spaces.registry import register_space
 
 CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
 """Convolutions in each of the five stages, by depth (Simonyan and Zisserman, ICLR 2015, Table 1: A, B, D, E)."""
@@ -94,6 +95,7 @@ class VGG(nn.Module):
         return channels.groups()
 
 
+@register_space("vgg", "VGG-11, -13, -16 and -19 with batch normalisation, width of each layer free")
 @dataclass(frozen=True)
 class VGGSpace:
     """VGG-11, -13, -16 and -19; its decisions, and samples, have no hidden layer."""
@@ -144,6 +146,9 @@ class VGGSpace:
         names = {f"blocks.{index}" for index in range(sum(CONVOLUTIONS[depth]))}
         refuse_unknown("widths", architecture.widths, names | ({"hidden"} if hidden else set()))
         refuse_empty(architecture)
+
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        return {"channels": int(architecture.scale.get("channels", CHANNELS))}
 
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         """Of the settings only `in_channels` counts: the size is the genotype's and there is no auxiliary head."""

@@ -1,0 +1,64 @@
+"""What the harness needs of a search space, and what an experiment decides of the networks that are built."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from methods.architecture import Architecture, ArchitectureError
+from methods.spaces.decisions import DecisionSpace
+
+if TYPE_CHECKING:  # who reads a genotype needs no torch
+    import torch
+    from torch import nn
+
+    from methods.parts.counts import NetworkCounts
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """What an experiment chooses about a built network.
+
+    Attributes:
+        channels: initial channels C of a network of cells; cells after k reductions have C * 2^k per node.
+        cells: number of cells of such a network; reductions stand at 1/3 and 2/3 of the depth.
+        auxiliary: build the auxiliary head (used in training only), in spaces whose networks have one.
+        stem: "cifar" (stride 1) or "imagenet" (three stride-2 convolutions).
+        in_channels: image channels.
+        scales: by the name of any space, the scale of its architectures that state none, in the space's own words.
+    """
+
+    channels: int = 36
+    cells: int = 20
+    auxiliary: bool = False
+    stem: str = "cifar"
+    in_channels: int = 3
+    scales: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
+
+
+class Space(DecisionSpace, Protocol):
+    """A search space: its name, its decisions (`methods.spaces.decisions`), its networks."""
+
+    def validate(self, architecture: Architecture) -> None:
+        """Raise ArchitectureError with the cause if the architecture is not of this space."""
+
+    def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
+        """How large the network is that `build` gives, in the words of an architecture's scale."""
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
+        """The physically small network. `forward` gives logits, or (logits, auxiliary logits) in training."""
+
+    def counts(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
+    ) -> NetworkCounts:
+        """Parameters and MACs of the network that `build` gives for a square image, in closed form."""
+
+    def sample(self, generator: torch.Generator) -> Architecture:
+        """An architecture drawn uniformly from the space, where it has decisions."""
+
+
+def refuse_imagenet_stem(space: str, settings: NetworkSettings) -> None:
+    """Raises ArchitectureError where a space has no networks with a stem for large images."""
+    if settings.stem != "cifar":
+        raise ArchitectureError(f"space '{space}' has only its CIFAR form, not a stem '{settings.stem}'")
