@@ -13,6 +13,7 @@ from bench.config import ConfigError, identity, nearest, parse
 from bench.data.tables import get_table
 from bench.plan.lookup import refuse_space
 from methods.domain import check, shown, within
+from methods.spaces.supernets import PATHS
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,12 @@ class TableEvaluation:
 class SupernetEvaluation:
     """One-shot weights: a supernet is trained by one uniformly drawn path a step (Li and Talwalkar, UAI 2019).
 
-    A proposal is scored on the validation images with the weights it shares, after its normalisations' statistics were
-    taken anew on training images.
+    The defaults of the training are those released for NAS-Bench-201 (AutoDL-Projects, RANDOM.config). A proposal is
+    scored on the validation images with the weights it shares, after its normalisations' statistics were taken anew on
+    training images.
 
     Attributes:
-        channels, cells: size of the supernet.
+        channels, cells, cells_per_stage: size of the supernet, see `SupernetSettings`.
         lr, lr_end: SGD's learning rate, by a cosine over the epochs.
         clip: largest gradient norm.
         recalibration_batches: training batches for the statistics of one proposal.
@@ -66,21 +68,25 @@ class SupernetEvaluation:
     batch_size: int = field(default=64, metadata=within("[2, 1000000]"))
     channels: int = field(default=16, metadata=within("[2, 4096]"))
     cells: int = field(default=8, metadata=within("[3, 200]"))
+    cells_per_stage: int = field(default=5, metadata=within("[1, 100]"))
     lr: float = field(default=0.025, metadata=within("[0, inf)"))
     lr_end: float = field(default=0.001, metadata=within("[0, inf)"))
     momentum: float = field(default=0.9, metadata=within("[0, 1)"))
+    nesterov: bool = True
     weight_decay: float = field(default=5e-4, metadata=within("[0, inf)"))
     clip: float = field(default=5.0, metadata=within("(0, inf)"))
     recalibration_batches: int = field(default=4, metadata=within("[1, 100000]"))
 
     def __post_init__(self) -> None:
         check(self, ConfigError)
+        if self.nesterov and not self.momentum:
+            raise ConfigError("nesterov needs a momentum above 0")
 
     def refuse(self, space: str, method: str) -> None:
-        if space not in ONE_SHOT_SPACES:
+        if space not in PATHS:
             raise ConfigError(
                 f"{method} works in the space {space or 'unknown'}, which has no supernet of single paths"
-                + nearest(space, ONE_SHOT_SPACES)
+                + nearest(space, PATHS)
             )
 
 
@@ -88,7 +94,6 @@ Evaluation = ProxyEvaluation | TableEvaluation | SupernetEvaluation
 EVALUATIONS: dict[str, type[Evaluation]] = {
     kind.name: kind for kind in (ProxyEvaluation, TableEvaluation, SupernetEvaluation)
 }
-ONE_SHOT_SPACES = ("darts_cell", "nasbench201")
 
 
 def make_evaluation(name: str, given: dict[str, Any], where: str) -> Evaluation:

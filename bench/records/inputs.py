@@ -14,7 +14,14 @@ from bench.records.directory import Record, RecordError, read_record
 from bench.records.soundness import identity_fault
 from methods.architecture import Architecture, ArchitectureError
 
-_NAMES = ("metrics.jsonl", "seeds.jsonl", "weights.safetensors", "architecture.json", "architecture.safetensors")
+_NAMES = (
+    "metrics.jsonl",
+    "seeds.jsonl",
+    "proposals.jsonl",
+    "weights.safetensors",
+    "architecture.json",
+    "architecture.safetensors",
+)
 AGAIN = "remove its run directory to make it again"
 
 

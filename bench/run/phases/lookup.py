@@ -24,6 +24,7 @@ from bench.run.evaluators.table import TableEvaluator
 from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
 from bench.run.phases.task import RunError, Task
 from bench.run.phases.train import chosen_architecture, cost_of_needs
+from bench.run.proposals import agreement, read_proposals
 from bench.run.stop import InterruptedRunError
 from bench.run.table_search import Answers, TableSearch
 from methods.base import SamplingSearch, SearchContext
@@ -51,6 +52,7 @@ def look_up(task: Task) -> dict[str, Any]:
     return {
         "metrics": found.metrics([index]),
         "answer": {"index": index, "architecture": architecture.digest, **found.of(index)},
+        "agreement": _agreement(task, found),
         "table": _said_of(task, found),
         "costs": costs | {"wall_s": seconds, "device_s": seconds, **cost_of_needs(task)},
         "architecture": architecture.digest,
@@ -180,6 +182,15 @@ def context_of(info: RunInfo, seed: int) -> SearchContext:
     """What a method is told: as in a search on images of the data set that the table speaks of."""
     classes, size = IMAGES.get(info.dataset, IMAGES["cifar10"])
     return SearchContext(classes, 3, size, "cifar", seed)
+
+
+def _agreement(task: Task, found: Answers) -> dict[str, Any] | None:
+    """Of the scores that the search gave its proposals with the table's test accuracies; None where it gave none."""
+    proposals = read_proposals(task.needed(task.info.needs[0])) if task.info.needs else []
+    if len(proposals) < 2:
+        return None
+    test = found.values["test"][task.info.dataset]
+    return agreement([score for _, score in proposals], [test[found.table.index(each)].item() for each, _ in proposals])
 
 
 def _answers(task: Task) -> Answers:

@@ -14,6 +14,7 @@ from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture
 from bench.run.evaluators import make_evaluator
 from bench.run.phases.task import RunError, Task, divided, with_provenance
+from bench.run.proposals import write_proposals
 from bench.run.search import SamplingState, gradient_search, sampling_search
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
@@ -104,6 +105,9 @@ def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
     def keep(number: int) -> None:
         save_checkpoint(evaluator.kept, number, 0, task.info.signature, state.state_dict())
 
-    architecture = sampling_search(method, evaluator, state, keep)
+    proposals: list[Architecture] = []
+    architecture = sampling_search(method, evaluator, state, keep, lambda number, proposal: proposals.append(proposal))
+    if "evaluator" in task.config and method.needs_scores:
+        write_proposals(task.directory.path, proposals, [each.score for each in state.scored])
     more = (prepared.metrics, prepared.epochs) if prepared else ()
     return Found(architecture, state.costs(prepared), *more)

@@ -1,0 +1,140 @@
+"""Scores by shared weights: a supernet is trained by one random path a step, then each proposal is tried with them.
+
+With random sampling this is random search with weight sharing (Li and Talwalkar, UAI 2019, section 4).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bench.data.splits import SearchData
+from bench.plan.evaluation import SupernetEvaluation
+from bench.run.evaluators.base import Prepared, Proposal, Scored
+from bench.run.loop import Loop
+from bench.run.phases.task import Task, divided
+from bench.run.search import check_weights
+from bench.run.train import evaluate, set_learning_rate
+from bench.seeds import derive, seed_everything
+from methods.architecture import Architecture
+from methods.base import SearchSplit
+from methods.parts.schedule import cosine
+from methods.spaces import get_space
+from methods.spaces.decisions import Code, DecisionSpace, sample_code
+from methods.spaces.paths import PathSupernet
+from methods.spaces.supernet_settings import SupernetSettings
+from methods.spaces.supernets import path_supernet
+
+AUGMENTATION = "crop-flip"
+
+
+def make(task: Task, evaluation: SupernetEvaluation) -> SupernetEvaluator:
+    """Of a search run: the supernet is trained on search-train, proposals are scored on search-valid."""
+    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
+    space = task.config["options"].get("space", "darts_cell")
+    seed = task.seed("supernet", task.info.search_seed)
+    seed_everything(derive(seed=seed, use="weights"))
+    settings = SupernetSettings(
+        evaluation.channels,
+        evaluation.cells,
+        task.config.get("stem", "cifar"),
+        data.info.channels,
+        evaluation.cells_per_stage,
+    )
+    supernet = path_supernet(space, data.info.num_classes, settings).to(task.engine.device)
+    return SupernetEvaluator(task, evaluation, data, get_space(space), supernet, seed)
+
+
+class OnPath(nn.Module):
+    """One network of a supernet."""
+
+    def __init__(self, supernet: PathSupernet, code: Code) -> None:
+        super().__init__()
+        self.supernet, self.code = supernet, code
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.supernet(images, self.code)
+
+
+@dataclass
+class SupernetEvaluator:
+    """Validation accuracy of a network with the supernet's weights, its normalisations' statistics taken anew.
+
+    Every path of a step is drawn from the seed, the epoch and the step alone, so that a continued training goes on as
+    it would have. A network off the path keeps its weights: its parameters have no gradient, and no decay.
+    """
+
+    task: Task
+    options: SupernetEvaluation
+    data: SearchData
+    space: DecisionSpace
+    supernet: PathSupernet
+    seed: int
+
+    @property
+    def kept(self) -> Path:
+        return self.task.directory.path / "scores"
+
+    def prepare(self) -> Prepared:
+        """Train the supernet to its end."""
+        o, task = self.options, self.task
+        rate = torch.tensor(o.lr, device=task.engine.device) if task.engine.device.type == "cuda" else o.lr
+        optimizer = torch.optim.SGD(
+            self.supernet.parameters(), rate, momentum=o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov
+        )
+        batches = task.batches(self.data.train, o.batch_size, AUGMENTATION, self.seed, stream="search-train")
+        loop = task.make_loop(self.seed, {"supernet": self.supernet, "optimizer": optimizer})
+        for epoch in loop.epochs(o.epochs):
+            lr = cosine(epoch, o.epochs, o.lr, o.lr_end)
+            set_learning_rate(optimizer, lr)
+            self.supernet.train()
+            for images, labels in loop.steps(batches.epoch(epoch, loop.step), len(batches)):
+                loop.add(self._step(images, labels, self._path(epoch, loop.step), optimizer))
+            loop.end_epoch({**loop.averages(), "lr": lr})
+        check_weights(self.supernet)
+        return self._prepared(loop)
+
+    def _path(self, epoch: int, step: int) -> Code:
+        return sample_code(
+            self.space, torch.Generator().manual_seed(derive(seed=self.seed, use="path", epoch=epoch, step=step))
+        )
+
+    def _step(self, images: Tensor, labels: Tensor, path: Code, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
+        optimizer.zero_grad(set_to_none=True)
+        with self.task.engine.autocast():
+            logits = self.supernet(images, path)
+            loss = F.cross_entropy(logits, labels)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.supernet.parameters(), self.options.clip)
+        optimizer.step()
+        correct = (logits.detach().argmax(1) == labels).sum()
+        return {"loss_sum": loss.detach() * len(labels), "correct": correct, "count": correct.new_full((), len(labels))}
+
+    def _prepared(self, loop: Loop) -> Prepared:
+        last = loop.epoch_values[-1] if loop.epoch else {}
+        metrics = {f"train_{name}": last.get(f"train/{name}") for name in ("loss", "accuracy")}
+        return Prepared(loop.images, loop.wall_seconds, loop.peak_memory, metrics, loop.epoch)
+
+    def restored(self, number: int, scored: Scored) -> Scored:
+        return scored
+
+    def score(self, proposals: Sequence[Proposal]) -> list[Scored]:
+        return [self._score(proposal) for _, proposal in proposals]
+
+    def _score(self, proposal: Architecture) -> Scored:
+        began, engine = time.monotonic(), self.task.engine
+        code = self.space.encode(proposal)
+        train, valid = self.task.evaluation(self.data.train), self.task.evaluation(self.data.valid)
+        batches = [images for images, _ in itertools.islice(train.epoch(0), self.options.recalibration_batches)]
+        with engine.autocast():
+            self.supernet.recalibrate(code, batches)
+        found = evaluate(OnPath(self.supernet, code), valid, engine, "")
+        images = sum(map(len, batches)) + len(self.data.valid)
+        return Scored(found["accuracy"], images, time.monotonic() - began, engine.peak_memory())
