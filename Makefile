@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
+.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-nasbench201 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,9 @@ demo: $(VENV)/installed ## the whole pipeline on data that ships with a dependen
 
 reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short|paper, DATA_ROOT=<folder>; EXECUTOR=slurm CLUSTER=<profile>
 	$(BIN)/dasbench $(if $(filter slurm,$(EXECUTOR)),launch,run) cifar10 --profile $(PROFILE) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+reproduce-nasbench201: $(VENV)/installed ## published values by look-up, no data to download; minutes on two cores; PROFILE=quick|paper
+	$(BIN)/dasbench run nasbench201 --profile $(if $(filter auto,$(PROFILE)),quick,$(PROFILE))
 
 test: $(VENV)/installed ## all tests that need no cluster and no GPU
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slurm and not long"

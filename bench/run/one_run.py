@@ -33,7 +33,8 @@ from bench.records.lease import LeaseHeldError, LeaseLostError, hold
 from bench.records.repair import is_settled, settle
 from bench.records.run_info import name_commit, needs_images
 from bench.records.soundness import identity_fault
-from bench.run.phases import PHASES, RunError, Task
+from bench.run.phases.by_name import PHASES
+from bench.run.phases.task import RunError, Task
 from bench.run.stop import InterruptedRunError, StopFlag
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
 

@@ -58,6 +58,7 @@ class LocalSearch(CodeSearch):
     """
 
     Options = LocalSearchOptions
+    anytime = True
 
     def __init__(self, options: LocalSearchOptions, context: SearchContext) -> None:
         super().__init__(options, context)

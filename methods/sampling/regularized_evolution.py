@@ -43,6 +43,7 @@ class RegularizedEvolution(CodeSearch):
     """The first P proposals are uniform. A child joins the population when it is told, in that order."""
 
     Options = RegularizedEvolutionOptions
+    anytime = True
 
     def __init__(self, options: RegularizedEvolutionOptions, context: SearchContext) -> None:
         super().__init__(options, context)

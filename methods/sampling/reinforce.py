@@ -67,6 +67,7 @@ class Reinforce(CodeSearch):
     """
 
     Options = ReinforceOptions
+    anytime = True
 
     def __init__(self, options: ReinforceOptions, context: SearchContext) -> None:
         super().__init__(options, context)
