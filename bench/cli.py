@@ -7,6 +7,7 @@ import argparse
 import difflib
 import importlib
 import os
+import re
 import sys
 import tempfile
 import traceback
@@ -28,7 +29,8 @@ class Parser(argparse.ArgumentParser):
     """Says what is valid, points to the help of the command that was meant, and ends with exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        errors.print(printable(f"{self.prog}: {message}"), markup=False)
+        shortened = re.sub(r"\S{200,}", lambda word: word[0][:80] + "...", message)
+        errors.print(printable(f"{self.prog}: {shortened}"), markup=False)
         errors.print(f"Try '{self.prog} --help'.", markup=False)
         sys.exit(2)
 

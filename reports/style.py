@@ -111,6 +111,10 @@ def figure_style() -> Iterator[None]:
         yield
 
 
+_NOT_XML = re.compile(r"[^\t\n\r -\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+"""Characters that no XML may hold, and control characters."""
+
+
 def freeze(figure: Figure) -> None:
     """Lay the figure out once and keep it so: every later drawing of it is faster, and text stays where it was put."""
     figure.draw_without_rendering()
@@ -138,12 +142,13 @@ def svg(figure: Figure, name: str, description: str) -> str:
     out = io.StringIO()
     figure.savefig(out, format="svg", metadata={"Date": None})
     text = out.getvalue()
-    text = text[text.index("<svg") :].rstrip()
+    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text[text.index("<svg") :].rstrip())
+    name = re.sub(r"[^\w-]", "_", name)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
     text = re.sub(r"""<g id=(["'])tip:(.*?)\1>""", r'<g class="tip"><title>\2</title>', text)
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)  # coordinates, never text
-    label = escape(description, quote=True)
+    label = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", escape(description, quote=True))
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
 
 

@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> int:
     for note in notes:
         console.print(f"    {note}", markup=False)
     for text, number in counts.items():
-        console.print(f"    {text:40} {number:>15,}")
+        console.print(f"    {text:40} {number:>15,}" if isinstance(number, int) else f"    {number}", markup=False)
     if options.out:
         from reports.draw import draw
 
@@ -71,12 +71,15 @@ def settings_of(options: argparse.Namespace) -> NetworkSettings:
     return NetworkSettings(options.channels, options.cells, True, options.stem)
 
 
-def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, int]:
+def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, int | str]:
     """Parameters and multiply-adds at the scale, stem and image size asked for; nothing is computed but sizes.
+
+    A count that cannot be made is the sentence that says why.
 
     Raises:
         ArchitectureError: it cannot be built at this scale, or takes no image of this size.
     """
+    from bench.device.packages import fvcore_obstacle
     from bench.run.cost import count_macs, count_nonzero, count_params, fvcore_macs
     from methods.spaces import build
     from methods.spaces.image_size import fits, on_meta, refuse_image_size
@@ -89,14 +92,15 @@ def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, 
         refuse_image_size(architecture, settings, size)
         network = on_meta(architecture, settings, options.classes)
     shape = (3, size, size)
-    counts = {
-        "params (inference)": count_params(network),
+    inference = count_params(network)
+    counts: dict[str, int | str] = {
+        "params (inference)": inference,
         "params (training, with auxiliary head)": count_params(network, auxiliary=True),
         "params, non-zero": count_nonzero(network, architecture.masks),
         f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
         "MACs, without masked weights": count_macs(network, shape, architecture.masks),
     }
-    if counts["params (inference)"] <= LARGEST_TRACED:
+    if inference <= LARGEST_TRACED:
         total = fvcore_macs(build(architecture, options.classes, settings), shape)
-        counts |= {} if total is None else {"fvcore total": total}
+        counts["fvcore total"] = str(fvcore_obstacle()) if total is None else total
     return counts

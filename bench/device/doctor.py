@@ -17,10 +17,11 @@ from bench.data.datasets import DataError, load
 from bench.device import calibration, proofs
 from bench.device.cpu_alternatives import FORMATS, best, time_name, total_ms
 from bench.device.graph import why_not
+from bench.device.packages import fvcore_obstacle
 from methods.parts.convolution import DEPTHWISE_CLASSES
 from methods.parts.executors import kernels
 
-PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "fvcore", "submitit", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "submitit", "scikit-learn")
 FREE_GIB = 2
 
 
@@ -43,6 +44,8 @@ def checks(runs_dir: Path) -> Iterator[Check]:
             yield Check(package, True, version(package), needed=True)
         except PackageNotFoundError:
             yield Check(package, False, "not installed; run `make install`", needed=True)
+    obstacle = fvcore_obstacle()
+    yield Check("fvcore", obstacle is None, obstacle or version("fvcore"))
     yield _gpu()
     obstacle = kernels.why_not()
     yield Check("own kernels", not obstacle, obstacle or f"Triton {version('triton')}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import re
 import sys
 from collections.abc import Iterator
@@ -13,11 +12,15 @@ from pathlib import Path
 from methods.architecture import JSON_NAME, Architecture, ArchitectureError
 from methods.genotypes import published, published_names
 from methods.importing import MOST_CHARACTERS, Candidate, Choices, Imported, candidates, choose, shorten
+from methods.spaces import get_space
 
 STANDARD_INPUT = "-"
 FOLDER_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 NOTATION = re.compile(r"[({|\n]")
 """A character that other people's text has and that no name or path of an architecture needs."""
+
+OWN_KEY = re.compile(r'"(?:space|genotype)"\s*:')
+"""What no JSON of other people's cells has."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,20 @@ def read_source(given: str) -> Source:
     return Source(text, path.name, path.stem)
 
 
+def load_valid(path: Path) -> Architecture:
+    """An architecture from its folder or file that its space can make sense of.
+
+    Raises:
+        ArchitectureError: as `Architecture.load`, or it is no network of its space; with the file.
+    """
+    architecture = Architecture.load(path)
+    try:
+        get_space(architecture.space).validate(architecture)
+    except ArchitectureError as error:
+        raise ArchitectureError(f"{path}: {error}") from None
+    return architecture
+
+
 def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
     """What `dasbench show` was asked for: its name, the architecture, and notes on how it was read.
 
@@ -78,7 +95,7 @@ def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
             + f" Published: {', '.join(listed)}; or give a file, a run's directory, or the text of a genotype"
         )
     if path is not None and (path.is_dir() or (path.is_file() and is_own_file(path))):
-        return given, Architecture.load(path), ()
+        return given, load_valid(path), ()
     source = read_source(given)
     chosen = choose(candidates(source.text, source.where), None, source.where)
     imported = chosen.read(source.where, Choices())
@@ -140,14 +157,8 @@ def is_own_file(path: Path) -> bool:
 
 
 def is_own(text: str) -> bool:
-    """Whether a text is an architecture as this project writes it."""
-    if not text.lstrip().startswith("{"):
-        return False
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return isinstance(document, dict) and "genotype" in document and "space" in document
+    """Whether a text is an architecture as this project writes it, be it damaged."""
+    return text.lstrip().startswith("{") and OWN_KEY.search(text) is not None
 
 
 def _label(chosen: Candidate, source: Source) -> str | None:

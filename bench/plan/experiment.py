@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.config import ConfigError, fill_preset, nearest, parse
 from bench.data.folder_settings import FolderSettings, beside
@@ -63,18 +64,25 @@ def _beside(path: Path, row: Row) -> Row:
 
 def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None:
     """Recipes and options as they will be used, and options of methods that no row uses."""
-    load_recipe(profile.finetune_recipe, profile.finetune_changes)
-    load_recipe(profile.recipe, profile.recipe_changes)
+
+    def look(recipe: str, changes: dict[str, Any]) -> None:
+        try:
+            load_recipe(recipe, changes)
+        except ConfigError as error:
+            raise ConfigError(f"{where}: {error}") from None
+
+    look(profile.finetune_recipe, profile.finetune_changes)
+    look(profile.recipe, profile.recipe_changes)
     for row in experiment.rows.values():
         if row.recipe is not None:
-            load_recipe(row.recipe, profile.recipe_changes)
+            look(row.recipe, profile.recipe_changes)
     for label, recipes in profile.also.items():
         if label not in experiment.rows:
             raise ConfigError(f"{where}.also: unknown row {shown(label)}" + nearest(label, experiment.rows))
         if experiment.rows[label].of is not None:
             raise ConfigError(f"{where}.also: {label} is a transform; name a row that is trained from scratch alone")
         for name in recipes:
-            load_recipe(name, profile.recipe_changes)
+            look(name, profile.recipe_changes)
     for key, given in profile.options.items():
         if key not in experiment.rows:
             cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"

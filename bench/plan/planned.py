@@ -12,7 +12,7 @@ from bench.config import ConfigError, fill_preset, identity, parse
 from bench.data import kept
 from bench.data.folder_settings import FolderSettings, folder_identity
 from bench.data.layout import list_parts
-from bench.plan.architectures import is_own_file
+from bench.plan.architectures import is_own_file, load_valid
 from bench.plan.evaluation import ProxyEvaluation, as_config
 from bench.plan.experiment import search_protocol_of
 from bench.plan.recipe import Recipe, load_recipe
@@ -20,7 +20,7 @@ from bench.plan.schema import Experiment, Inheritance, Row, given_options
 from bench.plan.scoring import evaluation_of
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
-from methods.architecture import Architecture, ArchitectureError
+from methods.architecture import ArchitectureError
 from methods.base import GradientSearch, Transform
 from methods.genotypes import published
 from methods.registry import get_method
@@ -257,7 +257,7 @@ def _given(row: Row) -> dict[str, Any]:
     assert row.architecture is not None
     path = Path(row.architecture)
     try:
-        return {"digest": Architecture.load(path).digest}
+        return {"digest": load_valid(path).digest}
     except ArchitectureError as error:
         hint = ""
         if not path.exists():

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 import logging
-import warnings
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.device.engine import Engine
+from bench.device.packages import fvcore_obstacle
 from methods.parts.counts import ImageShape, count_macs, count_nonzero, count_params
 
 LATENCY_SECONDS = 0.3
@@ -31,14 +32,11 @@ LATENCY_SECONDS = 0.3
 def fvcore_macs(network: nn.Module, image_shape: ImageShape) -> int | None:
     """fvcore's count for one image in evaluation mode; fvcore calls it "flops" and it counts multiply-adds.
 
-    None where fvcore cannot be imported: it is no longer maintained, and nothing else depends on it.
+    None where fvcore cannot be imported, see `bench.device.packages.fvcore_obstacle`: it is no longer maintained.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # fvcore still uses torch.jit.script
-            from fvcore.nn import FlopCountAnalysis
-    except Exception:  # not there, or too old for this Python, torch or NumPy, each with an error of its own
+    if fvcore_obstacle() is not None:
         return None
+    from fvcore.nn import FlopCountAnalysis
 
     logging.getLogger("fvcore.nn.jit_analysis").setLevel(logging.ERROR)
     device = next(network.parameters()).device
@@ -68,6 +66,9 @@ def network_costs(
     network: nn.Module, masks: Mapping[str, Tensor], image_shape: ImageShape, engine: Engine
 ) -> dict[str, Any]:
     """All counts of a built network, and its latency on this device."""
+    obstacle = fvcore_obstacle()
+    if obstacle is not None:
+        print(f"warning: {obstacle}", file=sys.stderr)
     return {
         "params": count_params(network),
         "params_training": count_params(network, auxiliary=True),

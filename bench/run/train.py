@@ -82,12 +82,10 @@ def train(
     weight_masks = WeightMasks(network, masks or {})
     weight_masks.apply_to_weights()
     optimizer = make_optimizer(network, recipe)
-    parts: dict[str, Any] = {"network": network, "optimizer": optimizer}
     average = make_average(network, recipe)
-    if average is not None:
-        parts["average"] = average
+    averaged = {} if average is None else {"average": average}
     mix = Mixup(recipe.mixup, num_classes) if recipe.mixup else None
-    loop = make_loop(parts)
+    loop = make_loop({"network": network, "optimizer": optimizer, **averaged})
     values: dict[str, float] = {}
 
     def update(inputs: Tensor, targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
@@ -95,14 +93,7 @@ def train(
             outputs = network(inputs.contiguous(memory_format=engine.memory_format))
             logits, loss = training_loss(outputs, targets, recipe)
             extra = penalty(network) if penalty else None
-        optimizer.zero_grad(set_to_none=False)
-        (loss if extra is None else loss + extra).backward()
-        engine.group.average_gradients(network.parameters())
-        weight_masks.apply_to_gradients()
-        if recipe.grad_clip:
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.grad_clip)
-        optimizer.step()
-        weight_masks.apply_to_weights()
+        descend(loss if extra is None else loss + extra, network, optimizer, weight_masks, recipe.grad_clip, engine)
         if average is not None:
             average.update(network)
         correct = (logits.detach().argmax(1) == labels).sum()
@@ -128,6 +119,25 @@ def train(
     if not values:  # everything was done before a restart
         values = loop.epoch_values[-1]
     return values, loop
+
+
+def descend(
+    loss: Tensor,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    masks: WeightMasks,
+    grad_clip: float,
+    engine: Engine,
+) -> None:
+    """One update by a loss's gradient: the mean over all processes, of unmasked weights alone, clipped to a norm."""
+    optimizer.zero_grad(set_to_none=False)
+    loss.backward()
+    engine.group.average_gradients(network.parameters())
+    masks.apply_to_gradients()
+    if grad_clip:
+        nn.utils.clip_grad_norm_(network.parameters(), grad_clip)
+    optimizer.step()
+    masks.apply_to_weights()
 
 
 def training_loss(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from methods.architecture import ArchitectureError
+from methods.domain import shown
 from methods.facts import own_spaces
 from methods.spaces.base import Space
 
@@ -55,7 +56,7 @@ def get_space(name: str) -> Space:
     if name not in _spaces:
         near = difflib.get_close_matches(str(name)[:100], space_names(), n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
-        raise ArchitectureError(f"unknown search space '{name}'{hint} Known spaces: {', '.join(space_names())}")
+        raise ArchitectureError(f"unknown search space {shown(name)}{hint} Known spaces: {', '.join(space_names())}")
     return _spaces[name]
 
 

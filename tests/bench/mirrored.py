@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ GENOTYPE = {"normal": [["skip_connect", 0]], "reduce": []}
 
 
 def add_run(
-    runs_dir: Path, phase: str = "search", seed: int = 0, epochs: int = 3, status: str = "done"
+    runs_dir: Path,
+    phase: str = "search",
+    seed: int = 0,
+    epochs: int = 3,
+    status: str = "done",
+    experiment: str = "tiny",
+    also: Sequence[str] = (),
 ) -> RunDirectory:
     info = RunInfo(
-        experiment="tiny",
+        experiment=experiment,
         profile="quick",
         label="darts",
         method="darts",
@@ -30,6 +37,7 @@ def add_run(
         recipe={} if phase == "search" else {"name": "darts-cifar", "hash": "beef"},
         environment={"device": "CPU model", "host": socket.gethostname(), "commit": "c0ffee", "dirty": False},
         status=status,
+        also=list(also),
         created=1_700_000_000.0 + seed,
         started=1_700_000_001.0,
         finished=1_700_000_100.0 if status == "done" else None,

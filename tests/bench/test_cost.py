@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch import nn
 
+from bench.cli import main
+from bench.device.doctor import checks
 from bench.device.engine import Engine
 from bench.run import cost
 from methods.genotypes import published
@@ -57,3 +62,23 @@ def test_all_costs_of_a_masked_network() -> None:
     assert costs["latency_ms"] > 0
     assert costs["latency_batch"] == 1
     assert costs["resolution"] == 32
+
+
+def test_without_fvcore_one_sentence_and_all_other_counts(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """Missing, or broken in its own way, which is what an unmaintained package becomes."""
+    monkeypatch.setitem(sys.modules, "fvcore.nn", None)
+    said = "fvcore cannot be imported (ModuleNotFoundError: "
+    assert main(["show", "DARTS_V2", "--cells", "3", "--channels", "4"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert said in shown
+    assert "MACs at 32x32" in shown
+    built, shape = network("DARTS_V2", (4, 3, "cifar", 10, 32), False)
+    monkeypatch.setattr(cost, "LATENCY_SECONDS", 0.01)
+    counts = cost.network_costs(built, {}, shape, Engine(torch.device("cpu")))
+    assert (counts["macs_fvcore"], counts["params"]) == (None, count_params(built))
+    assert capsys.readouterr().err.startswith(f"warning: {said}")
+    (check,) = [check for check in checks(tmp_path) if check.name == "fvcore"]
+    assert (check.good, check.needed) == (False, False)
+    assert check.text.startswith(said)

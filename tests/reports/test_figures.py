@@ -159,6 +159,20 @@ def test_hover_values_are_escaped(tmp_path):
     assert any(title.startswith('a<b>&"c: accuracy 9') for title in titles)
 
 
+def test_control_characters_and_quotes_leave_an_svg_sound(tmp_path):
+    """Labels of today are printable; records of others, and names of files, may hold anything."""
+    hostile = "a\x1b[31m\x00\x08\x9b\ufffe]]> & <b> é"
+    figure, axes = plt.subplots()
+    axes.set_title(hostile)
+    axes.plot([0, 1], gid=f"tip:{hostile}")
+    text = svg(figure, 'a"b <&>\x07.c', hostile)
+    root = ET.fromstring(text)
+    assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe]", text)
+    assert all(re.fullmatch(r"a_b_{6}c-[\w.-]+", node.get("id")) for node in root.iter() if node.get("id"))
+    path = draw(published("DARTS_V2"), tmp_path / 'a"b <&>\x07.svg')
+    ET.fromstring(path.read_text())
+
+
 def test_small_numbers_on_an_axis_keep_their_digits():
     """Coordinates are shortened in the SVG; what is written on it is not."""
     figure, axes = plt.subplots()

@@ -62,7 +62,7 @@ class Conventions:
             )
         for name in document:
             if name not in names:
-                raise ArchitectureError(f"conventions: unknown '{name}'; known: {', '.join(names)}")
+                raise ArchitectureError(f"conventions: unknown {shown(name)}; known: {', '.join(names)}")
         for name in names:
             choices = CHOICES[name]
             listed = ", ".join(str(choice).lower() if isinstance(choice, bool) else f"'{choice}'" for choice in choices)

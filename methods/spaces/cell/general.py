@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
+from methods.domain import shown
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import DARTS, Conventions
@@ -94,7 +95,7 @@ class GeneralCellSpace:
         genotype = architecture.genotype
         unknown = set(genotype) - {"normal", "reduce", "cells", "conventions"}
         if unknown:
-            raise ArchitectureError(f"unknown '{min(unknown)}' in a general cell genotype (docs/cells.md)")
+            raise ArchitectureError(f"unknown {shown(min(unknown))} in a general cell genotype (docs/cells.md)")
         conventions = Conventions.from_json(genotype.get("conventions"))
         for name, cell in cells_of(genotype).items():
             validate_cell(name, cell, FAMILY)
