@@ -16,6 +16,7 @@ from typing import IO
 import torch
 
 from bench.device.engine import choose_device
+from bench.records.atomic import remove_left_overs
 from bench.records.directory import (
     Record,
     RecordError,
@@ -267,6 +268,7 @@ def _settle(record: Record) -> None:
     """Bring the files of a finished run in line with its result, unless somebody else has it."""
     try:
         with hold(record.path) as lease:
+            remove_left_overs(record.path)
             problem = settle(record, RunDirectory(record.path, lease.check))
     except (LeaseHeldError, LeaseLostError, RecordError) as error:
         problem = str(error)

@@ -16,11 +16,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import reports
 from bench.cli import main
 from bench.commands import run as command
+from bench.device.engine import environment
 from bench.records.directory import RunDirectory, read_records
 from bench.run import local
 from bench.run.one_run import execute
@@ -117,6 +119,8 @@ def _imported() -> None:
 def dasbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Aim], tuple[int, Path]]:
     """`dasbench run` of the experiment into a folder of that name, until all is done; how often, and the folder."""
     monkeypatch.chdir(tmp_path)
+    here = environment(torch.device("cpu"), 1)  # once: the code may be edited meanwhile, which the table would note
+    monkeypatch.setattr("bench.run.one_run.environment", lambda device, threads: dict(here))
     monkeypatch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
     monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
     monkeypatch.setattr(command, "print_estimate", lambda *arguments, **more: None)

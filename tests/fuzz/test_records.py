@@ -76,7 +76,11 @@ def edit(path: Path, chance: random.Random) -> None:
 
 def looks(folder: Path, edited: Path) -> None:
     """Everything that reads records, with what it has to say of all the others."""
-    others = len(list(folder.iterdir())) - 1
+    with at_once():
+        look_at_all(folder, len(list(folder.iterdir())) - 1)
+
+
+def look_at_all(folder: Path, others: int) -> None:
     store = open_store(folder.parent, f"sqlite:///{folder.parent}/mlflow.db")
     records, problems = read_records(folder)
     assert len(records) + len(problems) == others + 1
@@ -107,8 +111,7 @@ def check_edit(folder: Path, chance: random.Random, looks: Callable[[Path, Path]
     shutil.copytree(path, kept)
     try:
         edit(path, chance)
-        with at_once():
-            looks(folder, path)
+        looks(folder, path)
     finally:
         shutil.rmtree(path)
         kept.rename(path)
