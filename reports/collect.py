@@ -166,6 +166,8 @@ def _details(config: Mapping[str, Any]) -> str:
     parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
     if network:
         parts.append(f"C={network.get('channels')}, {network.get('cells')} cells")
+    for space, scale in network.get("scales", {}).items():
+        parts.append(f"{space}: " + ", ".join(f"{key} {value}" for key, value in scale.items()))
     if config.get("precision", "fp32") != "fp32":
         parts.append(str(config["precision"]))
     return ", ".join(parts)

@@ -18,7 +18,7 @@ from bench.device.engine import Engine
 from bench.plan.recipe import Recipe
 from bench.run.last_batch import Mixup, take_single_values
 from bench.run.loop import Loop
-from methods.spaces.cell.network import CellNetwork
+from methods.spaces.base import DropsPaths
 
 
 class WeightMasks:
@@ -102,7 +102,7 @@ def train(
     step = engine.graphed(update)
     for epoch in loop.epochs(recipe.epochs):
         set_learning_rate(optimizer, recipe.lr_at(epoch))
-        if recipe.drop_path and isinstance(network, CellNetwork):
+        if recipe.drop_path and isinstance(network, DropsPaths):
             network.set_drop_path(recipe.drop_path_at(epoch))
         network.train()
         fixed = frozen_in_a_graph(network, optimizer)

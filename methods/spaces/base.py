@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.decisions import DecisionSpace
@@ -56,6 +56,13 @@ class Space(DecisionSpace, Protocol):
 
     def sample(self, generator: torch.Generator) -> Architecture:
         """An architecture drawn uniformly from the space, where it has decisions."""
+
+
+@runtime_checkable
+class DropsPaths(Protocol):
+    """A network with drop path, off until it is given a probability above zero."""
+
+    def set_drop_path(self, probability: float) -> None: ...
 
 
 def refuse_imagenet_stem(space: str, settings: NetworkSettings) -> None:
