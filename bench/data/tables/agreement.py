@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from bench.data.tables import Table, TableError
+from bench.data.tables.table import Table, TableError
 
 TOPS = (10, 50, 100)
 Numbers = npt.NDArray[np.float64]

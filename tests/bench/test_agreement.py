@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.data.seal import SealedTestSetError, sealed
 from bench.data.tables import TableError, get_table
-from reports.agreement import Agreement, agreement, agreement_with_table, kendall_tau, top_overlap
+from bench.data.tables.agreement import Agreement, agreement, agreement_with_table, kendall_tau, top_overlap
 
 few_values = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=2, max_size=5)
 
