@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +19,9 @@ from reports.plot import Plot, tip
 from reports.style import INK, MUTED, OPERATION_COLOURS, Palette, freeze
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params
 
+MOST_LINES = 12
+"""Searches of a row that are drawn one by one."""
+A_LINE = f"a line a search, of more than {MOST_LINES} the median and the middle 80 %"
 PANELS = 5
 """Small panels beside each other."""
 
@@ -68,14 +72,11 @@ def search_curves(curves: Curves, palette: Palette) -> Plot | None:
         return None
     figure, panels = _panels(len(shown))
     for axes, (name, found) in zip(panels, shown.items(), strict=True):
-        for curve in found:
-            for metric, style in (("train/accuracy", ":"), ("valid/accuracy", "-")):
-                if metric in curve.values:
-                    line = axes.plot(curve.epochs, curve.values[metric], style, lw=1.1, color=palette.colour(name))
-                    line[0].set_gid(tip(f"{name}, search seed {curve.record.info.search_seed}, {metric}"))
+        for metric, style in (("train/accuracy", ":"), ("valid/accuracy", "-")):
+            draw_curves(axes, found, metric, name, f", {metric}", ls=style, lw=1.1, color=palette.colour(name))
         axes.set_title(name)
     _share(figure, panels, "epoch", "accuracy (%)")
-    caption = "Supernet accuracy: solid on the search's validation part, dotted on its training part; a line a search."
+    caption = f"Supernet accuracy: solid on the search's validation part, dotted on its training part; {A_LINE}."
     return Plot("search-curves", "Searches", caption, figure)
 
 
@@ -118,11 +119,10 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
     figure, panels = _panels(len(shown))
     for axes, (row, found) in zip(panels, shown.items(), strict=True):
         usable = [curve for curve in found if name in curve.values]
-        for curve in usable:
-            line = axes.plot(curve.epochs, curve.values[name], lw=1.2, color=palette.colour(row),
-                             drawstyle="steps-mid", ls="-" if not curve.collapsed else (0, (4, 1)))  # fmt: skip
-            state = ", collapsed" if curve.collapsed else ""
-            line[0].set_gid(tip(f"{row}, search seed {curve.record.info.search_seed}{state}"))
+        style: dict[str, Any] = {"lw": 1.2, "color": palette.colour(row), "drawstyle": "steps-mid"}
+        draw_curves(axes, [curve for curve in usable if not curve.collapsed], name, row, **style)
+        dashed = {**style, "ls": (0, (4, 1))}
+        draw_curves(axes, [curve for curve in usable if curve.collapsed], name, row, ", collapsed", **dashed)
         axes.axhline(COLLAPSE, color=MUTED, lw=0.8, ls=":")
         collapsed = sum(curve.collapsed for curve in usable)
         axes.set_title(row if not collapsed else f"{row}\n⚠ {collapsed} of {len(usable)} collapsed")
@@ -130,7 +130,7 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
     _share(figure, panels, "epoch", "skips of 8 edges")
     caption = (
         f"Skip connections in the normal cell; a search that ends with {COLLAPSE} or more of 8 edges (dotted line) is "
-        "flagged as collapsed and drawn dashed."
+        f"flagged as collapsed and drawn dashed; {A_LINE}."
     )
     return Plot("skips", "Skip connections", caption, figure)
 
@@ -181,16 +181,32 @@ def mgas_size(curves: Curves, palette: Palette) -> Plot | None:
     figure, panels = plt.subplots(1, 2, figsize=(8.4, 2.6), layout="constrained")
     for axes, (key, title) in zip(panels, names, strict=True):
         for name, found in shown.items():
-            for curve in found:
-                if key in curve.values:
-                    line = axes.plot(curve.epochs, curve.values[key], color=palette.colour(name), lw=1.2)
-                    line[0].set_gid(tip(f"{name}, search seed {curve.record.info.search_seed}"))
+            draw_curves(axes, found, key, name, color=palette.colour(name), lw=1.2)
         axes.set_title(title)
         axes.set_xlabel("epoch")
     for name in shown:
         panels[0].plot([], [], color=palette.colour(name), label=name)
     panels[0].legend(fontsize=8)
-    return Plot("mgas-size", "Size during the search", "A line a search.", figure)
+    return Plot("mgas-size", "Size during the search", f"{A_LINE.capitalize()}.", figure)
+
+
+def draw_curves(axes: Axes, curves: Sequence[Curve], metric: str, row: str, told: str = "", **style: Any) -> None:
+    """A metric of some searches of a row by epoch: a line each, or, of many, the median and the middle 80 %."""
+    found = [curve for curve in curves if metric in curve.values]
+    if len(found) <= MOST_LINES:
+        for curve in found:
+            line = axes.plot(curve.epochs, curve.values[metric], **style)
+            line[0].set_gid(tip(f"{row}, search seed {curve.record.info.search_seed}{told}"))
+        return
+    epochs = np.unique(np.concatenate([curve.epochs for curve in found]))
+    values = np.full((len(found), len(epochs)), np.nan)
+    for line_values, curve in zip(values, found, strict=True):
+        line_values[np.searchsorted(epochs, curve.epochs)] = curve.values[metric]
+    low, middle, high = np.nanquantile(values[:, ~np.isnan(values).all(axis=0)], (0.1, 0.5, 0.9), axis=0)
+    epochs = epochs[~np.isnan(values).all(axis=0)]
+    line = axes.plot(epochs, middle, **style)
+    line[0].set_gid(tip(f"{row}, median of {len(found)} searches{told}"))
+    axes.fill_between(epochs, low, high, color=style["color"], alpha=0.2, lw=0)
 
 
 def _panels(count: int, legend: bool = False, common_y: bool = True) -> tuple[Figure, list[Axes]]:
