@@ -19,8 +19,8 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
-def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | None = None) -> None:
-    """Make the report of what is finished and print its tables.
+def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | None = None) -> str:
+    """Make the report of what is finished and print its tables; returns them.
 
     Raises:
         ReportError: nothing is finished, or an unknown format.
@@ -30,6 +30,7 @@ def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | No
     result = build(folders, out, **({"formats": formats} if formats else {}))
     console.print(result.table, markup=False, soft_wrap=True)
     console.print(f"Report: {out.resolve()}", markup=False)
+    return result.table
 
 
 def picture_of(record: Record) -> dict[str, Path]:

@@ -43,6 +43,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Plan, check the data, run what is missing, mirror to MLflow, print the table."""
+    from bench.commands import again
+
+    known = again.before(options)
+    if known is not None:
+        return print_again(*known)
+    return whole_way(options)
+
+
+def whole_way(options: argparse.Namespace) -> int:
+    """As `run`, whatever was done before."""
+    from bench.commands.again import note, records_digest, report_folder
     from bench.commands.mirroring import Tracking
     from bench.device.calibration import calibrate
     from bench.plan.experiment import load_experiment
@@ -89,15 +100,30 @@ def run(options: argparse.Namespace) -> int:
             with display(console) as shown:
                 work(queue, [shown])
     print_failures(jobs, queue)
+    printed, reported = "", records_digest(folder)
     if any(job.state == "done" and job.info.phase == "train" for job in jobs):
-        out = Path("report") / folder.name
-        print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
+        out = report_folder(folder)
+        printed = print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
         if tracking is not None:
             tracking.attach(out)
     states = {job.state for job in jobs}
     if states != {"done"}:
         return STOPPED if queue.stopping and "failed" not in states else 1
-    return TRACKER_DOWN if tracking is not None and not tracking.good else 0
+    if tracking is not None and not tracking.good:
+        return TRACKER_DOWN
+    note(options, folder, printed, reported)
+    return 0
+
+
+def print_again(folder: Path, printed: str) -> int:
+    """What the last run of the same said."""
+    from bench.commands.again import report_folder
+
+    console.print(f"Everything is done and nothing has changed since; records in {folder}", markup=False)
+    if printed:
+        console.print(printed, markup=False)
+        console.print(f"Report: {report_folder(folder).resolve()}", markup=False)
+    return 0
 
 
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:

@@ -48,7 +48,7 @@ def experiment(name: str) -> ExperimentFacts:
         ConfigError: no such file, or not an experiment's.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else EXPERIMENTS / f"{name}.yaml"
-    content = _read(path)
+    content = read(path)
     rows, profiles = (_mapping(content, key) for key in ("rows", "profiles"))
     told = {key: str(_mapping(profiles, key).get("description", "")) for key in profiles}
     text = " ".join(str(_mapping(content).get("description", "")).split())
@@ -64,7 +64,7 @@ def _dataset(value: Any) -> str:
     return str(value.get("name") or Path(str(value.get("folder", ""))).name)
 
 
-def _read(path: Path) -> Any:
+def read(path: Path) -> Any:
     """The content of a YAML file with every word as it is written; the loader in C takes milliseconds."""
     import yaml
 
@@ -83,7 +83,7 @@ def _mapping(content: Any, key: str | None = None) -> Mapping[str, Any]:
 
 def recipe(name: str) -> str:
     """One line on a shipped recipe: its length, batch and learning rate, and where it is published."""
-    content = _mapping(_read(RECIPES / f"{name}.yaml"))
+    content = _mapping(read(RECIPES / f"{name}.yaml"))
     return f"{content['epochs']} epochs, batch {content['batch_size']}, lr {content['lr']}; {content.get('source', '')}"
 
 
@@ -94,7 +94,7 @@ def architecture(name: str) -> str:
 
 
 def cluster(name: str) -> str:
-    return str(_mapping(_read(CLUSTERS / f"{name}.yaml")).get("description", ""))
+    return str(_mapping(read(CLUSTERS / f"{name}.yaml")).get("description", ""))
 
 
 def spaces() -> Mapping[str, str]:
