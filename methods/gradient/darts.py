@@ -1,203 +1,46 @@
 """DARTS: differentiable architecture search (Liu et al., ICLR 2019, arXiv 1806.09055).
 
-Softmax parameterisation, mixture executor, top-two-edges discretiser, bilevel update (first order or unrolled), cosine
-schedule by epoch. Edge normalisation and partial channels are options, each of which can be used alone.
+Softmax over all candidates of every edge, all of them computed, an architecture gradient of first or second order.
+Edge normalisation and partial channels are options, each of which can be used alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
-from functools import partial
-from typing import Any, Literal
+from dataclasses import dataclass
 
-import torch
-from torch import Tensor
-
-from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
-from methods.domain import check, within
-from methods.parts.bilevel import FirstOrder, Unrolled, frozen_statistics, loss_and_sums, set_gradients
-from methods.parts.discretiser import top_two_edges
-from methods.parts.executors.mixture import Mixture
-from methods.parts.executors.partial_channels import PartialChannels
-from methods.parts.executors.recompute import Recompute
-from methods.parts.monitor import entropy, genotype_values
-from methods.parts.parameterisation import KINDS, EdgeNormalisedSoftmax, Softmax
-from methods.parts.schedule import cosine
+from methods.gradient.bilevel_search import BilevelSearch, Parts, SpaceOptions
+from methods.parts.bilevel import Unrolled, first_order
+from methods.parts.executors.partial_channels import partial_channels
+from methods.parts.executors.recompute import recomputed
+from methods.parts.parameterisation import softmax
 from methods.registry import register
-from methods.spaces.cell.supernet import CellSupernet, MakeExecutor, Parameterisation, SupernetSettings
+from methods.spaces.relaxation import Relaxation
 
 
 @dataclass(frozen=True)
-class DARTSOptions:
+class DARTSOptions(SpaceOptions):
     """The released code's settings for CIFAR-10 are the defaults.
 
-    Attributes:
-        unrolled: second order: the architecture gradient through one virtual weight step.
-        partial_channels: 1/K of a state's channels enter the candidates; 1 for all of them.
-        edge_normalisation: softmax-weighted edges beside softmax-weighted operations.
-        arch_start_epoch: architecture parameters stay frozen before this epoch.
-        warmup_epochs: epochs in which the weights' learning rate rises linearly.
-        lr, lr_end: SGD's learning rate, by a cosine over the epochs.
-        clip: largest gradient norm of the weights.
-        arch_lr, arch_betas, arch_weight_decay: Adam's, for the architecture parameters.
-        arch_clip: largest gradient norm of the architecture parameters; 0 for none.
-        memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
+    Its authors' for NAS-Bench-201 (AutoDL-Projects) differ in weight_decay 5e-4, nesterov true and a cosine by step
+    instead of epoch.
     """
-
-    epochs: int = field(default=50, metadata=within("[1, 100000]"))
-    batch_size: int = field(default=64, metadata=within("[2, 1000000]"))
-    channels: int = field(default=16, metadata=within("[2, 4096]"))
-    cells: int = field(default=8, metadata=within("[3, 200]"))
-    unrolled: bool = False
-    partial_channels: int = field(default=1, metadata=within("[1, 10000]"))
-    edge_normalisation: bool = False
-    arch_start_epoch: int = field(default=0, metadata=within("[0, inf)"))
-    warmup_epochs: int = field(default=0, metadata=within("[0, inf)"))
-    lr: float = field(default=0.025, metadata=within("[0, inf)"))
-    lr_end: float = field(default=0.001, metadata=within("[0, inf)"))
-    momentum: float = field(default=0.9, metadata=within("[0, 1)"))
-    weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
-    clip: float = field(default=5.0, metadata=within("(0, inf)"))
-    arch_lr: float = field(default=3e-4, metadata=within("[0, inf)"))
-    arch_betas: tuple[float, float] = field(default=(0.5, 0.999), metadata=within("[0, 1)"))
-    arch_weight_decay: float = field(default=1e-3, metadata=within("[0, inf)"))
-    memory: Literal["full", "low"] = "full"
-    arch_clip: float = field(default=0.0, metadata=within("[0, inf)") | {"absent": 0.0})
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.channels % self.partial_channels:
-            raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
-        if self.arch_start_epoch >= self.epochs:
-            raise MethodError(
-                f"arch_start_epoch={self.arch_start_epoch} leaves none of the {self.epochs} epochs to search in; "
-                "lower it or raise epochs"
-            )
 
 
 @register(
     "darts",
     special="softmax over all candidate operations; weights and architecture parameters take turns (bilevel)",
     paper="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
-    space="darts_cell",
+    space="darts_cell, nasbench201",
 )
-class DARTS(GradientSearch):
-    """Searches a normal and a reduction cell; see `DARTSOptions`."""
+class DARTS(BilevelSearch):
+    """Softmax, mixture, first-order or unrolled gradient; see `DARTSOptions`."""
 
     Options = DARTSOptions
-    split = SearchSplit(train=0.5, valid=0.5, paired=True)
-    augmentation = "crop-flip"
 
-    def __init__(self, options: DARTSOptions, context: SearchContext) -> None:
-        self.options, self.context = options, context
-        self.epochs, self.batch_size = options.epochs, options.batch_size
-        executor: MakeExecutor = Mixture
-        if options.partial_channels > 1:
-            executor = partial(PartialChannels, share=options.partial_channels)
-        if options.memory == "low":
-            executor = partial(Recompute, executor=executor)
-        self.parameterisation: Parameterisation = EdgeNormalisedSoftmax() if options.edge_normalisation else Softmax()
-        settings = SupernetSettings(options.channels, options.cells, context.stem, context.in_channels)
-        supernet = CellSupernet(context.num_classes, settings, self.parameterisation, executor)
-        self.supernet = supernet
-        self.weights, self.alphas = supernet.weights(), supernet.architecture_parameters()
-        self.weight_optimiser = torch.optim.SGD(
-            self.weights,
-            torch.tensor(options.lr),  # a tensor, so that a captured step sees the schedule
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-            fused=True,
-        )
-        self.architecture_optimiser = torch.optim.Adam(
-            self.alphas,
-            options.arch_lr,
-            betas=(options.arch_betas[0], options.arch_betas[1]),
-            weight_decay=options.arch_weight_decay,
-            fused=True,
-        )
-        self.architecture_gradient: FirstOrder | Unrolled = (
-            Unrolled(self.supernet, self.weights, self.alphas, self.weight_optimiser)
-            if options.unrolled
-            else FirstOrder(self.supernet, self.weights, self.alphas)
-        )
-        self.epoch = 0
-
-    def to(self, device: torch.device) -> None:
-        super().to(device)
-        if device.type == "cuda":
-            self.architecture_optimiser.param_groups[0]["capturable"] = True
-
-    def on_epoch_start(self, epoch: int) -> bool:
-        """Sets the learning rate; True in the epoch in which architecture steps begin."""
+    def parts(self, relaxed: Relaxation) -> Parts:
         o = self.options
-        self.epoch = epoch
-        group = self.weight_optimiser.param_groups[0]
-        group["lr"] = group["lr"].to(
-            self.weights[0].device
-        )  # a loaded one is on the host, where a graph would freeze it
-        group["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
-        return epoch == o.arch_start_epoch > 0
-
-    def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
-        """An architecture step on the validation batch, then a weight step on the training batch.
-
-        While the architecture is frozen there are no `valid_` values.
-        """
-        if valid_batch is None:
-            raise MethodError(f"{self.name} needs a validation batch in every step (a paired split)")
-        sums: dict[str, Tensor] = {}
-        if self.epoch >= self.options.arch_start_epoch:
-            sums |= self._architecture_step(train_batch, valid_batch)
-        return sums | self._weight_step(train_batch)
-
-    def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> dict[str, Tensor]:
-        with frozen_statistics(self.supernet):
-            gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
-        set_gradients(self.alphas, gradients)
-        self.average(gradients_of(self.alphas))
-        if self.options.arch_clip:
-            torch.nn.utils.clip_grad_norm_(self.alphas, self.options.arch_clip)
-        self.architecture_optimiser.step()
-        return sums
-
-    def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:
-        loss, sums = loss_and_sums(self.supernet, train_batch)
-        set_gradients(self.weights, torch.autograd.grad(loss, self.weights))
-        self.average(gradients_of(self.weights))
-        torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
-        self.weight_optimiser.step()
-        return sums
-
-    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
-        """Skips, operations and entropy of what would be derived now; see `methods.parts.monitor`."""
-        gates = self.parameterisation.gates
-        values: dict[str, Any] = genotype_values(self.architecture().genotype)
-        return values | {f"arch/entropy_{kind}": entropy(gates(kind)) for kind in KINDS}
-
-    def architecture(self) -> Architecture:
-        gates = self.parameterisation.gates
-        genotype = {kind: top_two_edges(gates(kind)) for kind in KINDS}
-        return Architecture("darts_cell", genotype, provenance=self.provenance())
-
-    def provenance(self) -> dict[str, Any]:
-        return {"method": self.name, "options": asdict(self.options), "seed": self.context.seed, "epoch": self.epoch}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "supernet": self.supernet.state_dict(),
-            "weight_optimiser": self.weight_optimiser.state_dict(),
-            "architecture_optimiser": self.architecture_optimiser.state_dict(),
-            "epoch": self.epoch,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises MethodError when the state is of another supernet."""
-        try:
-            self.supernet.load_state_dict(state["supernet"])
-            self.weight_optimiser.load_state_dict(state["weight_optimiser"])
-            self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
-            self.epoch = state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None
+        return Parts(
+            parameterisation=softmax(relaxed.topology, o.edge_normalisation),
+            executor=recomputed(partial_channels(relaxed.mixture, o.partial_channels), o.memory),
+            gradient=Unrolled if o.unrolled else first_order,
+        )

@@ -1,6 +1,6 @@
-"""Operation pruning at a fixed ratio: a DARTS search that ends with all but a preset share of the supernet.
+"""Operation pruning at a fixed ratio: a bilevel search that ends with all but a preset share of the supernet.
 
-Supernet, gates and bilevel steps are those of DARTS. From `arch_start_epoch` on, the operations with the smallest gates
+Supernet, parameters and steps are those of DARTS. From `arch_start_epoch` on, the operations with the smallest gates
 leave at the end of every epoch, by a share that rises linearly to the ratio; the gates of an edge are normalised over
 what it has left. What remains at the end is the architecture: any number of operations on an edge and into a node.
 Removed operations are still computed, with gate zero: the ratio makes the result small, not the search fast.
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,25 +21,29 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.domain import within
-from methods.gradient.darts import DARTS, DARTSOptions
+from methods.gradient.bilevel_search import BilevelOptions, BilevelSearch, Parts
+from methods.parts.bilevel import Unrolled, first_order
 from methods.parts.counts import module_macs
-from methods.parts.parameterisation import KINDS, Gates
+from methods.parts.executors.partial_channels import partial_channels
+from methods.parts.executors.recompute import recomputed
+from methods.parts.gates import Gates, Logits
+from methods.parts.parameterisation import Parameterisation, softmax
 from methods.registry import register
 from methods.spaces import NetworkSettings, build
-from methods.spaces.cell.network import INPUTS, reduction_cells
-from methods.spaces.cell.space import EDGES, NODES
-from methods.spaces.cell.supernet import Parameterisation
-from methods.spaces.operations import NONE, OPERATIONS
+from methods.spaces.cell.layout import reduction_cells
+from methods.spaces.cell.topology import TOPOLOGY
+from methods.spaces.operations import NONE
+from methods.spaces.relaxation import Relaxation
 from methods.transform.pruning.ratio import depthwise_layers, image_shape
 
 OperationUnit = Literal["operations", "params", "filters", "weights", "macs"]
+KINDS, EDGES, OPERATIONS, SHAPE = TOPOLOGY.kinds, TOPOLOGY.edges, TOPOLOGY.operations, TOPOLOGY.shape
+"""`SHAPE` is that of everything this file ranks and counts."""
 CANDIDATES = torch.tensor([operation != NONE for operation in OPERATIONS])
-SHAPE = (len(KINDS), len(EDGES), len(OPERATIONS))
-"""Kinds of cells, edges, operations: the shape of everything this file ranks and counts."""
 
 
 @dataclass(frozen=True)
-class OperationPruningOptions(DARTSOptions):
+class OperationPruningOptions(BilevelOptions):
     """Attributes:
     ratio: fraction to remove, in (0, 1).
     of: its unit: the candidate operations themselves, or a count of the network they make
@@ -60,6 +64,9 @@ class Survivors(Parameterisation):
         self.inner = inner
         self.register_buffer("alive", torch.ones(SHAPE, dtype=torch.bool))
 
+    def logits(self, kind: str) -> Logits:
+        return self.inner.logits(kind)
+
     def gates(self, kind: str) -> Gates:
         gates = self.inner.gates(kind)
         left = gates.operations * self.alive[KINDS.index(kind)]
@@ -72,7 +79,7 @@ class Survivors(Parameterisation):
     paper="ours; supernet and steps of DARTS, arXiv 1806.09055",
     space="dense_cell",
 )
-class OperationPruning(DARTS):
+class OperationPruning(BilevelSearch):
     """Searches a normal and a reduction cell of any density; see `OperationPruningOptions`."""
 
     Options = OperationPruningOptions
@@ -87,8 +94,15 @@ class OperationPruning(DARTS):
                 f"candidates {limit:.1%} is always possible"
             )
         super().__init__(options, context)
-        self.survivors = Survivors(self.parameterisation)
-        self.parameterisation = self.supernet.parameterisation = self.survivors
+        self.survivors = cast(Survivors, self.parameterisation)
+
+    def parts(self, relaxed: Relaxation) -> Parts:
+        o = self.options
+        return Parts(
+            parameterisation=Survivors(softmax(relaxed.topology, o.edge_normalisation)),
+            executor=recomputed(partial_channels(relaxed.mixture, o.partial_channels), o.memory),
+            gradient=Unrolled if o.unrolled else first_order,
+        )
 
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
         """Removes this epoch's share; adds `pruning/removed`, the fraction that is gone, to what DARTS logs."""
@@ -109,14 +123,13 @@ class OperationPruning(DARTS):
         return (self.costs * ~alive).sum().item() / self.total
 
     def _after_removing(self, share: float) -> Tensor:
-        gates = [self.survivors.gates(kind) for kind in KINDS]
-        strength = torch.stack([g.operations * g.edges[:, None] for g in gates]).detach().cpu().double()
+        strength = torch.stack([self.survivors.gates(kind).strength() for kind in KINDS])
         return remove_weakest(strength, self.survivors.alive.cpu(), self.costs, share * self.total)
 
 
 def genotype(alive: Tensor) -> dict[str, Any]:
     """The cells that hold the operations marked in a bool tensor (kinds, edges, operations)."""
-    concat = list(range(INPUTS, INPUTS + NODES))
+    concat = list(TOPOLOGY.node_numbers)
     cells = {}
     for kind, rows in zip(KINDS, alive, strict=True):
         chosen = (rows & CANDIDATES).nonzero().tolist()
@@ -129,7 +142,7 @@ def everything() -> Architecture:
     return Architecture("dense_cell", genotype(torch.ones(SHAPE, dtype=torch.bool)))
 
 
-def discrete(architecture: Architecture, options: DARTSOptions, context: SearchContext) -> nn.Module:
+def discrete(architecture: Architecture, options: BilevelOptions, context: SearchContext) -> nn.Module:
     """The discrete network at the size of the search, on the meta device."""
     settings = NetworkSettings(options.channels, options.cells, stem=context.stem, in_channels=context.in_channels)
     with torch.device("meta"):
@@ -173,12 +186,8 @@ def _layer_costs(network: nn.Module, options: OperationPruningOptions, context: 
 
 def largest_ratio(total: float, costs: Tensor) -> float:
     """The fraction that can be removed whatever the gates: every node keeps its most expensive operation."""
-    kept = sum(costs[:, rows].flatten(1).amax(dim=1).sum() for rows in _node_rows())
+    kept = sum(costs[:, TOPOLOGY.entering(node)].flatten(1).amax(dim=1).sum() for node in TOPOLOGY.node_numbers)
     return float((costs.sum() - kept) / total)
-
-
-def _node_rows() -> list[list[int]]:
-    return [[row for row, (_, to) in enumerate(EDGES) if to == node] for node in range(INPUTS, INPUTS + NODES)]
 
 
 def remove_weakest(strength: Tensor, alive: Tensor, costs: Tensor, amount: float) -> Tensor:
@@ -194,7 +203,7 @@ def remove_weakest(strength: Tensor, alive: Tensor, costs: Tensor, amount: float
         The new `alive`; what was removed stays removed.
     """
     removable = alive & CANDIDATES
-    for rows in _node_rows():
+    for rows in map(TOPOLOGY.entering, TOPOLOGY.node_numbers):
         for kind in range(len(KINDS)):
             mine = strength[kind, rows].masked_fill(~removable[kind, rows], -1.0)
             edge, operation = divmod(int(mine.argmax()), len(OPERATIONS))

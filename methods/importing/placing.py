@@ -17,11 +17,10 @@ from methods.importing.cells import ForeignCell
 from methods.importing.found import Choices, Imported, shorten
 from methods.spaces import get_space
 from methods.spaces.cell.conventions import DARTS, FAMILIES
-from methods.spaces.cell.layout import INPUTS
-from methods.spaces.cell.space import NODES
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import OPERATIONS, is_pool
 
-NODES_OF_DARTS = tuple(range(INPUTS, INPUTS + NODES))
+NODES_OF_DARTS = tuple(TOPOLOGY.node_numbers)
 
 
 def place(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -148,3 +148,20 @@ class Unrolled:
     def _set_weights(self, values: Sequence[Tensor]) -> None:
         for weight, value in zip(self.weights, values, strict=True):
             weight.copy_(value)
+
+
+ArchitectureGradient = FirstOrder | Unrolled
+MakeGradient = Callable[
+    [nn.Module, Sequence[nn.Parameter], Sequence[nn.Parameter], torch.optim.SGD], ArchitectureGradient
+]
+"""(supernet, weights, architecture parameters, the weights' optimiser) -> the gradient of the architecture."""
+
+
+def first_order(
+    supernet: nn.Module,
+    weights: Sequence[nn.Parameter],
+    architecture: Sequence[nn.Parameter],
+    optimiser: torch.optim.SGD,
+) -> FirstOrder:
+    """`FirstOrder`, which takes no step and needs no optimiser."""
+    return FirstOrder(supernet, weights, architecture)

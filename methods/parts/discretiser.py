@@ -1,29 +1,33 @@
-"""Discretisers: from gates to a genotype."""
+"""Discretisers: from gates to the operations of a cell."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from methods.parts.parameterisation import Gates
-from methods.spaces.cell.network import INPUTS
-from methods.spaces.cell.space import EDGES, NODES
-from methods.spaces.operations import NONE, OPERATIONS
-
-_NONE = OPERATIONS.index(NONE)
+from methods.parts.gates import Gates
+from methods.parts.topology import CellTopology
+from methods.spaces.operations import NONE
 
 
-def top_two_edges(gates: Gates) -> dict[str, Any]:
+def top_two_edges(gates: Gates, topology: CellTopology) -> dict[str, Any]:
     """One cell of a genotype: per edge the best operation except `none`, per node the two edges with the best ones.
 
     An edge is ranked by its gate times that of its best operation (Liu et al., ICLR 2019, section 2.4; with edge
     normalisation Xu et al., ICLR 2020, section 3.4). Ties go to the earlier edge and the earlier operation.
     """
-    strength = (gates.operations * gates.edges[:, None]).detach().cpu().double()
-    strength[:, _NONE] = -1.0
+    strength = gates.strength()
+    strength[:, topology.operations.index(NONE)] = -1.0
     best = strength.max(dim=-1)
     edges: list[list[Any]] = []
-    for node in range(INPUTS, INPUTS + NODES):
-        rows = [row for row, (_, to) in enumerate(EDGES) if to == node]
-        chosen = sorted(rows, key=lambda row: -best.values[row].item())[:2]
-        edges += [[OPERATIONS[int(best.indices[row])], EDGES[row][0], node] for row in sorted(chosen)]
-    return {"edges": edges, "concat": list(range(INPUTS, INPUTS + NODES))}
+    for node in topology.node_numbers:
+        chosen = sorted(topology.entering(node), key=lambda row: -best.values[row].item())[:2]
+        edges += [[topology.operations[int(best.indices[row])], topology.edges[row][0], node] for row in sorted(chosen)]
+    return {"edges": edges, "concat": list(topology.node_numbers)}
+
+
+def best_operations(gates: Gates, topology: CellTopology) -> list[str]:
+    """The operation with the largest gate on every edge, `none` like any other. Ties go to the earlier operation.
+
+    The weight of an edge decides nothing: every edge stays.
+    """
+    return [topology.operations[column] for column in gates.operations.detach().cpu().argmax(dim=-1).tolist()]

@@ -2,26 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
 
-from methods.parts.parameterisation import Gates
-from methods.spaces.operations import NONE, OPERATIONS, SKIP
+from methods.parts.gates import Gates
+from methods.spaces.operations import SKIP
 
 
-def genotype_values(genotype: Mapping[str, Any]) -> dict[str, float]:
-    """Skip connections per cell, and how often each operation occurs in both cells together."""
-    chosen = {kind: [operation for operation, _, _ in cell["edges"]] for kind, cell in genotype.items()}
-    both = [operation for operations in chosen.values() for operation in operations]
+def chosen_values(chosen: Mapping[str, Sequence[str]], candidates: Sequence[str]) -> dict[str, float]:
+    """Skip connections of each kind of cell, and how often each operation occurs in all kinds together.
+
+    Args:
+        chosen: by kind, the operations of the architecture that would be derived now.
+        candidates: the operations that it could have.
+    """
+    together = [operation for operations in chosen.values() for operation in operations]
     return {
-        **{f"arch/skips_{kind}": operations.count(SKIP) for kind, operations in chosen.items()},
-        **{f"arch/operations/{operation}": both.count(operation) for operation in OPERATIONS if operation != NONE},
+        **{named("arch/skips", kind, chosen): operations.count(SKIP) for kind, operations in chosen.items()},
+        **{f"arch/operations/{operation}": together.count(operation) for operation in candidates},
     }
 
 
+def entropies(gates: Mapping[str, Gates]) -> dict[str, float]:
+    """The entropy of the gates of each kind of cell."""
+    return {named("arch/entropy", kind, gates): entropy(each) for kind, each in gates.items()}
+
+
 def entropy(gates: Gates) -> float:
-    """Mean over the edges of the entropy of the operations' gates, in nats (log 8 = 2.08 when all are equal)."""
+    """Mean over the edges of the entropy of the operations' gates, in nats (log 8 = 2.08 when all eight are equal)."""
     probabilities = gates.operations.detach()
     return -torch.xlogy(probabilities, probabilities).sum(dim=-1).mean().item()
+
+
+def named(key: str, kind: str, kinds: Mapping[str, object]) -> str:
+    """`arch/skips_normal`; where cells are of one kind, `arch/skips`."""
+    return f"{key}_{kind}" if len(kinds) > 1 else key

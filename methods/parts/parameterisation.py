@@ -1,70 +1,74 @@
-"""Parameterisations: the trainable architecture parameters of a cell space, and the gates they stand for."""
+"""Parameterisations: the trainable architecture parameters of a searched cell, and the logits they stand for."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
 
-from methods.spaces.cell.network import INPUTS
-from methods.spaces.cell.space import EDGES, NODES
-from methods.spaces.cell.supernet import Parameterisation
-from methods.spaces.operations import OPERATIONS
-
-KINDS = ("normal", "reduce")
-"""Cells of one kind share their architecture parameters."""
+from methods.parts.gates import Gates, Logits, Sampler, soft
+from methods.parts.topology import CellTopology
 
 
-@dataclass(frozen=True)
-class Gates:
-    """What an executor multiplies with; a node is `sum_e edges[e] * sum_o operations[e, o] * o(x_e)`.
+class Parameterisation(nn.Module, ABC):
+    """Architecture parameters and what they mean.
 
-    Attributes:
-        operations: (edges, operations), the weight of each candidate operation on its edge.
-        edges: (edges,), the weight of each edge among those entering its node.
+    Args:
+        sampler: from logits to the gates of one forward pass.
     """
 
-    operations: Tensor
-    edges: Tensor
+    def __init__(self, sampler: Sampler = soft) -> None:
+        super().__init__()
+        self.sampler = sampler
 
-    def rows(self, index: Tensor) -> Gates:
-        """The gates of some edges; `index` holds their rows, int64, on the gates' device."""
-        return Gates(self.operations.index_select(0, index), self.edges.index_select(0, index))
+    @abstractmethod
+    def logits(self, kind: str) -> Logits:
+        """Of the cells of one kind."""
+
+    def gates(self, kind: str) -> Gates:
+        """Of the cells of one kind, for one forward pass; where the sampler draws, another time others."""
+        return self.sampler(self.logits(kind))
 
 
 class Softmax(Parameterisation):
-    """Softmax over the candidates of every edge (Liu et al., ICLR 2019, equation 2): 2 x 14 x 8 parameters.
+    """One logit alpha for each candidate of every edge, for each kind of cell (Liu et al., ICLR 2019, section 2.2).
 
     Parameters start as `1e-3 * N(0, 1)` (released code).
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        shape = (len(EDGES), len(OPERATIONS))
-        self.alpha = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(shape)) for kind in KINDS})
+    def __init__(self, topology: CellTopology, sampler: Sampler = soft) -> None:
+        super().__init__(sampler)
+        kinds, shape = topology.kinds, topology.shape[1:]
+        self.alpha = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(shape)) for kind in kinds})
 
-    def gates(self, kind: str) -> Gates:
-        """The gates of the cells of one kind, "normal" or "reduce"."""
-        operations = self.alpha[kind].softmax(dim=-1)
-        return Gates(operations, torch.ones_like(operations[:, 0]))
+    def logits(self, kind: str) -> Logits:
+        """With edges that all weigh one."""
+        alpha = self.alpha[kind]
+        return Logits(alpha, torch.ones_like(alpha[:, 0]))
 
 
 class EdgeNormalisedSoftmax(Softmax):
     """Softmax over candidates, and softmax over the edges entering a node (Xu et al., ICLR 2020, section 3.4).
 
-    Adds 2 x 14 parameters beta; a node's edges sum to one.
+    Adds one beta for each edge; a node's edges sum to one.
     """
 
     enters: Tensor
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.beta = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(len(EDGES))) for kind in KINDS})
-        nodes = torch.arange(INPUTS, INPUTS + NODES)
-        ends = torch.tensor([node for _, node in EDGES])
+    def __init__(self, topology: CellTopology, sampler: Sampler = soft) -> None:
+        super().__init__(topology, sampler)
+        edges = topology.edges
+        self.beta = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(len(edges))) for kind in topology.kinds})
+        nodes = torch.tensor(topology.node_numbers)
+        ends = torch.tensor([node for _, node in edges])
         self.register_buffer("enters", nodes[:, None] == ends, persistent=False)
 
-    def gates(self, kind: str) -> Gates:
+    def logits(self, kind: str) -> Logits:
         by_node = self.beta[kind].expand_as(self.enters).masked_fill(~self.enters, -torch.inf)
-        return Gates(self.alpha[kind].softmax(dim=-1), by_node.softmax(dim=-1).sum(dim=0))
+        return Logits(self.alpha[kind], by_node.softmax(dim=-1).sum(dim=0))
+
+
+def softmax(topology: CellTopology, edge_normalisation: bool) -> Softmax:
+    """`Softmax`, with normalised edges if so asked."""
+    return (EdgeNormalisedSoftmax if edge_normalisation else Softmax)(topology)

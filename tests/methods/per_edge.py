@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from methods.parts.parameterisation import KINDS, Softmax
-from methods.spaces.cell.space import EDGES
+from methods.parts.parameterisation import Softmax
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import OPERATIONS
 
 _BATCHED = re.compile(
@@ -46,7 +46,7 @@ def per_edge(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         cell, source, stage, rest = match.groups()
         operation, leaf = ("skip_connect", rest) if stage == "reduce" else rest.split(".", 1)
         leaf, _, statistic = leaf.partition(".")
-        rows = [row for row, edge in enumerate(EDGES) if edge[0] == int(source)]
+        rows = TOPOLOGY.leaving(int(source))
         parts = [tensor] * len(rows) if stage == "pools" else tensor.chunk(len(rows))
         for row, part in zip(rows, parts, strict=True):
             if leaf in ("pointwise", "even", "odd"):
@@ -59,12 +59,12 @@ def per_edge(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def gates_of(parameterisation: Softmax) -> dict[str, tuple[Tensor, Tensor]]:
     """The oracle's gates, written out edge by edge from alpha and, where there is one, beta."""
     result = {}
-    for kind in KINDS:
+    for kind in TOPOLOGY.kinds:
         operations = torch.stack([row.exp() / row.exp().sum() for row in parameterisation.alpha[kind]])
-        edges = torch.ones(len(EDGES), dtype=operations.dtype)
+        edges = torch.ones(len(TOPOLOGY.edges), dtype=operations.dtype)
         if hasattr(parameterisation, "beta"):
             beta = parameterisation.beta[kind].exp()
-            entering = [sum(beta[row] for row, edge in enumerate(EDGES) if edge[1] == node) for _, node in EDGES]
+            entering = [sum(beta[row] for row in TOPOLOGY.entering(node)) for _, node in TOPOLOGY.edges]
             edges = beta / torch.stack(entering)
         result[kind] = (operations, edges)
     return result

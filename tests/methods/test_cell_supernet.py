@@ -12,12 +12,14 @@ import torch.nn.functional as F
 from methods.parts.convolution import depthwise, pointwise
 from methods.parts.discretiser import top_two_edges
 from methods.parts.executors.mixture import Mixture
-from methods.parts.executors.partial_channels import PartialChannels, channel_shuffle
+from methods.parts.executors.partial_channels import PartialChannels, channel_shuffle, partial_channels
 from methods.parts.executors.recompute import Recompute
-from methods.parts.parameterisation import EdgeNormalisedSoftmax, Gates, Softmax
-from methods.spaces.cell.space import EDGES
-from methods.spaces.cell.supernet import CellSupernet, SupernetSettings
+from methods.parts.gates import Gates
+from methods.parts.parameterisation import EdgeNormalisedSoftmax, Softmax
+from methods.spaces.cell.supernet import CellSupernet
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import OPERATIONS, make_operation
+from methods.spaces.supernet_settings import SupernetSettings
 from tests.methods.per_edge import gates_of, per_edge
 from tests.oracles.cell_supernet import Supernet
 
@@ -32,8 +34,8 @@ def _double_precision():
 
 def pair(channels, cells, share=1, edge_normalisation=False):
     """A supernet and the oracle with the same weights; architecture parameters far from uniform."""
-    executor = Mixture if share == 1 else partial(PartialChannels, share=share)
-    parameterisation = EdgeNormalisedSoftmax() if edge_normalisation else Softmax()
+    executor = partial_channels(Mixture, share)
+    parameterisation = EdgeNormalisedSoftmax(TOPOLOGY) if edge_normalisation else Softmax(TOPOLOGY)
     for parameter in parameterisation.parameters():
         torch.nn.init.normal_(parameter)
     fast = CellSupernet(10, SupernetSettings(channels, cells), parameterisation, executor)
@@ -130,15 +132,15 @@ def test_one_hot_gates_equal_the_single_operation(operation, stride):
     ],
 )
 def test_parameter_counts_of_the_published_supernets(share, num_classes, stem, expected):
-    executor = Mixture if share == 1 else partial(PartialChannels, share=share)
-    supernet = CellSupernet(num_classes, SupernetSettings(16, 8, stem), EdgeNormalisedSoftmax(), executor)
+    executor = partial_channels(Mixture, share)
+    supernet = CellSupernet(num_classes, SupernetSettings(16, 8, stem), EdgeNormalisedSoftmax(TOPOLOGY), executor)
     assert sum(p.numel() for p in supernet.weights()) == expected
     assert sum(p.numel() for p in supernet.architecture_parameters()) == 252
-    assert sum(p.numel() for p in Softmax().parameters()) == 224
+    assert sum(p.numel() for p in Softmax(TOPOLOGY).parameters()) == 224
 
 
 def test_imagenet_stem_reduces_eightfold_before_the_cells():
-    supernet = CellSupernet(10, SupernetSettings(4, 3, "imagenet"), Softmax(), Mixture)
+    supernet = CellSupernet(10, SupernetSettings(4, 3, "imagenet"), Softmax(TOPOLOGY), Mixture)
     assert supernet.stem1(supernet.stem(torch.randn(2, 3, 64, 64))).shape == (2, 12, 8, 8)
     assert supernet(torch.randn(2, 3, 64, 64)).shape == (2, 10)
 
@@ -146,7 +148,7 @@ def test_imagenet_stem_reduces_eightfold_before_the_cells():
 @pytest.mark.parametrize("stride", [1, 2])
 def test_bypass_channels_are_the_input_up_to_the_shuffle(stride):
     share, channels = 4, 8
-    executor = PartialChannels(channels, 1, stride, share)
+    executor = PartialChannels(channels, 1, stride, share, Mixture)
     state = torch.randn(2, channels, 6, 6)
     node, _ = executor.next_node(executor(state, Gates(torch.zeros(1, len(OPERATIONS)), torch.ones(1))))
     source = channel_shuffle(torch.arange(float(channels)).view(1, -1, 1, 1), share).flatten().long()
@@ -158,11 +160,11 @@ def test_bypass_channels_are_the_input_up_to_the_shuffle(stride):
 
 
 def test_beta_sums_to_one_at_every_node():
-    parameterisation = EdgeNormalisedSoftmax()
+    parameterisation = EdgeNormalisedSoftmax(TOPOLOGY)
     torch.nn.init.normal_(parameterisation.beta["normal"])
     edges = parameterisation.gates("normal").edges
     for node in range(2, 6):
-        total = sum(edges[row] for row, edge in enumerate(EDGES) if edge[1] == node)
+        total = sum(edges[row] for row in TOPOLOGY.entering(node))
         torch.testing.assert_close(total, torch.tensor(1.0))
 
 
@@ -172,12 +174,15 @@ def test_edge_weights_decide_between_edges():
     operations[:, 0] = 0.9  # `none` is never chosen
     operations[0] = operations[1] = torch.full((8,), 0.01)
     operations[0, OPERATIONS.index("dil_conv_5x5")] = 0.02
-    plain = top_two_edges(Gates(operations, torch.ones(14)))["edges"]
+    plain = top_two_edges(Gates(operations, torch.ones(14)), TOPOLOGY)["edges"]
     assert plain[0] == ["dil_conv_5x5", 0, 2]
     assert plain[2:4] == [["sep_conv_3x3", 0, 3], ["sep_conv_3x3", 1, 3]]
     edges = torch.ones(14)
     edges[2] = 0.1
-    assert top_two_edges(Gates(operations, edges))["edges"][2:4] == [["sep_conv_3x3", 1, 3], ["sep_conv_3x3", 2, 3]]
+    assert top_two_edges(Gates(operations, edges), TOPOLOGY)["edges"][2:4] == [
+        ["sep_conv_3x3", 1, 3],
+        ["sep_conv_3x3", 2, 3],
+    ]
 
 
 def saved_bytes(executor, stride):
@@ -204,7 +209,7 @@ def test_recomputing_keeps_only_what_enters_a_state():
 @pytest.mark.parametrize("share", [1, 4])
 def test_recomputing_changes_nothing(share):
     plain, _ = pair(4, 3, share, edge_normalisation=True)
-    executor = Mixture if share == 1 else partial(PartialChannels, share=share)
+    executor = partial_channels(Mixture, share)
     parameterisation = copy.deepcopy(plain.parameterisation)
     low = CellSupernet(10, SupernetSettings(4, 3), parameterisation, partial(Recompute, executor=executor))
     for mine, theirs in zip(low.state_dict().values(), plain.state_dict().values(), strict=True):
@@ -220,5 +225,5 @@ def test_recomputing_changes_nothing(share):
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_activation_memory_falls_about_fourfold(stride):
-    full, quarter = Mixture(16, 4, stride), PartialChannels(16, 4, stride, share=4)
+    full, quarter = Mixture(16, 4, stride), PartialChannels(16, 4, stride, 4, Mixture)
     assert saved_bytes(full, stride) / saved_bytes(quarter, stride) == pytest.approx(4, rel=0.2)

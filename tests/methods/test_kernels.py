@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from functools import partial
 
 import pytest
 import torch
@@ -16,10 +15,13 @@ from torch import Tensor, nn
 
 from methods.parts.executors import kernels
 from methods.parts.executors.mixture import Mixture
-from methods.parts.executors.partial_channels import PartialChannels
+from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.weighted_sum import weighted_sum
 from methods.parts.parameterisation import EdgeNormalisedSoftmax, Softmax
-from methods.spaces.cell.supernet import CellSupernet, SupernetCell, SupernetSettings
+from methods.spaces.cell.frame import Place
+from methods.spaces.cell.supernet import CellSupernet, SupernetCell
+from methods.spaces.cell.topology import TOPOLOGY
+from methods.spaces.supernet_settings import SupernetSettings
 
 pytest.importorskip("triton")
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -195,9 +197,9 @@ class CellWithGates(nn.Module):
 
     def __init__(self, share: int) -> None:
         super().__init__()
-        executor = Mixture if share == 1 else partial(PartialChannels, share=share)
-        self.cell = SupernetCell(4, 4, 2 * share, reduction=True, after_reduction=False, executor=executor)
-        self.parameterisation = EdgeNormalisedSoftmax()
+        executor = partial_channels(Mixture, share)
+        self.cell = SupernetCell(Place(4, 4, 2 * share, reduction=True, after_reduction=False), executor)
+        self.parameterisation = EdgeNormalisedSoftmax(TOPOLOGY)
         for name, parameter in self.parameterisation.named_parameters():
             nn.init.normal_(parameter, std=1.0 if "reduce" in name else 0.0)
 
@@ -219,7 +221,7 @@ def test_a_whole_cell(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.skipif(DEVICE == "cpu", reason="takes minutes to interpret; a cell is tested above")
 def test_a_whole_supernet(monkeypatch: pytest.MonkeyPatch) -> None:
     """`test_cell_supernet` holds the plain one to the textbook."""
-    fused, plain = copies(lambda: CellSupernet(10, SupernetSettings(4, 3), Softmax(), Mixture))
+    fused, plain = copies(lambda: CellSupernet(10, SupernetSettings(4, 3), Softmax(TOPOLOGY), Mixture))
     images = torch.randn(3, 3, 16, 16, device=DEVICE, dtype=torch.float64)
     equal_modules(fused, plain, lambda module: module(images), monkeypatch)
 

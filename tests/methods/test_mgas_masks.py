@@ -7,7 +7,7 @@ import torch
 
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.topology import ALL_SLOTS
-from methods.spaces.cell.space import EDGES
+from methods.spaces.cell.topology import TOPOLOGY
 from tests.methods.mgas_nets import images, scatter_parameters, tiny_net
 from tests.oracles.mgas_supernet import last_only_guard, strongest_guard
 
@@ -37,7 +37,7 @@ def test_every_node_keeps_an_operation_for_any_threshold(guard: str, threshold: 
     p, committed, _ = random_case(2)
     masks = Discretisation(guard=guard).operation_masks(p, committed, torch.full_like(p, threshold))[0] > 0
     for node in range(2, 6):
-        assert any(masks[edge].any() for edge in range(14) if EDGES[edge][1] == node)
+        assert any(masks[edge].any() for edge in range(14) if TOPOLOGY.edges[edge][1] == node)
     assert not bool((masks & ~committed[0]).any())
 
 
@@ -123,7 +123,7 @@ def test_an_operation_without_filters_goes_but_not_the_last_of_a_node():
     cell = net.cell(0)  # no stride-2 skips, which obey t_input too
     net.train()
     only = (0, 1)
-    cell.commit_operations([slot for slot in ALL_SLOTS if EDGES[slot[0]][1] == 2 and slot != only])
+    cell.commit_operations([slot for slot in ALL_SLOTS if TOPOLOGY.edges[slot[0]][1] == 2 and slot != only])
     with torch.no_grad():
         cell.t_filter[:3] = 0.9  # all filters of edges 0 to 2 fall
         cell.t_input[0] = 0.9  # and all of the first input

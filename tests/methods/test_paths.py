@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 from torch import nn
 
 from methods.architecture import ArchitectureError
+from methods.spaces.cell.space import CellSpace
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.decisions import Code, sample_code
 from methods.spaces.nasbench201.cell import OPERATIONS
 from methods.spaces.nasbench201.network import Network201
@@ -15,6 +19,7 @@ from methods.spaces.nasbench201.space import NASBench201Space
 from methods.spaces.paths import PathSupernet
 from methods.spaces.supernet_settings import SupernetSettings
 from methods.spaces.supernets import path_supernet
+from tests.oracles.cell_supernet import Supernet
 
 SMALL = SupernetSettings(channels=4, cells=3, cells_per_stage=1)
 MIXED = (3, 0, 1, 2, 4, 3)
@@ -100,3 +105,31 @@ def test_what_has_no_path_is_refused() -> None:
         path_supernet("vgg", 10, SMALL)
     with pytest.raises(ArchitectureError, match="6 entries, not 2"):
         small()(images(), (1, 2))
+
+
+def test_a_path_of_darts_cells_is_the_textbook_supernet_with_one_hot_gates() -> None:
+    """Of the chosen edges only what a code names enters a node; the textbook computes everything and weighs it."""
+    space = CellSpace("darts_cell")
+    code = sample_code(space, torch.Generator().manual_seed(3))
+    supernet = small("darts_cell").double()
+    oracle = Supernet(10, SMALL.channels, SMALL.cells).double()
+    oracle.load_state_dict(
+        {
+            re.sub(r"inside\.edges\.(\d+)\.(\d)", r"edges.\1.operations.\2", k): v
+            for k, v in supernet.state_dict().items()
+        }
+    )
+    gates = {}
+    for kind, cell in space.decode(code).genotype.items():
+        operations, edges = torch.zeros(14, 8).double(), torch.zeros(14).double()
+        for operation, source, node in cell["edges"]:
+            row = TOPOLOGY.edges.index((source, node))
+            edges[row] = operations[row, TOPOLOGY.operations.index(operation)] = 1.0
+        gates[kind] = operations, edges
+    x = images().double()
+    torch.testing.assert_close(supernet(x, code), oracle(x, gates))
+    supernet(x, code).sum().backward()
+    touched = {name for name, parameter in supernet.named_parameters() if parameter.grad is not None}
+    assert (
+        0 < sum("inside" in name for name in touched) < sum("inside" in n for n, _ in supernet.named_parameters()) / 4
+    )

@@ -21,10 +21,10 @@ from methods.gradient.operation_pruning import (
     remove_weakest,
 )
 from methods.parts.counts import count_params
-from methods.parts.parameterisation import KINDS, Softmax
+from methods.parts.parameterisation import Softmax
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.cell.space import EDGES
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.transform.pruning.ratio import Counts, measure
 
 CONTEXT = SearchContext(num_classes=10, image_size=8)
@@ -92,9 +92,9 @@ def test_the_weakest_go_and_every_node_keeps_its_strongest():
     assert int((~alive).sum()) == 150
     assert alive[..., 0].all()
     strongest = torch.zeros(SHAPE, dtype=torch.bool)
-    for kind in range(len(KINDS)):
+    for kind in range(len(TOPOLOGY.kinds)):
         for node in range(2, 6):
-            entering = [(row, c) for row, (_, to) in enumerate(EDGES) if to == node for c in range(1, SHAPE[2])]
+            entering = [(row, c) for row in TOPOLOGY.entering(node) for c in range(1, SHAPE[2])]
             row, column = max(entering, key=lambda place: strength[kind, *place])
             strongest[kind, row, column] = True
     assert alive[strongest].all()
@@ -106,7 +106,7 @@ def test_the_weakest_go_and_every_node_keeps_its_strongest():
 
 def test_survivors_are_a_softmax_over_what_is_left():
     torch.manual_seed(0)
-    inner = Softmax()
+    inner = Softmax(TOPOLOGY)
     survivors = Survivors(inner)
     torch.testing.assert_close(survivors.gates("normal").operations, inner.gates("normal").operations)
     survivors.alive[0, 3, 1:6] = False

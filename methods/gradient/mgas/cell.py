@@ -24,7 +24,9 @@ from methods.gradient.mgas.topology import (
     ALL_SLOTS,
     CANDIDATES,
     CONVOLUTIONS,
+    EDGES,
     FIRST_CONVOLUTION,
+    NODES,
     SHAPE,
     Plan,
     Slot,
@@ -33,7 +35,6 @@ from methods.gradient.mgas.topology import (
 )
 from methods.gradient.mgas.units import NO_THRESHOLD, Filters, GateEntry, Weights
 from methods.spaces.cell.network import INPUTS
-from methods.spaces.cell.space import EDGES, NODES
 from methods.spaces.operations import POOLS, SEPARABLE, SKIP
 
 ALWAYS_ON = -2.0

@@ -15,9 +15,8 @@ from methods.gradient.mgas.operations import ConvolutionOperation
 from methods.gradient.mgas.sizes import effective_masks
 from methods.gradient.mgas.slicing import take
 from methods.gradient.mgas.supernet import Supernet
-from methods.gradient.mgas.topology import CANDIDATES, STATES, Slot
+from methods.gradient.mgas.topology import CANDIDATES, EDGES, STATES, Slot
 from methods.spaces.cell.network import INPUTS
-from methods.spaces.cell.space import EDGES
 from methods.spaces.operations import DILATED, SEPARABLE
 
 SPACE = "dense_cell"

@@ -18,9 +18,8 @@ from methods.gradient.mgas.cell import SearchCell
 from methods.gradient.mgas.operations import ConvolutionOperation, Pointwise, Reduction
 from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import Switches
-from methods.gradient.mgas.topology import STATES, Slot
+from methods.gradient.mgas.topology import EDGES, STATES, Slot
 from methods.spaces.cell.network import INPUTS
-from methods.spaces.cell.space import EDGES
 
 
 @dataclass

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 import torch
 
 from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.topology import Slot
-from methods.spaces.cell.space import EDGES
+from methods.gradient.mgas.topology import EDGES, Slot
 
 Candidate = tuple[int, Slot]
 """Cell and operation."""

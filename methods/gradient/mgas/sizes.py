@@ -10,12 +10,11 @@ from methods.architecture import Architecture
 from methods.base import SearchContext
 from methods.gradient.mgas.cell import SearchCell
 from methods.gradient.mgas.operations import ConvolutionOperation, Reduction
-from methods.gradient.mgas.topology import CANDIDATES, Plan, Slot, is_input_edge
+from methods.gradient.mgas.topology import CANDIDATES, EDGES, Plan, Slot, is_input_edge
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import MGAS
 from methods.spaces.cell.counts import network_counts, operation_weights
 from methods.spaces.cell.layout import layout
-from methods.spaces.cell.space import EDGES
 from methods.spaces.operations import SKIP
 
 MILLION = 1e6

@@ -1,6 +1,6 @@
 """The cell of MGAS as tables: operations, edges, nodes, and how the cells are divided into stages.
 
-A cell has 14 edges (`methods.spaces.cell.space.EDGES`), each with seven candidate operations; no "none" and no top-k:
+A cell has 14 edges (`methods.spaces.cell.topology`), each with seven candidate operations; no "none" and no top-k:
 any subset may survive. Arrays over the candidates have the shape (14, 7): edge, operation.
 """
 
@@ -14,9 +14,10 @@ from torch import Tensor
 
 from methods.base import MethodError
 from methods.spaces.cell.network import INPUTS, reduction_cells
-from methods.spaces.cell.space import EDGES, NODES
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import AVG_POOL, DIL_3, DIL_5, MAX_POOL, SEP_3, SEP_5, SKIP
 
+EDGES, NODES = TOPOLOGY.edges, TOPOLOGY.nodes
 CANDIDATES = (SKIP, SEP_3, SEP_5, DIL_3, DIL_5, AVG_POOL, MAX_POOL)
 """The seven candidates of an edge, in the order of alpha's columns."""
 

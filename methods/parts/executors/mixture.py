@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from methods.parts.convolution import depthwise, pointwise, strided_pointwise
 from methods.parts.executors import kernels
+from methods.parts.executors.protocol import SummingExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
-from methods.parts.parameterisation import Gates
-from methods.spaces.cell.supernet import StateExecutor
+from methods.parts.gates import Gates
 from methods.spaces.operations import DILATED, KERNEL, OPERATIONS, POOLS, SEPARABLE, SKIP, pool
 
 
-def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
+def uniform(*shape: int, fan_in: int) -> nn.Parameter:
     """The default initialisation of torch's convolutions, for weights kept in a batched shape."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(shape).uniform_(-bound, bound))
@@ -38,8 +38,8 @@ class DepthwiseSeparable(nn.Module):
     def __init__(self, edges: int, channels: int, kernel: int, stride: int = 1, dilation: int = 1) -> None:
         super().__init__()
         self.stride, self.dilation = stride, dilation
-        self.depthwise = _uniform(edges * channels, 1, kernel, kernel, fan_in=kernel**2)
-        self.pointwise = _uniform(edges, channels, channels, fan_in=channels)
+        self.depthwise = uniform(edges * channels, 1, kernel, kernel, fan_in=kernel**2)
+        self.pointwise = uniform(edges, channels, channels, fan_in=channels)
         self.norm = nn.BatchNorm2d(edges * channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,8 +55,8 @@ class Reduce(nn.Module):
     def __init__(self, edges: int, channels: int) -> None:
         super().__init__()
         self.edges = edges
-        self.even = _uniform(edges, channels // 2, channels, fan_in=channels)
-        self.odd = _uniform(edges, channels - channels // 2, channels, fan_in=channels)
+        self.even = uniform(edges, channels // 2, channels, fan_in=channels)
+        self.odd = uniform(edges, channels - channels // 2, channels, fan_in=channels)
         self.norm = nn.BatchNorm2d(edges * channels, affine=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class Reduce(nn.Module):
         return torch.cat([half for pair in halves for half in pair], dim=1)
 
 
-class Mixture(StateExecutor):
+class Mixture(SummingExecutor):
     """All edges leaving one state of a cell.
 
     Args:
@@ -165,8 +165,3 @@ class Mixture(StateExecutor):
         else:
             last.append((self.reduce, rectified))
         return [module(x) for module, x in last], [module.norm for module, _ in last], shared
-
-    def next_node(self, arrived: Tensor) -> tuple[Tensor, Tensor]:
-        """The node that has received all its edges (batch, channels, h, w), and what arrived at the later ones."""
-        node, rest = arrived.split([self.channels, arrived.shape[1] - self.channels], dim=1)
-        return node, rest

@@ -7,15 +7,16 @@ the next edge sees others.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from methods.parts.executors import kernels
-from methods.parts.executors.mixture import Mixture
+from methods.parts.executors.protocol import MakeExecutor, StateExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
-from methods.parts.parameterisation import Gates
-from methods.spaces.cell.supernet import StateExecutor
+from methods.parts.gates import Gates
 
 Arrived = tuple[Tensor, Tensor]
 """What arrived at the later nodes: through the mixture and around it, each (batch, edges * its channels, h, w)."""
@@ -34,22 +35,22 @@ def _weigh(weights: Tensor, around: Tensor) -> Tensor:
     return weighted_sum(weights, [], [], [around])
 
 
-class PartialChannels(StateExecutor):
-    """All edges leaving one state of a cell, with `channels / share` of its channels through a `Mixture`.
+class PartialChannels(StateExecutor[Arrived]):
+    """All edges leaving one state of a cell, with `channels / share` of its channels through another executor.
 
     Raises:
         ValueError: `share` does not divide `channels`.
     """
 
-    def __init__(self, channels: int, edges: int, stride: int, share: int) -> None:
+    def __init__(self, channels: int, edges: int, stride: int, share: int, executor: MakeExecutor) -> None:
         super().__init__()
         if channels % share:
             raise ValueError(f"{channels} channels cannot be divided by partial_channels={share}")
         self.through, self.share, self.stride = channels // share, share, stride
-        self.mixture = Mixture(self.through, edges, stride)
+        self.mixture = executor(self.through, edges, stride)
 
     def forward(self, state: Tensor, gates: Gates, arrived: Arrived | None = None) -> Arrived:
-        """As `Mixture.forward`, with a pair for what arrived."""
+        """As the other executor's, with a pair for what arrived."""
         through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
@@ -60,9 +61,14 @@ class PartialChannels(StateExecutor):
         return self.mixture(through, gates, mixed), bypassed + sent
 
     def next_node(self, arrived: Arrived) -> tuple[Tensor, Arrived]:
-        """As `Mixture.next_node`; the node's channels are shuffled."""
+        """As the other executor's; the node's channels are shuffled."""
         mixed, mixed_rest = self.mixture.next_node(arrived[0])
         bypassed = self.through * (self.share - 1)
         around, around_rest = arrived[1].split([bypassed, arrived[1].shape[1] - bypassed], dim=1)
         node = channel_shuffle(torch.cat([mixed, around], dim=1), self.share)
         return node, (mixed_rest, around_rest)
+
+
+def partial_channels(executor: MakeExecutor, share: int) -> MakeExecutor:
+    """1 / `share` of a state's channels through an executor; all of them where that is 1."""
+    return executor if share == 1 else partial(PartialChannels, share=share, executor=executor)

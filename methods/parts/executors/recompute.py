@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from functools import partial
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from methods.parts.parameterisation import Gates
-from methods.spaces.cell.supernet import MakeExecutor, StateExecutor
+from methods.parts.executors.protocol import MakeExecutor, StateExecutor
+from methods.parts.gates import Gates
+
+Memory = Literal["full", "low"]
 
 
 @contextmanager
@@ -34,7 +37,7 @@ def discarded_statistics(network: nn.Module) -> Iterator[None]:
                 setattr(norm, name, buffer)
 
 
-class Recompute(StateExecutor):
+class Recompute(StateExecutor[Any]):
     """All edges leaving one state, through another executor whose activations are not kept."""
 
     def __init__(self, channels: int, edges: int, stride: int, executor: MakeExecutor) -> None:
@@ -58,3 +61,8 @@ class Recompute(StateExecutor):
 
     def next_node(self, arrived: Any) -> tuple[Tensor, Any]:
         return self.executor.next_node(arrived)
+
+
+def recomputed(executor: MakeExecutor, memory: Memory) -> MakeExecutor:
+    """An executor that keeps its activations ("full"), or computes them again ("low")."""
+    return partial(Recompute, executor=executor) if memory == "low" else executor

@@ -24,17 +24,10 @@ from methods.spaces.cell.decisions import (
 )
 from methods.spaces.cell.layout import INPUTS, cells_of, layout, network_scale, refuse_gaps, validate_cell
 from methods.spaces.cell.network import CellNetwork
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.operations import OPERATIONS
 from methods.spaces.registry import register_space
-
-NODES = 4
-"""Intermediate nodes of a cell; node n (0-based) can take its input from n + 2 earlier states."""
-
-EDGES: tuple[tuple[int, int], ...] = tuple(
-    (source, node) for node in range(INPUTS, INPUTS + NODES) for source in range(node)
-)
-"""The 14 possible edges (source state, node), in the order of alpha's rows: by node, then by source."""
 
 
 @register_space(
@@ -66,29 +59,29 @@ class CellSpace:
 
         def cell() -> dict[str, object]:
             edges = []
-            for node in range(INPUTS, INPUTS + NODES):
+            for node in TOPOLOGY.node_numbers:
                 sources = torch.randperm(node, generator=generator)[: self.max_inputs].sort().values.tolist()
                 for source in sources:
                     choice = int(torch.randint(1, len(OPERATIONS), (), generator=generator))
                     edges.append([OPERATIONS[choice], source, node])
-            return {"edges": edges, "concat": list(range(INPUTS, INPUTS + NODES))}
+            return {"edges": edges, "concat": list(TOPOLOGY.node_numbers)}
 
         return Architecture(self.name, {"normal": cell(), "reduce": cell()})
 
     def decisions(self) -> tuple[Decision, ...]:
         """Of one normal and one reduction cell (`methods.spaces.cell.decisions`)."""
-        return subset_decisions(NODES) if self.max_inputs is None else pair_decisions(NODES)
+        return subset_decisions(TOPOLOGY.nodes) if self.max_inputs is None else pair_decisions(TOPOLOGY.nodes)
 
     def encode(self, architecture: Architecture) -> Code:
         """Raises ArchitectureError if there is anything but one normal and one reduction cell, all nodes joined."""
         refuse_decided_elsewhere(self.name, architecture, "scale", "widths", "masks")
         encode = encode_subsets if self.max_inputs is None else encode_pairs
-        return encode(NODES, architecture.genotype)
+        return encode(TOPOLOGY.nodes, architecture.genotype)
 
     def decode(self, code: Code) -> Architecture:
         check_code(self, code)
         decode = decode_subsets if self.max_inputs is None else decode_pairs
-        return Architecture(self.name, decode(NODES, code))
+        return Architecture(self.name, decode(TOPOLOGY.nodes, code))
 
     def validate(self, architecture: Architecture) -> None:
         """Raises ArchitectureError if the genotype is malformed or not of this space."""
@@ -102,7 +95,7 @@ class CellSpace:
                 )
             if self.max_inputs is None:
                 continue
-            for node in range(INPUTS, INPUTS + NODES):
+            for node in TOPOLOGY.node_numbers:
                 sources = [source for _, source, to in cell["edges"] if to == node]
                 if len(sources) != self.max_inputs or len(set(sources)) != len(sources):
                     raise ArchitectureError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, check_code
 from methods.spaces.nasbench201.cell import TOPOLOGY
 from methods.spaces.nasbench201.network import Frame
@@ -30,6 +31,7 @@ class Paths201(PathSupernet):
 
     def __init__(self, num_classes: int, settings: SupernetSettings) -> None:
         super().__init__()
+        refuse_imagenet_stem("nasbench201", NetworkSettings(stem=settings.stem))
         self.frame = Frame(_Cell, num_classes, settings.channels, settings.cells_per_stage, settings.in_channels)
 
     def forward(self, images: Tensor, code: Code) -> Tensor:

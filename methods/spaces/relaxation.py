@@ -1,0 +1,64 @@
+"""What a gradient search needs of a space: its continuous relaxation (Liu et al., ICLR 2019, section 2.2).
+
+A space that has one gives the cells' topology, the executor that mixes all candidates, a supernet that runs any
+executor and any gates, and the way back from gates to an architecture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from methods.architecture import Architecture
+from methods.parts.executors.protocol import MakeExecutor
+from methods.parts.gates import Gates
+from methods.parts.parameterisation import Parameterisation
+from methods.parts.topology import CellTopology
+from methods.spaces.supernet_settings import SupernetSettings
+
+
+class Supernet(nn.Module):
+    """A network that holds all candidates; `forward(images)` maps (batch, in_channels, h, w) to (batch, num_classes).
+
+    Args:
+        parameterisation: gives the gates of each kind of cell, once a forward pass.
+    """
+
+    def __init__(self, parameterisation: Parameterisation) -> None:
+        super().__init__()
+        self.parameterisation = parameterisation
+
+    def forward(self, images: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def architecture_parameters(self) -> list[nn.Parameter]:
+        return list(self.parameterisation.parameters())
+
+    def weights(self) -> list[nn.Parameter]:
+        """Everything trainable that is not an architecture parameter."""
+        return [p for name, p in self.named_parameters() if not name.startswith("parameterisation.")]
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """Attributes:
+    space: of the derived architectures.
+    topology: of the cells.
+    candidates: operations that a derived architecture can have.
+    size: the fields of `SupernetSettings` that its supernet reads, beside stem and image channels.
+    mixture: the executor that computes all candidates of the edges leaving a state.
+    supernet: (classes, settings, parameterisation, executor) -> a new one, from torch's global generator.
+    derive: the architecture that the gates of each kind of cell stand for.
+    operations_of: by kind of cell, the operations on the edges of an architecture.
+    """
+
+    space: str
+    topology: CellTopology
+    candidates: tuple[str, ...]
+    size: tuple[str, ...]
+    mixture: MakeExecutor
+    supernet: Callable[[int, SupernetSettings, Parameterisation, MakeExecutor], Supernet]
+    derive: Callable[[Mapping[str, Gates]], Architecture]
+    operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]
