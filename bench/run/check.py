@@ -6,7 +6,7 @@ before, when the experiment was read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,10 +24,10 @@ from bench.data.image_files import ImageFiles
 from bench.data.splits import FinalEvaluation, subset
 from bench.data.survey import refuse_unreadable, survey, surveyed
 from bench.plan.recipe import Recipe
+from bench.plan.stand_ins import stand_in
 from bench.records.directory import RunInfo
 from bench.run.phases.check import check_batch, check_searches
-from methods.architecture import Architecture, ArchitectureError
-from methods.genotypes import published
+from methods.architecture import ArchitectureError
 from methods.spaces import NetworkSettings, get_space
 from methods.spaces.image_size import refuse_image_size
 
@@ -42,8 +42,9 @@ def check(planned: Iterable[RunInfo], data: ImageData) -> None:
     planned = list(planned)
     check_searches(planned, data)
     seen: set[str] = set()
+    by_signature = {info.signature: info for info in planned}
     for info in planned:
-        for name, look in _looks(info, data):
+        for name, look in _looks(info, data, by_signature):
             if name not in seen:
                 seen.add(name)
                 _named(info, look)
@@ -58,13 +59,14 @@ def _named(info: RunInfo, look: Callable[[], None]) -> None:
         raise DataError(f"row '{info.label}': {error}") from None
 
 
-def _looks(info: RunInfo, data: ImageData) -> Iterator[tuple[str, Callable[[], None]]]:
+def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> Iterator[tuple[str, Callable[[], None]]]:
     """What there is to look at in one run; equal looks have equal names."""
     config = info.config
     if "stem" in config:
         plain = NetworkSettings(4, 6, stem=config["stem"], in_channels=data.info.channels)
         size = data.info.image_size
-        yield f"stem {config['stem']}", lambda: refuse_image_size(published("DARTS_V2"), plain, size)
+        usual = stand_in(info, planned)
+        yield f"stem {config['stem']} {usual.space}", lambda: refuse_image_size(usual, plain, size)
     if "recipe" not in config:
         return
     images = config["data"]
@@ -76,11 +78,17 @@ def _looks(info: RunInfo, data: ImageData) -> Iterator[tuple[str, Callable[[], N
     settings = NetworkSettings(
         **config["network"], auxiliary=recipe.auxiliary_weight > 0, in_channels=data.info.channels
     )
-    given = config.get("architecture", {})
-    key = given.get("published") or given.get("digest") or "a searched one"
+    yield f"architecture {info.given}", partial(_readable, info, planned)
+    architecture = stand_in(info, planned)
     for space in settings.scales:
         yield f"scale of {space} {settings}", partial(check_scale, space, settings, data.info.image_size)
-    yield f"network {key} {settings}", lambda: check_network(info, settings, data.info.image_size)
+    look = partial(refuse_image_size, architecture, settings, data.info.image_size)
+    yield f"network {architecture.digest} {settings}", look
+
+
+def _readable(info: RunInfo, planned: Mapping[str, RunInfo]) -> None:
+    """Raises ArchitectureError for a given architecture that cannot be read."""
+    stand_in(info, planned)
 
 
 def check_images(data: ImageData, train_images: int | None, test_images: int | None) -> None:
@@ -146,16 +154,3 @@ def check_scale(space: str, settings: NetworkSettings, size: int) -> None:
     """Raises ArchitectureError for an unknown space, or a scale at which its networks cannot be built and trained."""
     sample = get_space(space).sample(torch.Generator().manual_seed(0))
     refuse_image_size(sample, settings, size)
-
-
-def check_network(info: RunInfo, settings: NetworkSettings, size: int) -> None:
-    """Raises ArchitectureError when the network cannot be built or cannot be trained on images of this size.
-
-    An architecture that is still to be found is stood in for by a published one of the same scale.
-    """
-    given = info.config.get("architecture", {})
-    if info.given is not None:
-        architecture = Architecture.load(Path(info.given))
-    else:
-        architecture = published(given.get("published", "DARTS_V2"))
-    refuse_image_size(architecture, settings, size)

@@ -21,12 +21,13 @@ from bench.device.calibration import recall
 from bench.device.engine import Engine, device_name, make_engine
 from bench.device.graph import WARM_UP
 from bench.plan.recipe import Recipe
+from bench.plan.stand_ins import stand_in
 from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
 from bench.records.soundness import signature
 from bench.run.phases.lookup import seconds_of_lookup
 from bench.run.train import training_loss
+from methods.architecture import Architecture
 from methods.base import GradientSearch, SearchContext
-from methods.genotypes import published
 from methods.parts.convolution import CpuChoices
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
@@ -47,9 +48,9 @@ def estimate_seconds(
     """Seconds of each run on one device, by signature; an upper bound for methods that may stop early.
 
     Runs that differ only in their seeds are timed once, on random images; the answers are kept in
-    `RUNS_DIR/estimates.json` by configuration and device. Networks that are not known before a search stand in by a
-    published one of the same scale. The timing is done in a process of its own, as a run is: what it takes to start
-    is part of every run, and its memory is free again when the runs begin.
+    `RUNS_DIR/estimates.json` by configuration and device. A network that is not known before a search is stood in for
+    by a known one of its space. The timing is done in a process of its own, as a run is: what it takes to start is
+    part of every run, and its memory is free again when the runs begin.
 
     Raises:
         EstimateError: that process died.
@@ -57,12 +58,15 @@ def estimate_seconds(
     path = runs_dir / FILE_NAME
     known = _read(path)
     choices = recall(runs_dir, planned[0].config["threads"])
-    keys = {info.signature: _key(info, device, choices) for info in planned}
+    by_signature = {info.signature: info for info in planned}
+    networks = {info.signature: stand_in(info, by_signature) for info in planned if info.phase == "train"}
+    keys = {info.signature: _key(info, networks.get(info.signature), device, choices) for info in planned}
     missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
             images = (data.info, len(data.train)) if data is not None else None
-            work = list(missing.values()), images, device, choices
+            runs = [(info, networks.get(info.signature)) for info in missing.values()]
+            work = runs, images, device, choices
             try:
                 found = other.submit(_time_runs, *work).result()
             except BrokenProcessPool:
@@ -75,10 +79,10 @@ def estimate_seconds(
     return {name: known[key] for name, key in keys.items()}
 
 
-def _key(info: RunInfo, device: torch.device, choices: CpuChoices) -> str:
+def _key(info: RunInfo, network: Architecture | None, device: torch.device, choices: CpuChoices) -> str:
     config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
-    if info.phase == "train":
-        config["architecture"] = config["architecture"].get("published", "searched")
+    if network is not None:
+        config["architecture"] = network.digest
     where = {"device": device_name(device), "torch": torch.__version__}
     if device.type == "cpu":
         where["cpu_choices"] = str(choices)
@@ -102,7 +106,10 @@ def _read(path: Path) -> dict[str, float]:
 
 
 def _time_runs(
-    runs: Sequence[RunInfo], images: tuple[DatasetInfo, int] | None, device: torch.device, choices: CpuChoices
+    runs: Sequence[tuple[RunInfo, Architecture | None]],
+    images: tuple[DatasetInfo, int] | None,
+    device: torch.device,
+    choices: CpuChoices,
 ) -> list[float]:
     """In a new process: its start, and the steps of each run.
 
@@ -110,19 +117,19 @@ def _time_runs(
         images: what they are and how many there are to train on; None where no run needs any.
     """
     start = time.process_time()
-    config = runs[0].config
+    config = runs[0][0].config
     engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
-    return [start + _time_run(run, images, engine) for run in runs]
+    return [start + _time_run(run, network, images, engine) for run, network in runs]
 
 
-def _time_run(run: RunInfo, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
+def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
     if run.phase == "lookup":
         return seconds_of_lookup(run)
     assert of is not None
     info, images = of[0], run.config["data"]["train_images"] or of[1]
     if run.phase == "search":
         return _time_search(run, info, images, engine)
-    return _time_training(run, info, images, engine) if run.phase == "train" else 1.0
+    return 1.0 if network is None else _time_training(run, network, info, images, engine)
 
 
 def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
@@ -139,12 +146,11 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
     return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
 
 
-def _time_training(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+def _time_training(run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine) -> float:
     recipe = restore(Recipe, run.config["recipe"], "recipe")
     auxiliary = recipe.auxiliary_weight > 0
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
-    name = run.config["architecture"].get("published", "DARTS_V2")
-    network = build(published(name), info.num_classes, settings).to(engine.device)
+    network = build(architecture, info.num_classes, settings).to(engine.device)
     network.to(memory_format=engine.memory_format)
     inputs, labels = _fake_batch(recipe.batch_size, info, engine)
 

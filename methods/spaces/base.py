@@ -54,6 +54,9 @@ class Space(DecisionSpace, Protocol):
     ) -> NetworkCounts:
         """Parameters and MACs of the network that `build` gives for a square image, in closed form."""
 
+    def reference(self) -> Architecture:
+        """A known architecture of usual size that states no scale: it stands in for one that is still to be found."""
+
     def sample(self, generator: torch.Generator) -> Architecture:
         """An architecture drawn uniformly from the space, where it has decisions."""
 

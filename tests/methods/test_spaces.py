@@ -198,6 +198,16 @@ def test_the_size_is_that_of_the_enumeration(name: str) -> None:
 
 
 @every_space
+def test_the_reference_stands_in_for_any_architecture_of_its_space(name: str) -> None:
+    found = get_space(name).reference()
+    assert found.space == name
+    assert not found.scale
+    with torch.device("meta"):
+        network = build(found, 10, NetworkSettings(channels=8, cells=6))
+    assert count_params(network) == get_space(name).counts(found, 10, NetworkSettings(channels=8, cells=6)).params
+
+
+@every_space
 @settings(max_examples=3, deadline=None)
 @given(seed=seeds)
 def test_every_sample_builds_runs_and_is_counted_in_closed_form(name: str, seed: int) -> None:

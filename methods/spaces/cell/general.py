@@ -16,6 +16,7 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
+from methods.genotypes import published
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import DARTS, Conventions
@@ -59,6 +60,9 @@ class GeneralCellSpace:
     name: str = "general_cell"
     nodes: int = 5
     conventions: Conventions = DARTS
+
+    def reference(self) -> Architecture:
+        return Architecture(self.name, {**published("DARTS_V2").genotype, "conventions": self.conventions.to_json()})
 
     def sample(self, generator: torch.Generator) -> Architecture:
         """Uniform over cells of `nodes` nodes: two operations each, of any two earlier states, which may be one.

@@ -10,6 +10,7 @@ from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
+from methods.genotypes import published
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import DARTS, MGAS, Conventions
@@ -51,6 +52,9 @@ class CellSpace:
     name: str = "darts_cell"
     conventions: Conventions = DARTS
     max_inputs: int | None = 2
+
+    def reference(self) -> Architecture:
+        return Architecture(self.name, published("DARTS_V2").genotype)
 
     def sample(self, generator: torch.Generator) -> Architecture:
         """Uniform over what `decisions` describe. In `darts_cell` the generator is drawn from node by node."""

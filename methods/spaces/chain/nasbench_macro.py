@@ -122,6 +122,9 @@ class NASBenchMacroSpace:
         check_code(self, code)
         return Architecture(self.name, {"chain": "".join(map(str, code))})
 
+    def reference(self) -> Architecture:
+        return Architecture(self.name, {"chain": "1" * LENGTH})
+
     def sample(self, generator: torch.Generator) -> Architecture:
         """Uniform over the 6,561 chains."""
         return sample(self, generator)

@@ -19,9 +19,10 @@ from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
-from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell
+from methods.spaces.nasbench201.cell import CONV_3, EDGES, OPERATIONS, read_cell, write_cell
 from methods.spaces.nasbench201.counts import Size, network_counts
 from methods.spaces.nasbench201.network import Network201
+from methods.spaces.operation_names import NONE, SKIP
 from methods.spaces.registry import register_space
 
 SCALE = {"channels": 16, "cells_per_stage": 5}
@@ -51,6 +52,10 @@ class NASBench201Space:
     def decode(self, code: Code) -> Architecture:
         check_code(self, code)
         return Architecture(self.name, {"cell": write_cell([OPERATIONS[option] for option in code])})
+
+    def reference(self) -> Architecture:
+        """The residual block that the space contains (`ResNet_CODE` of the released code)."""
+        return Architecture(self.name, {"cell": write_cell([CONV_3, NONE, CONV_3, SKIP, NONE, SKIP])})
 
     def sample(self, generator: torch.Generator) -> Architecture:
         """Uniform over the 15,625 cells, those included that compute the same function as another, or nothing."""

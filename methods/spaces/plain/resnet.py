@@ -179,6 +179,9 @@ class ResNetSpace:
             widths |= layer_widths(_inner(depth, stage), decision, option)
         return Architecture(self.name, {"depth": depth, "shortcut": shortcut}, widths=widths)
 
+    def reference(self) -> Architecture:
+        return Architecture(self.name, {"depth": 56})
+
     def sample(self, generator: torch.Generator) -> Architecture:
         return sample(self, generator)
 

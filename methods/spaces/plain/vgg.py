@@ -128,6 +128,9 @@ class VGGSpace:
             widths |= layer_widths(layers, decision, option)
         return Architecture(self.name, {"depth": depth}, widths=widths)
 
+    def reference(self) -> Architecture:
+        return Architecture(self.name, {"depth": 16})
+
     def sample(self, generator: torch.Generator) -> Architecture:
         return sample(self, generator)
 
