@@ -13,6 +13,8 @@ from reports.analysis import Table
 from reports.rows import number
 
 COLLAPSE = 4
+SKIPS = ("arch/skips_normal", "arch/skips")
+"""Skip connections of the normal cell (8 edges), or of the only kind of cell there is (NAS-Bench-201: 6 edges)."""
 """Skip connections among a normal cell's eight edges from which a search counts as collapsed."""
 
 
@@ -25,9 +27,14 @@ class Curve:
     values: dict[str, np.ndarray]
 
     @property
+    def skips(self) -> str | None:
+        """The name of its values of `SKIPS`, if it has any."""
+        return next((name for name in SKIPS if name in self.values), None)
+
+    @property
     def collapsed(self) -> bool:
-        """The last epoch's normal cell holds `COLLAPSE` skip connections or more."""
-        skips = self.values.get("arch/skips_normal")
+        """The last epoch's normal cell, or only cell, holds `COLLAPSE` skip connections or more."""
+        skips = self.values.get(self.skips or "")
         return skips is not None and bool(skips[~np.isnan(skips)][-1:] >= COLLAPSE)
 
 

@@ -111,14 +111,14 @@ def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
 
 
 def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
-    """Skip connections of the normal cell by epoch; collapsed searches are flagged."""
-    name = "arch/skips_normal"
-    shown = {row: found for row, found in curves.items() if any(name in curve.values for curve in found)}
+    """Skip connections of the normal cell by epoch, or of the only kind of cell; collapsed searches are flagged."""
+    shown = {row: found for row, found in curves.items() if any(curve.skips for curve in found)}
     if not shown:
         return None
     figure, panels = _panels(len(shown))
     for axes, (row, found) in zip(panels, shown.items(), strict=True):
-        usable = [curve for curve in found if name in curve.values]
+        usable = [curve for curve in found if curve.skips]
+        name = usable[0].skips or ""
         style: dict[str, Any] = {"lw": 1.2, "color": palette.colour(row), "drawstyle": "steps-mid"}
         draw_curves(axes, [curve for curve in usable if not curve.collapsed], name, row, **style)
         dashed = {**style, "ls": (0, (4, 1))}
@@ -127,10 +127,10 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
         collapsed = sum(curve.collapsed for curve in usable)
         axes.set_title(row if not collapsed else f"{row}\n⚠ {collapsed} of {len(usable)} collapsed")
         axes.set_ylim(-0.4, 8.4)
-    _share(figure, panels, "epoch", "skips of 8 edges")
+    _share(figure, panels, "epoch", "skip connections")
     caption = (
-        f"Skip connections in the normal cell; a search that ends with {COLLAPSE} or more of 8 edges (dotted line) is "
-        f"flagged as collapsed and drawn dashed; {A_LINE}."
+        f"Skip connections in the normal cell of 8 edges, or in a cell of NAS-Bench-201 of 6; a search that ends with "
+        f"{COLLAPSE} or more (dotted line) is flagged as collapsed and drawn dashed; {A_LINE}."
     )
     return Plot("skips", "Skip connections", caption, figure)
 

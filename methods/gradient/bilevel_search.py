@@ -103,7 +103,7 @@ class SpaceOptions(BilevelOptions):
             if name not in size and getattr(self, name) != usual:
                 raise MethodError(
                     f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}: its size is given by "
-                    f"{' and '.join(size)}"
+                    f"{' and '.join(size)}; leave {name} at {usual}"
                 )
 
     @property

@@ -129,6 +129,26 @@ def test_stopped_at_every_step(row: str, tiny_runs: Callable[..., list[RunDirect
     assert outcome(cut) == outcome(whole)
 
 
+@pytest.mark.parametrize("method", ["darts", "pc_darts"])
+def test_a_search_in_nasbench201_stopped_at_every_step(method: str, tmp_path: Path) -> None:
+    small = {"space": "nasbench201", "epochs": 2, "channels": 4, "cells_per_stage": 1, "batch_size": 8}
+    content = yaml.safe_load(TINY.read_text())
+    content["rows"] = {"row": {"method": method}}
+    content["profiles"]["tiny"]["options"] = {method: {**small, "arch_start_epoch": 0}}
+    (tmp_path / "small.yaml").write_text(yaml.safe_dump(content))
+    info, *_ = plan(load_experiment(str(tmp_path / "small.yaml")), "tiny", None, [0])
+    whole, cut = RunDirectory(tmp_path / "whole"), RunDirectory(tmp_path / "cut")
+    for directory in (whole, cut):
+        directory.create(info)
+    assert execute(whole.path, "cpu") == DONE
+    stops = 0
+    while execute(cut.path, "cpu", StopAfter(2)) == INTERRUPTED:
+        stops += 1
+    assert stops >= 4
+    assert outcome(cut) == outcome(whole)
+    assert all("arch/skips" in line["values"] for line in whole.read_metrics())
+
+
 def test_without_the_random_state_the_bits_differ(
     tiny_runs: Callable[..., list[RunDirectory]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
