@@ -16,16 +16,14 @@ import pytest
 from scipy import stats
 
 from bench.data.tables import get_table
-from bench.run.phases import PHASES  # noqa: F401  first, for it loads the evaluators
-
-from bench.run.evaluators.table import TableEvaluator  # isort: skip
+from bench.run.evaluators.table import TableEvaluator
 from bench.run.table_search import TableSearch
 from bench.seeds import derive
 from methods.base import SearchContext
 from methods.registry import get_method
 
 PUBLISHED_RANDOM_SEARCH = (93.70, 0.36)
-"""Of 500 runs; quoted in the review of Nasir et al., LLMatic (GECCO 2024), from the benchmark's table."""
+"""Of 500 runs, by the benchmark's authors; quoted in a review of LLMatic that repeats their table."""
 BEFORE = {"random_sampling": (93.74, 0.36), "regularized_evolution": (93.91, 0.41)}
 """Of 500 seeds with 100 evaluations, by a few lines of numpy that share no code with this package; evolution with a
 population of 10, tournaments of 3 and mutations of one operation."""

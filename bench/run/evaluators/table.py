@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bench.data.tables import Table, get_table
 from bench.plan.evaluation import TableEvaluation
 from bench.run.evaluators.base import Prepared, Proposal, Scored
-
-if TYPE_CHECKING:  # the phases import this module
-    from bench.run.phases.task import Task
+from bench.run.phases.task import Task
 
 
 def make(task: Task, evaluation: TableEvaluation) -> TableEvaluator:
