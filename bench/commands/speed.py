@@ -10,12 +10,13 @@ from bench.commands.arguments import add_device, local_path, offer, whole
 from bench.commands.output import console
 
 HELP = "time the steps of searches and of retraining, beside a textbook and the roofline"
-CASES = ("darts", "darts-2nd", "darts-low", "pc_darts", "mgas", "retrain")
+CASES = ("darts", "darts-2nd", "darts-low", "pc_darts", "mgas", "retrain", "retrain-imagenet")
+UNUSUAL = ("darts-2nd", "darts-low", "retrain-imagenet")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    text = f"{' '.join(CASES)} (all but darts-2nd and darts-low)"
-    usual = [case for case in CASES if case not in ("darts-2nd", "darts-low")]
+    text = f"{' '.join(CASES)} (all but {', '.join(UNUSUAL)})"
+    usual = [case for case in CASES if case not in UNUSUAL]
     offer(parser.add_argument("cases", nargs="*", default=usual, metavar="CASE", help=text), CASES)
     add_device(parser)
     parser.add_argument("--size", choices=["small", "published"], help="small on a CPU, published on a GPU")
@@ -26,6 +27,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--count", action="store_true", help="count what steps do on a GPU instead of timing; needs none"
     )
     parser.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
+    text = "an image folder: how many of its images a core decodes, beside what the steps need"
+    parser.add_argument("--images", type=local_path, metavar="FOLDER", help=text)
     parser.add_argument("--out", type=local_path, default=Path("reports/results/speed"), help="folder of the CSV")
 
 
@@ -49,6 +52,7 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
     from bench.device.calibration import calibrate
     from bench.device.engine import choose_device, device_name, make_engine
     from bench.speed.cases import cases
+    from bench.speed.decoding import beside_decoding, training_files
     from bench.speed.measure import device_limits, file_name, measure
     from methods.parts.convolution import choose
 
@@ -59,6 +63,7 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
     engine = make_engine(device, options.precision, deterministic=device.type == "cuda", threads=options.threads)
     if device.type == "cpu":  # in the ways a run on this machine would compute
         choose(calibrate(options.runs_dir, options.threads))
+    files = None if options.images is None else training_files(options.images, options.runs_dir)
     limits = device_limits(engine)
     console.print(
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
@@ -67,6 +72,8 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
     rows = []
     for case in cases(options.cases, size, engine, not options.no_oracle):
         row = measure(case, engine, options.repeats, limits)
+        if files is not None:
+            row |= beside_decoding(case, row["step_ms"], files, engine)
         rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
         eager = f", without its graph {row['eager_ms']:.1f} ms" if row["eager_ms"] else ""
         beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
@@ -75,6 +82,11 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
             f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
             f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
         )
+        if files is not None:
+            console.print(
+                f"  takes {row['images_per_s']:.0f} images/s; a core decodes {row['decode_per_s_core']:.0f} of "
+                f"{case.side} pixels: {row['decode_cores']} cores for one such step at a time"
+            )
     return rows, file_name(engine)
 
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-import os
+from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from bench.data.augment import Augmentation, augment, draw, stage_order
-from bench.data.image_files import ImageFiles
+from bench.data.image_files import ImageFiles, decoders
 from bench.data.images import DataError
 from methods.base import Batch
+
+AHEAD = 2
+"""Batches of image files that are decoded while a step computes."""
 
 
 def check_crop(images: Tensor | ImageFiles, augmentation: Augmentation) -> None:
@@ -28,7 +31,7 @@ def check_crop(images: Tensor | ImageFiles, augmentation: Augmentation) -> None:
 class Batches:
     """A labelled set of images, served as augmented batches.
 
-    Images in memory are moved to the device once; image files are decoded by threads, one batch ahead.
+    Images in memory are moved to the device once; image files are decoded by threads, AHEAD batches ahead.
     """
 
     def __init__(
@@ -131,21 +134,23 @@ class Batches:
             for order, step in orders:
                 yield self._finish(order, step, self.images[order.indices[order.rows(step)]])
             return
-        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as decoders, ThreadPoolExecutor(1) as ahead:
-            here = next(orders, None)
-            waiting = None if here is None else ahead.submit(self._decode, *here, decoders)
-            while here is not None and waiting is not None:
-                images, following = waiting.result(), next(orders, None)
-                if following is not None:
-                    waiting = ahead.submit(self._decode, *following, decoders)
-                yield self._finish(*here, images.to(self.device, non_blocking=True))
-                here = following
+        with ThreadPoolExecutor(decoders()) as pool, ThreadPoolExecutor(1) as ahead:
+            waiting: deque[tuple[tuple[_Pass, int], Future[Tensor]]] = deque()
+            for step_of in orders:
+                waiting.append((step_of, ahead.submit(self._decode, *step_of, pool)))
+                if len(waiting) > AHEAD:
+                    yield self._take(*waiting.popleft())
+            while waiting:
+                yield self._take(*waiting.popleft())
 
-    def _decode(self, order: _Pass, step: int, decoders: ThreadPoolExecutor) -> Tensor:
+    def _take(self, step_of: tuple[_Pass, int], decoded: Future[Tensor]) -> Batch:
+        return self._finish(*step_of, decoded.result().to(self.device, non_blocking=True))
+
+    def _decode(self, order: _Pass, step: int, pool: ThreadPoolExecutor) -> Tensor:
         assert isinstance(self.images, ImageFiles)
         rows = order.rows(step)
         crops = order.host_drawn.get("resized_crop")
-        images = self.images.read(order.host_indices[rows], None if crops is None else crops[rows], decoders)
+        images = self.images.read(order.host_indices[rows], None if crops is None else crops[rows], pool)
         return images.pin_memory() if self.device.type == "cuda" else images
 
     def _finish(self, order: _Pass, step: int, images: Tensor) -> Batch:

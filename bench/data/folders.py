@@ -35,7 +35,7 @@ def load_folder(
     """A folder as a data set; every image is decoded once, the first time.
 
     Args:
-        image_size: height and width in pixels; by default that of the images if they are squares of one size, else 224.
+        image_size: height and width in pixels; by default `usual_size`.
         runs_dir: where what was found is kept when the folder cannot be written.
         content: what the images were when the run was planned.
         note: told what takes time.
@@ -52,9 +52,9 @@ def load_folder(
                 f"data set '{settings.name}': the {part} images in {settings.folder} are not those the run was planned "
                 "with. Bring them back, or run the experiment again: it plans with those that are there"
             )
-    surveys = survey_parts(settings, parts, where, note, found)
-    side = surveys[0].side if surveys[0].side == surveys[1].side else None
-    size = image_size or side or USUAL_SIZE
+    surveys = survey_parts(settings.name, parts, where, note, found)
+    size = image_size or usual_size(*surveys)
+    whole = {size} == {survey.side for survey in surveys}
     info = DatasetInfo(
         settings.name,
         mean=surveys[0].mean,
@@ -66,12 +66,18 @@ def load_folder(
         flip=settings.flip,
         stem="cifar" if size <= SMALL else "imagenet",
     )
-    train, test = (_sized(part, size, size == side) for part in (parts.train, parts.test))
+    train, test = (_sized(part, size, whole) for part in (parts.train, parts.test))
     return ImageData(info, train, lambda: test)
 
 
+def usual_size(train: Survey, test: Survey) -> int:
+    """The side of images that are squares of one size, up to USUAL_SIZE; else that."""
+    side = train.side if train.side == test.side else None
+    return min(side or USUAL_SIZE, USUAL_SIZE)
+
+
 def survey_parts(
-    settings: FolderSettings,
+    name: str,
     parts: Parts,
     where: tuple[Path, ...],
     note: Note,
@@ -90,7 +96,7 @@ def survey_parts(
         known, bad = survey(labelled.images, content[part]["digest"], where, note, again)
         unreadable += bad
         found += [known] if known else []
-    refuse_unreadable(settings.name, unreadable, where)
+    refuse_unreadable(name, unreadable, where)
     return found[0], found[1]
 
 
@@ -100,7 +106,28 @@ def _sized(part: LabelledImages, size: int, whole: bool) -> LabelledImages:
 
 
 def load_imagenet(root: Path, image_size: int, runs_dir: Path | None = None) -> ImageData:
-    """`root/imagenet/train/<class>/*` and `root/imagenet/val/<class>/*` (or without `imagenet/`), decoded on demand.
+    """ImageNet below `root`, decoded on demand.
+
+    Raises:
+        DataError: as `imagenet_parts`.
+    """
+    _, parts = imagenet_parts(root, runs_dir)
+    info = DatasetInfo(
+        "imagenet",
+        mean=(0.485, 0.456, 0.406),  # torchvision's ImageNet statistics
+        std=(0.229, 0.224, 0.225),
+        classes=parts.classes,
+        image_size=image_size,
+        padding=image_size // 8,
+        cutout=image_size // 2,
+        stem="imagenet",
+    )
+    train, test = (_sized(part, image_size, whole=False) for part in (parts.train, parts.test))
+    return ImageData(info, train, lambda: test)
+
+
+def imagenet_parts(root: Path, runs_dir: Path | None = None) -> tuple[Path, Parts]:
+    """`root/imagenet/train/<class>/*` and `root/imagenet/val/<class>/*` (or without `imagenet/`), and where they lie.
 
     Raises:
         DataError: it is not there, or not laid out so.
@@ -116,14 +143,4 @@ def load_imagenet(root: Path, image_size: int, runs_dir: Path | None = None) -> 
     where = kept.places(base, runs_dir)
     train, test = (list_classes("imagenet", base / part, where) for part in ("train", "val"))
     same_classes("imagenet", train, test)
-    info = DatasetInfo(
-        "imagenet",
-        mean=(0.485, 0.456, 0.406),  # torchvision's ImageNet statistics
-        std=(0.229, 0.224, 0.225),
-        classes=train.classes,
-        image_size=image_size,
-        padding=image_size // 8,
-        cutout=image_size // 2,
-        stem="imagenet",
-    )
-    return ImageData(info, files(train, PUBLISHED, image_size), lambda: files(test, PUBLISHED, image_size))
+    return base, Parts((train, test), files(train, PUBLISHED), files(test, PUBLISHED))

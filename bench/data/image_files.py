@@ -10,11 +10,35 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from bench.config import ConfigError
 from bench.data.decoding import PUBLISHED, Decoding, decode
 
 CROP_TRIES = 10
+DECODERS = "DASBENCH_DECODERS"
+MOST_DECODERS = 16
 _AREA = (0.08, 1.0)
 _RATIO = (3 / 4, 4 / 3)
+
+
+def cores() -> int:
+    """That this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def decoders() -> int:
+    """Threads that decode the batches of a run: DASBENCH_DECODERS, else one a core, at most MOST_DECODERS.
+
+    Their number decides no bit: order and random numbers are drawn before, and each image is decoded by one thread.
+
+    Raises:
+        ConfigError: the environment variable is no whole number from 1 on.
+    """
+    text = os.environ.get(DECODERS)
+    if not text:
+        return min(MOST_DECODERS, cores())
+    if not text.isdecimal() or not 1 <= int(text) <= 1024:
+        raise ConfigError(f"the environment variable {DECODERS} is {text!r}; it must be a whole number of 1 to 1024")
+    return int(text)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import numpy as np
 from bench.config import ConfigError, parse
 from bench.data import kept
 from bench.data.decoding import Decoding, ImageFileError, decode, has_frames
-from bench.data.image_files import ImageFiles
+from bench.data.image_files import ImageFiles, cores
 from bench.data.images import DataError
 
 KEPT_EVERY = 20_000
@@ -154,10 +154,6 @@ def _rows(
                     rows[i], good[i] = (keys[i], *found), True
             kept.write(where, name, _dump(np.concatenate([others, rows[good]])))
     return rows[good], unreadable
-
-
-def cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _key(images: ImageFiles, index: int) -> int:

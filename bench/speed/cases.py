@@ -32,9 +32,24 @@ from methods.spaces import NetworkSettings, build
 Step = Callable[[], Any]
 
 SIZES = {  # channels, cells, batch of a search; channels, cells, batch of a retraining
-    "small": {"darts": (8, 5, 32), "pc_darts": (8, 5, 32), "mgas": (8, 5, 32), "retrain": (8, 5, 64)},
-    "published": {"darts": (16, 8, 64), "pc_darts": (16, 8, 256), "mgas": (16, 8, 96), "retrain": (36, 20, 96)},
+    "small": {
+        "darts": (8, 5, 32),
+        "pc_darts": (8, 5, 32),
+        "mgas": (8, 5, 32),
+        "retrain": (8, 5, 64),
+        "retrain-imagenet": (8, 5, 32),
+    },
+    "published": {
+        "darts": (16, 8, 64),
+        "pc_darts": (16, 8, 256),
+        "mgas": (16, 8, 96),
+        "retrain": (36, 20, 96),
+        "retrain-imagenet": (48, 14, 128),
+    },
 }
+CIFAR_PIXELS = 32
+PIXELS = {"small": 64, "published": 224}
+"""Height and width of an image of "retrain-imagenet", whose network has ImageNet's stem."""
 OPTIONS: dict[str, dict[str, Any]] = {
     "darts": {},
     "darts-2nd": {"unrolled": True},
@@ -42,6 +57,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "pc_darts": {"arch_start_epoch": 0},
     "mgas": {"stages": 1, "warmup_epochs": (0,)},
     "retrain": {},
+    "retrain-imagenet": {},
 }
 """Every case, and how its method's options differ from the published ones: all parameters are trained, and MGAS steps
 through all its cells."""
@@ -54,6 +70,7 @@ TEXTBOOKS = ("darts", "pc_darts", "mgas")
 class Case:
     """One step to measure: `images` go through it (training and validation batches both counted).
 
+    They have `side` pixels in height and width.
     `step` is run as the loops run it; where that is a CUDA graph, `eager` is the same step kernel by kernel.
     """
 
@@ -65,6 +82,7 @@ class Case:
     step: Step
     oracle: Step | None = None
     eager: Step | None = None
+    side: int = CIFAR_PIXELS
 
 
 def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator[Case]:
@@ -76,12 +94,13 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
     for name in names:
         if name not in OPTIONS:
             raise ConfigError(f"unknown case '{name}'" + nearest(name, OPTIONS))
-        channels, cells, batch = SIZES[size][name.partition("-")[0]]
+        channels, cells, batch = SIZES[size].get(name) or SIZES[size][name.partition("-")[0]]
         torch.manual_seed(0)
-        if name == "retrain":
-            update, inputs = _training_step(channels, cells, batch, engine)
+        if name.startswith("retrain"):
+            side = PIXELS[size] if name == "retrain-imagenet" else CIFAR_PIXELS
+            update, inputs = _training_step(channels, cells, batch, side, engine)
             step, eager = _as_the_loops_do(update, inputs, engine)
-            yield Case(name, channels, cells, batch, batch, step, None, eager)
+            yield Case(name, channels, cells, batch, batch, step, None, eager, side)
             _forget(step)
             continue
         method = _search(name, channels, cells, batch, engine)
@@ -124,23 +143,30 @@ def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) ->
     return method
 
 
-def _training_step(channels: int, cells: int, batch: int, engine: Engine) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    network = build(published("DARTS_V2"), 10, NetworkSettings(channels, cells, auxiliary=True)).to(engine.device)
+def _training_step(
+    channels: int, cells: int, batch: int, side: int, engine: Engine
+) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    stem, classes = ("cifar", 10) if side == CIFAR_PIXELS else ("imagenet", 1000)
+    settings = NetworkSettings(channels, cells, stem=stem, auxiliary=side != PIXELS["small"])
+    network = build(published("DARTS_V2"), classes, settings).to(engine.device)
     network.to(memory_format=engine.memory_format).train()
     network.set_drop_path(0.1)  # type: ignore[operator]
     optimizer = make_optimizer(network, Recipe("speed", epochs=1, batch_size=batch, lr=0.025))
 
     def update(images: Tensor, labels: Tensor) -> dict[str, Tensor]:
         with engine.autocast():
-            logits, auxiliary = network(images.contiguous(memory_format=engine.memory_format))
-            loss = F.cross_entropy(logits, labels) + 0.4 * F.cross_entropy(auxiliary, labels)
+            answers = network(images.contiguous(memory_format=engine.memory_format))
+            logits, *auxiliary = answers if settings.auxiliary else (answers,)
+            loss = F.cross_entropy(logits, labels)
+            for head in auxiliary:
+                loss = loss + 0.4 * F.cross_entropy(head, labels)
         optimizer.zero_grad(set_to_none=False)
         loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), 5.0)
         optimizer.step()
         return {"loss_sum": loss.detach()}
 
-    return update, _batch(batch, engine)
+    return update, _batch(batch, engine, side)
 
 
 # -- textbooks
@@ -219,6 +245,6 @@ def _mgas_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: E
     return step
 
 
-def _batch(batch: int, engine: Engine) -> tuple[Tensor, Tensor]:
-    images = torch.randn(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+def _batch(batch: int, engine: Engine, side: int = CIFAR_PIXELS) -> tuple[Tensor, Tensor]:
+    images = torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
     return images.to(engine.device), (torch.arange(batch) % 10).to(engine.device)

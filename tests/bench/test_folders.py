@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,6 +33,7 @@ from bench.records.directory import RunDirectory, read_records
 from bench.run.one_run import DONE, FAILED, execute
 from tests.bench.conftest import TINY
 from tests.bench.image_writers import png, pnm, tiff
+from tests.bench.test_resume import outcome
 
 
 def make(root: Path, counts: dict[str, int], size: tuple[int, int] = (16, 16), seed: int = 0) -> Path:
@@ -325,3 +329,100 @@ def test_a_kept_list_notices_what_was_added_and_removed(folder: Path) -> None:
     assert len(load_folder(settings(folder)).train) == 19
     (folder / kept.FOLDER / "listing-train.json").write_text("damaged")
     assert len(load_folder(settings(folder)).train) == 19
+
+
+def test_the_doctor_says_what_a_folder_holds(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.device.data_checks.decode_rate", lambda images, size: 123.4)
+    (folder / "train" / "notes.txt").write_text("")
+    tiff(folder / "train" / "b" / "dark.tif", np.full((16, 16, 1), 4000, "uint16"), 1)
+    assert main(["doctor", str(folder), "--runs-dir", str(tmp_path / "runs")]) == 0
+    said = capsys.readouterr().out
+    for part in (
+        "2 classes, 21 training images (9 ('b') to 12 a class) and 8 test images",
+        "1 files are no images, or lie in no class, and are left out: 1 .txt (e.g. train/notes.txt)",
+        "all can be read; 16x16 to 16x16 pixels; 28 RGB, 1 I;16",
+        "no 16-bit pixel is brighter than 4000 of 65535; if white is 4095, set white: 4095",
+        "one core decodes 123 training crops of 16 pixels",
+    ):
+        assert part in said
+    before = (folder / "val" / "a" / "1.png").stat()
+    (folder / "val" / "a" / "1.png").write_bytes(b"0" * before.st_size)
+    load_folder(settings(folder))  # overwritten in place by as many bytes: the list is the same
+    assert main(["doctor", experiment(tmp_path, {"folder": "shapes"}), "--runs-dir", str(tmp_path / "runs")]) == 1
+    assert "1 file cannot be read" in capsys.readouterr().out
+    assert main(["doctor", str(tmp_path / "nowhere"), "--runs-dir", str(tmp_path / "runs")]) == 2
+
+
+def test_imagenet_files_that_a_profile_uses_are_looked_at_before_it_runs(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(folder))
+    for place in ("train/a/2.png", "val/b/1.png"):
+        (folder / place).write_bytes(b"no image")
+    path = Path(experiment(tmp_path, "imagenet"))
+    content = yaml.safe_load(path.read_text())
+    profile = content["profiles"]["tiny"]
+    profile["data"], profile["recipe_changes"]["augmentation"] = {"image_size": 16}, "none"
+    path.write_text(yaml.safe_dump(content))
+    assert main(["run", str(path), "--runs-dir", str(tmp_path / "runs"), "--no-tracking", "--dry-run"]) == 2
+    said = capsys.readouterr().err
+    assert "data set 'imagenet': 2 files cannot be read" in said
+    assert "train/a/2.png" in said
+    assert "val/b/1.png" in said
+
+
+def test_the_number_of_decoders_decides_no_bit(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = load_folder(settings(folder), image_size=24)
+    augmentation = get_augmentation("resized-crop-flip", data.info)
+
+    def epoch(count: str, start: int = 0) -> list[torch.Tensor]:
+        monkeypatch.setenv("DASBENCH_DECODERS", count)
+        batches = Batches(data.train.images, data.train.labels, 3, augmentation, 1)
+        return [images for images, _ in batches.epoch(2, start)]
+
+    one, four = epoch("1"), epoch("4")
+    assert len(one) == 7
+    assert all(map(torch.equal, one, four))
+    assert all(map(torch.equal, one[4:], epoch("4", 4)))
+    with pytest.raises(ConfigError, match=r"DASBENCH_DECODERS is 'many'; it must be a whole number of 1 to 1024"):
+        epoch("many")
+
+
+def kill_soon(directory: RunDirectory) -> None:
+    """SIGKILL a run, in a process of its own, once it has checkpoints within an epoch."""
+    environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+    while not any(int(path.stem[-7:]) for path in directory.checkpoints.glob("epoch-*.pt")):
+        assert process.poll() is None
+        time.sleep(0.002)
+    process.kill()
+    process.wait()
+    assert directory.read_result() is None
+
+
+@pytest.mark.long
+def test_sigkill_in_mid_epoch_with_two_decoders(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASBENCH_DECODERS", "2")
+    content = yaml.safe_load(Path(experiment(tmp_path, {"folder": "shapes"})).read_text())
+    content["profiles"]["tiny"] |= {
+        "data": {"image_size": 24},
+        "search_data": {"darts": {"augmentation": "resized-crop-flip", "train": 0.5, "valid": 0.5}},
+    }
+    content["profiles"]["tiny"]["options"]["darts"] |= {"epochs": 2, "batch_size": 2}
+    content["profiles"]["tiny"]["recipe_changes"] |= {"epochs": 2, "batch_size": 4}
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    search, training = plan(load_experiment(str(tmp_path / "mine.yaml")), "tiny", ["darts"], [0])
+    done = {}
+    for name in ("whole", "killed"):
+        for info in (search, training):
+            directory = RunDirectory(tmp_path / name / "mine-tiny" / info.name)
+            directory.create(info)
+            if name == "killed":
+                kill_soon(directory)
+            assert execute(directory.path, "cpu") == DONE
+            done[name, info.phase] = outcome(directory)
+    assert done["killed", "search"] == done["whole", "search"]
+    assert done["killed", "train"] == done["whole", "train"]

@@ -41,7 +41,7 @@ def outcome(directory: RunDirectory) -> dict[str, Any]:
 def kill(directory: RunDirectory, at: str) -> None:
     """Start (or continue) the run in a process of its own and SIGKILL it at the checkpoint called `at`."""
     environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "bench.run.one_run", str(directory.path), "--device", "cpu"]
+    command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not (directory.checkpoints / at).exists():
