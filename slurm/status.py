@@ -27,6 +27,10 @@ START_SECONDS = 600.0
 STATES = ("pending", "running", "lost", "failed", "done", "unknown")
 STYLE = {"done": "green", "failed": "red", "lost": "red", "running": "cyan", "unknown": "yellow"}
 ERROR_LINES = 3
+DETAILS = ("job", "epoch", "images/s", "left")
+"""Columns of the table that are there when a run has something in them."""
+WIDEST_NAME = 52
+"""Characters of a run's name that are not broken: what is left of 80 holds its state and the beginning of a note."""
 
 
 @dataclass(frozen=True)
@@ -199,18 +203,25 @@ def table(statuses: Iterable[Status]) -> Table:
         for one in statuses:
             shown.add_row(one.folder.name, str(one.count("done")))
         return shown
-    for name in ("run", "state", "job", "epoch", "images/s", "left", ""):
-        shown.add_column(name, justify="right" if name in ("epoch", "images/s", "left") else "left", overflow="fold")
-    for one in statuses:
-        for run in one.runs:
-            if run.state != "done":
-                name = run.record.info.name if len(statuses) == 1 else f"{one.folder.name}/{run.record.info.name}"
-                style = STYLE.get(run.state, "")
-                shown.add_row(
-                    escape(printable(name)),
-                    f"[{style}]{run.state}[/]" if style else run.state,
-                    run.job,
-                    *run.cells,
-                    escape(printable(run.note)),
-                )
+    waiting = [(one, [run for run in one.runs if run.state != "done"]) for one in statuses]
+    lines = [(run, (run.job or "", *run.cells)) for _, runs in waiting for run in runs]
+    used = [n for n in range(len(DETAILS)) if any(details[n] for _, details in lines)]
+    longest = max(len(printable(run.record.info.name)) for run, _ in lines)
+    shown.add_column("run", overflow="fold", min_width=min(longest, WIDEST_NAME))
+    shown.add_column("state", no_wrap=True)
+    for n in used:
+        shown.add_column(DETAILS[n], justify="left" if n == 0 else "right", no_wrap=True)
+    shown.add_column("")
+    for one, runs in waiting:
+        if runs and len(statuses) > 1:
+            shown.add_row(f"[bold]{escape(printable(one.folder.name))}[/]")
+        for run in runs:
+            details = (run.job or "", *run.cells)
+            style = STYLE.get(run.state, "")
+            shown.add_row(
+                escape(printable(run.record.info.name)),
+                f"[{style}]{run.state}[/]" if style else run.state,
+                *(escape(details[n]) for n in used),
+                escape(printable(run.note)),
+            )
     return shown

@@ -205,6 +205,22 @@ def test_a_note_is_shown_as_it_is(tmp_path: Path) -> None:
     assert "KeyError: '[/red] [0-3]'" in console.export_text()
 
 
+def test_eighty_columns_hold_a_long_name_whole(tmp_path: Path) -> None:
+    """One line a run, its experiment above it; the note is broken between words, behind the name."""
+    label = "l1-filters (matched)"
+    for folder in ("cifar10-paper", "mgas-ablation-paper"):
+        make_run(tmp_path / folder, "failed", label, error="the process ended with SIGKILL; see its output.log")
+        make_run(tmp_path / folder, "pending", "darts")
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(table([status(tmp_path / folder) for folder in ("cifar10-paper", "mgas-ablation-paper")]))
+    lines = console.export_text().splitlines()
+    name = next((tmp_path / "cifar10-paper").glob(f"*{label}*")).name
+    assert [line.strip() for line in lines].count("mgas-ablation-paper") == 1
+    assert sum(line.startswith(f"{name}  failed  ") for line in lines) == 2
+    assert all(len(line) <= 80 for line in lines)
+    assert not any("epoch" in line or "images/s" in line for line in lines)
+
+
 def fake_slurm(folder: Path, monkeypatch: pytest.MonkeyPatch, squeue: str) -> Path:
     """A squeue that gives recorded lines, and a scancel that notes what it is asked for."""
     folder.mkdir()
