@@ -31,17 +31,22 @@ def run(options: argparse.Namespace) -> int:
     from bench.plan.experiment import load_experiment
     from bench.plan.runs import plan
     from slurm import commands
+    from slurm.cluster import load_cluster
 
     experiment = load_experiment(options.experiment)
     profile = choose_profile(experiment, options.profile)
     planned = plan(experiment, profile, **what(options))
     folder = records_folder(options.runs_dir, experiment.name, profile)
-    check_where_the_data_is(planned, options.runs_dir)
+    train = load_cluster(options.cluster).for_phase("train")
+    check_where_the_data_is(planned, options.runs_dir, train.nodes * train.processes)
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 
 
-def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path) -> None:
+def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processes: int) -> None:
     """As `dasbench run` does; on a machine without the images, the estimate says so.
+
+    Args:
+        processes: that train one network together.
 
     Raises:
         ConfigError, DataError: something that a run needs is missing or does not fit.
@@ -49,6 +54,7 @@ def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path) -> None:
     from bench.data.images import DataError
     from bench.run.check import check, check_files
     from bench.run.images import images_of
+    from bench.run.phases.check import check_shares
 
     try:
         data = images_of(planned, runs_dir, say)
@@ -56,4 +62,5 @@ def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path) -> None:
         return
     if data is not None:
         check(planned, data)
+        check_shares(planned, len(data.train), processes)
         check_files(planned, data, runs_dir, say, most=50_000)

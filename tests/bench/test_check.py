@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from bench.cli import main
 from bench.commands.selection import records_folder
 from bench.config import ConfigError
 from bench.data.datasets import DataError, load
@@ -20,28 +22,48 @@ from tests.bench.test_experiment import changed
 PROFILE = "profiles__tiny__"
 
 
-@pytest.mark.parametrize(
-    ("edits", "message"),
-    [
-        ({PROFILE + "recipe_changes__augmentation": "crop-flip-cutuot"}, "row '.*': unknown augmentation"),
-        ({PROFILE + "recipe_changes__augmentation": "resized-crop-flip"}, "row '.*': "),
-        ({PROFILE + "recipe_changes__optimizer": "adamv"}, "row '.*': unknown optimizer 'adamv'; did you mean 'adam"),
-        ({PROFILE + "recipe_changes__auxiliary_weight": 0.4}, "row '.*': images of 8x8 .* auxiliary head"),
-        ({PROFILE + "data__test_images": 100_000}, "row '.*': 100000 images were asked for"),
-        (
-            {PROFILE + "network__scales": {"nasbench": {}}},
-            "unknown .* 'nasbench'; did you mean 'nasbench201'",
-        ),
-        ({PROFILE + "network__scales": {"nasbench201": {"cells": 2}}}, "row '.*': unknown scale 'cells'"),
-        ({PROFILE + "network__stem": "imagenet"}, "row '.*': images of 8x8 pixels do not go through .* imagenet stem"),
-    ],
-)
+LACKING = [
+    ({PROFILE + "recipe_changes__augmentation": "crop-flip-cutuot"}, "row '.*': unknown augmentation"),
+    ({PROFILE + "recipe_changes__augmentation": "resized-crop-flip"}, "row '.*': "),
+    ({PROFILE + "recipe_changes__optimizer": "adamv"}, "row '.*': unknown optimizer 'adamv'; did you mean 'adam"),
+    ({PROFILE + "recipe_changes__auxiliary_weight": 0.4}, "row '.*': images of 8x8 .* auxiliary head"),
+    ({PROFILE + "data__test_images": 100_000}, "row '.*': 100000 images were asked for"),
+    (
+        {PROFILE + "network__scales": {"nasbench": {}}},
+        "unknown .* 'nasbench'; did you mean 'nasbench201'",
+    ),
+    ({PROFILE + "network__scales": {"nasbench201": {"cells": 2}}}, "row '.*': unknown scale 'cells'"),
+    ({PROFILE + "network__stem": "imagenet"}, "row '.*': images of 8x8 pixels do not go through .* imagenet stem"),
+]
+
+
+@pytest.mark.parametrize(("edits", "message"), LACKING)
 def test_what_a_later_phase_lacks_is_named_before_anything_runs(
     tmp_path: Path, edits: dict[str, object], message: str
 ) -> None:
     planned = plan(load_experiment(changed(tmp_path, **edits)), "tiny")
     with pytest.raises((ConfigError, DataError), match=message):
         check(planned, load("digits"))
+
+
+@pytest.mark.parametrize(("edits", "message"), [*LACKING, ({PROFILE + "recipe_changes__batch_size": 95}, "row '.*': ")])
+def test_launching_finds_it_before_anything_is_submitted(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    edits: dict[str, object],
+    message: str,
+) -> None:
+    """Also a last batch of one image (of 96) that two processes cannot share."""
+    monkeypatch.chdir(tmp_path)
+    experiment = changed(tmp_path, **edits)
+    cluster = tmp_path / "two.yaml"
+    cluster.write_text("{gpus: 0, phases: {train: {processes: 2}}}")
+    words = ["launch", str(experiment), "--cluster", str(cluster), "--dry-run", "--runs-dir", str(tmp_path / "runs")]
+    assert main(words) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert re.search(message, said), said
+    assert not (tmp_path / "runs").exists()
 
 
 def test_rows_that_come_out_the_same_share_their_runs_under_both_names(tmp_path: Path) -> None:

@@ -51,3 +51,24 @@ def check_batch(batch_size: int | None, images: int, what: str) -> None:
             f"a batch of {batch_size} is larger than the {images} images {what}; make batch_size smaller, or use more "
             "images (data: train_images)"
         )
+
+
+def check_shares(planned: Iterable[RunInfo], images: int, processes: int) -> None:
+    """Look whether the processes that train together can share every batch, the last one of an epoch too.
+
+    Args:
+        images: training images there are.
+
+    Raises:
+        DataError: a training whose last batch has fewer images than processes; with the row.
+    """
+    for info in planned:
+        if info.phase != "train":
+            continue
+        count, batch = info.config["data"]["train_images"] or images, info.config["recipe"]["batch_size"]
+        last = count % batch or batch
+        if last < processes:
+            raise DataError(
+                f"row '{info.label}': {count} images in batches of {batch} leave a last batch of {last}, which "
+                f"{processes} processes cannot share; change batch_size or train_images, or use fewer processes"
+            )
