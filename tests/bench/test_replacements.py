@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -115,38 +115,59 @@ def _imported() -> None:
         importlib.import_module(name)
 
 
-@pytest.fixture
-def dasbench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Aim], tuple[int, Path]]:
-    """`dasbench run` of the experiment into a folder of that name, until all is done; how often, and the folder."""
-    monkeypatch.chdir(tmp_path)
-    here = environment(torch.device("cpu"), 1)  # once: the code may be edited meanwhile, which the table would note
-    monkeypatch.setattr("bench.run.one_run.environment", lambda device, threads: dict(here))
-    monkeypatch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
-    monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(command, "print_estimate", lambda *arguments, **more: None)
-    monkeypatch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]))
-    words = [
-        "run",
-        str(tmp_path / "kills.yaml"),
-        "--profile",
-        "tiny",
-        "--no-tracking",
-        "--device",
-        "cpu",
-        "--jobs",
-        "1",
-        "--runs-dir",
-    ]
+@dataclass
+class Command:
+    """`dasbench run` of one experiment, as often as it takes, into folders side by side."""
 
-    def repeat(name: str, aim: Aim) -> tuple[int, Path]:
+    folder: Path
+    patch: pytest.MonkeyPatch
+
+    def until_done(self, name: str, aim: Aim) -> tuple[int, Path]:
+        """How often the command was given, and the folder of the records."""
         aim.folder.mkdir(exist_ok=True)
-        monkeypatch.setattr(local, "subprocess", SimpleNamespace(Popen=forked(aim), STDOUT=None))
+        self.patch.setattr(local, "subprocess", SimpleNamespace(Popen=forked(aim), STDOUT=None))
+        words = ["run", str(self.folder / "kills.yaml"), "--profile", "tiny", "--no-tracking", "--device", "cpu"]
         for times in range(1, 7):
-            if main([*words, str(tmp_path / name)]) == 0:
-                return times, tmp_path / name / "kills-tiny"
+            if main([*words, "--jobs", "1", "--runs-dir", str(self.folder / name)]) == 0:
+                return times, self.folder / name / "kills-tiny"
         raise AssertionError("not done after six attempts")
 
-    return repeat
+
+@dataclass
+class Whole:
+    """What comes out when nothing is killed, and the files that each run replaces, in order."""
+
+    command: Command
+    outcome: dict[str, Any]
+    files: dict[str, list[str]]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Whole]]:
+    """The experiment of some rows, done once for all kills."""
+    patch, made = pytest.MonkeyPatch(), dict[tuple[str, ...], Whole]()
+    patch.chdir(tmp_path_factory.mktemp("reports"))
+    here = environment(torch.device("cpu"), 1)  # once: the code may be edited meanwhile, which the table would note
+    patch.setattr("bench.run.one_run.environment", lambda device, threads: dict(here))
+    patch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
+    patch.setattr("bench.run.check.check", lambda planned, data: None)  # writes nothing, takes a second each time
+    patch.setattr(local, "POLL_SECONDS", 0.01)
+    patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
+    patch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]))
+
+    def make(*rows: str) -> Whole:
+        if rows not in made:
+            own = Command(tmp_path_factory.mktemp("kills"), patch)
+            experiment(own.folder, *rows)
+            aim = Aim(None, BEFORE, own.folder / "notes")
+            times, folder = own.until_done("whole", aim)
+            files = {path.stem: path.read_text().split() for path in sorted(aim.folder.glob("*.names"))}
+            assert (times, len(files)) == (1, 2 * len(rows))
+            made[rows] = Whole(own, whole_of(folder), files)
+        return made[rows]
+
+    yield make
+    patch.undo()
 
 
 def whole_of(folder: Path) -> dict[str, Any]:
@@ -166,43 +187,42 @@ def check_clean(folder: Path) -> None:
     assert left == []
 
 
-def replacements(folder: Path) -> dict[str, list[str]]:
-    """The files that each run replaces, in order."""
-    return {path.stem: path.read_text().split() for path in sorted(folder.glob("*.names"))}
-
-
-def kill_at(
-    numbers: list[int], rows: list[str], dasbench: Callable[[str, Aim], tuple[int, Path]], tmp_path: Path
-) -> list[str]:
-    experiment(tmp_path, *rows)
-    times, folder = dasbench("whole", Aim(None, BEFORE, tmp_path / "notes"))
-    assert times == 1
-    whole, names = whole_of(folder), replacements(tmp_path / "notes")
-    assert len(names) == 2 * len(rows)
-    hit = []
-    for number in numbers or range(max(map(len, names.values()))):
-        for side in (BEFORE, AFTER):
-            aim = Aim(number, side, tmp_path / f"notes-{number}-{side}")
-            times, folder = dasbench(f"{number}-{side}", aim)
-            killed = {path.stem: path.read_text() for path in aim.folder.glob("*.killed")}
-            hit += [f"{side} {name}" for name in killed.values()]
-            assert whole_of(folder) == whole, (number, side, killed)
-            check_clean(folder)
-    return hit
+def kill_at(number: int, side: str, whole: Whole) -> list[str]:
+    """The files at whose replacement runs were killed; everything else comes out as if none had been."""
+    aim = Aim(number, side, whole.command.folder / f"notes-{number}-{side}")
+    _, folder = whole.command.until_done(f"{number}-{side}", aim)
+    killed = {path.stem: path.read_text() for path in aim.folder.glob("*.killed")}
+    assert killed == {run: names[number] for run, names in whole.files.items() if number < len(names)}
+    assert whole_of(folder) == whole.outcome, (number, side, killed)
+    check_clean(folder)
+    return list(killed.values())
 
 
 @pytest.mark.slow
-def test_killed_around_the_result(dasbench: Callable[[str, Aim], tuple[int, Path]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("side", [BEFORE, AFTER])
+def test_killed_around_the_result(side: str, whole: Callable[..., Whole]) -> None:
     """The search's is replaced at this number; the training is killed at a checkpoint."""
-    hit = kill_at([11], ["darts"], dasbench, tmp_path)
-    assert {"before result.json", "after result.json"} <= set(hit)
-    assert len(hit) == 4
+    killed = kill_at(11, side, whole("darts"))
+    assert "result.json" in killed
+    assert len(killed) == 2
+
+
+EVERY = 17
+"""Replacements of the run that has most."""
 
 
 @pytest.mark.long
-def test_killed_around_every_replacement(dasbench: Callable[[str, Aim], tuple[int, Path]], tmp_path: Path) -> None:
-    hit = kill_at([], ["darts", "half"], dasbench, tmp_path)
-    kinds = {name if not name.split()[1].startswith("epoch") else name.split()[0] + " checkpoint" for name in hit}
-    files = ("run.json", "begun.json", "architecture.json", "weights.safetensors", "result.json", "checkpoint")
-    assert {f"{side} {name}" for side in (BEFORE, AFTER) for name in files} <= kinds
-    print(f"{len(hit)} kills around replacements, all equal: {sorted(kinds)}")
+@pytest.mark.parametrize("side", [BEFORE, AFTER])
+@pytest.mark.parametrize("number", range(EVERY))
+def test_killed_around_every_replacement(number: int, side: str, whole: Callable[..., Whole]) -> None:
+    assert kill_at(number, side, whole("darts", "half"))
+
+
+@pytest.mark.long
+def test_every_replacement_has_its_turn(whole: Callable[..., Whole]) -> None:
+    files = whole("darts", "half").files
+    assert max(map(len, files.values())) == EVERY
+    names = {name for run in files.values() for name in run}
+    expected = {"run.json", "begun.json", "architecture.json", "weights.safetensors", "result.json"}
+    assert expected <= names
+    assert any(name.startswith("epoch-") for name in names)
