@@ -144,6 +144,25 @@ def test_a_mutation_is_a_neighbour_and_a_crossover_has_parents(name: str, data: 
     assert child == crossover(space, one, other, generator(seed))
 
 
+@every_decided
+def test_mutations_and_crossovers_are_uniform(name: str) -> None:
+    """Mutation: over decisions, and over the near options of each. Crossover: every entry from either parent."""
+    space, source = get_space(name), generator(5)
+    decisions = space.decisions()
+    one, other = (0,) * len(decisions), tuple(len(decision.options) - 1 for decision in decisions)
+    mutants = [mutate(space, one, source) for _ in range(DRAWS)]
+    places = Counter(next(n for n, entry in enumerate(code) if entry) for code in mutants)
+    assert chisquare([places[n] for n in range(len(decisions))]).pvalue > 1e-5
+    for n, decision in enumerate(decisions):
+        near = Counter(code[n] for code in mutants if code[n])
+        assert set(near) <= set(decision.near(0))
+        if 1 < len(decision.near(0)) < 20:
+            assert chisquare([near[option] for option in decision.near(0)]).pvalue > 1e-5
+    children = [crossover(space, one, other, source) for _ in range(DRAWS)]
+    taken = [sum(code[n] > 0 for code in children) for n in range(len(decisions))]
+    assert all(abs(count - DRAWS / 2) < 5 * (DRAWS / 4) ** 0.5 for count in taken)
+
+
 @cache
 def drawn(name: str) -> list[Code]:
     """Samples as the space itself draws them."""
