@@ -111,7 +111,8 @@ def whole_way(options: argparse.Namespace) -> int:
         return STOPPED if queue.stopping and "failed" not in states else 1
     if tracking is not None and not tracking.good:
         return TRACKER_DOWN
-    note(options, folder, printed, reported)
+    if not left_out:  # what was not here may come
+        note(options, folder, printed, reported)
     return 0
 
 

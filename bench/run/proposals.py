@@ -1,20 +1,16 @@
-"""What a sampling search proposed and was told, kept beside its answer, and how well the scores order the networks."""
+"""What a sampling search proposed and was told, kept beside its answer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-from scipy.stats import kendalltau
 
 from bench.records.directory import Record, write_atomically
 from bench.records.inputs import verified_file
 from methods.architecture import Architecture
 
 PROPOSALS_NAME = "proposals.jsonl"
-TOP = 10
 
 
 def write_proposals(folder: Path, proposals: Sequence[Architecture], scores: Sequence[float]) -> None:
@@ -37,18 +33,3 @@ def read_proposals(record: Record) -> list[tuple[Architecture, float]]:
     lines = map(json.loads, verified_file(record, PROPOSALS_NAME).read_text().splitlines())
     found = {line["architecture"]: (Architecture(line["space"], line["genotype"]), line["score"]) for line in lines}
     return list(found.values())
-
-
-def agreement(scores: Sequence[float], truth: Sequence[float]) -> dict[str, Any]:
-    """How well scores order networks: Kendall's tau-b, and how many of the best by score are among the truly best.
-
-    Args:
-        truth: what the networks reach when they are trained, in the order of `scores`.
-    """
-    top = min(TOP, len(scores))
-
-    def best(values: Sequence[float]) -> set[int]:
-        return set(sorted(range(len(values)), key=lambda place: -values[place])[:top])
-
-    tau = float(kendalltau(scores, truth).statistic) if len(set(scores)) > 1 and len(set(truth)) > 1 else None
-    return {"networks": len(scores), "kendall_tau": tau, "top": top, "top_overlap": len(best(scores) & best(truth))}

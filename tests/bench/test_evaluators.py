@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from bench.records.directory import RunDirectory, read_record
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.evaluators.supernet import SupernetEvaluator
 from bench.run.one_run import DONE, INTERRUPTED, execute
-from bench.run.proposals import agreement
 from bench.run.search import SamplingState, sampling_search
 from bench.run.stop import StopFlag
 from bench.seeds import derive
@@ -183,14 +181,3 @@ def test_a_network_proposed_again_is_told_its_score_and_costs_nothing() -> None:
     sampling_search(second, other, again)
     assert other.calls == []
     assert again.scored == state.scored
-
-
-def test_agreement_of_scores_with_the_truth() -> None:
-    """Kendall's tau by counting pairs."""
-    scores, truth = [1.0, 4.0, 2.0, 3.0], [10.0, 40.0, 30.0, 20.0]
-    pairs = list(itertools.combinations(range(4), 2))
-    concordant = sum((scores[a] - scores[b]) * (truth[a] - truth[b]) > 0 for a, b in pairs)
-    found = agreement(scores, truth)
-    assert found["kendall_tau"] == pytest.approx((2 * concordant - len(pairs)) / len(pairs))
-    assert (found["networks"], found["top"], found["top_overlap"]) == (4, 4, 4)
-    assert agreement([1.0, 1.0], [1.0, 2.0])["kendall_tau"] is None

@@ -15,6 +15,7 @@ from typing import Any
 
 from bench.config import restore
 from bench.data.tables import get_table
+from bench.data.tables.agreement import agreement_with_table
 from bench.plan.lookup import seeds_of
 from bench.records.atomic import write_whole
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
@@ -24,7 +25,7 @@ from bench.run.evaluators.table import TableEvaluator
 from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
 from bench.run.phases.task import RunError, Task
 from bench.run.phases.train import chosen_architecture, cost_of_needs
-from bench.run.proposals import agreement, read_proposals
+from bench.run.proposals import read_proposals
 from bench.run.stop import InterruptedRunError
 from bench.run.table_search import Answers, TableSearch
 from methods.base import SamplingSearch, SearchContext
@@ -189,8 +190,9 @@ def _agreement(task: Task, found: Answers) -> dict[str, Any] | None:
     proposals = read_proposals(task.needed(task.info.needs[0])) if task.info.needs else []
     if len(proposals) < 2:
         return None
-    test = found.values["test"][task.info.dataset]
-    return agreement([score for _, score in proposals], [test[found.table.index(each)].item() for each, _ in proposals])
+    scores, wanted = {found.table.index(each): score for each, score in proposals}, task.config["lookup"]
+    told = agreement_with_table(found.table, scores, task.info.dataset, wanted["epochs"], wanted.get("version", ""))
+    return {"networks": told.networks, "kendall_tau": told.tau, "top": {str(k): v for k, v in told.top.items()}}
 
 
 def _answers(task: Task) -> Answers:
