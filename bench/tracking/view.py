@@ -173,10 +173,11 @@ def epoch_metrics(phase: str, line: Mapping[str, Any]) -> list[Value]:
 
 
 def result_metrics(record: Record) -> list[Value]:
-    """Final metrics and costs, e.g. "result/test_accuracy", "cost/params"."""
+    """Final metrics and costs, e.g. "result/test_accuracy", "cost/params"; of a batch of seeds, "result_at_50/regret"."""
     result = record.result or {}
     moment, step = milliseconds(record.info.finished or record.info.created), _step(result.get("epochs") or 0)
-    groups = (("result", result.get("metrics")), ("cost", result.get("costs")))
+    budgets = ((f"result_at_{number}", values) for number, values in (result.get("budgets") or {}).items())
+    groups = (("result", result.get("metrics")), ("cost", result.get("costs")), *budgets)
     named = {f"{group}/{name}": value for group, values in groups for name, value in (values or {}).items()}
     return [(name, value, moment, step) for name, value in _numbers(named)]
 

@@ -201,10 +201,6 @@ def _answers(task: Task) -> Answers:
 
 
 def _said_of(task: Task, found: Answers) -> dict[str, Any]:
-    table = found.table
-    return {
-        "name": table.name,
-        "sha256": table.digest,
-        "networks": len(table),
-        "epochs": task.config["lookup"]["epochs"],
-    }
+    table, wanted = found.table, task.config["lookup"]
+    said = {"name": table.name, "sha256": table.digest, "networks": len(table), "epochs": wanted["epochs"]}
+    return said | {"selection_note": table.selection_note}
