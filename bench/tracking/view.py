@@ -173,7 +173,7 @@ def epoch_metrics(phase: str, line: Mapping[str, Any]) -> list[Value]:
 
 
 def result_metrics(record: Record) -> list[Value]:
-    """Final metrics and costs, e.g. "result/test_accuracy", "cost/params"; of a batch of seeds, "result_at_50/regret"."""
+    """Final metrics and costs, e.g. "result/test_accuracy", "cost/params"; of a batch, "result_at_50/regret"."""
     result = record.result or {}
     moment, step = milliseconds(record.info.finished or record.info.created), _step(result.get("epochs") or 0)
     budgets = ((f"result_at_{number}", values) for number, values in (result.get("budgets") or {}).items())
