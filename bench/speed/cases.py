@@ -31,9 +31,10 @@ from methods.spaces import NetworkSettings, build
 
 Step = Callable[[], Any]
 
-SIZES = {  # channels, cells, batch of a search; channels, cells, batch of a retraining
+SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-201 the cells of a stage
     "small": {
         "darts": (8, 5, 32),
+        "darts-201": (8, 2, 32),
         "pc_darts": (8, 5, 32),
         "mgas": (8, 5, 32),
         "retrain": (8, 5, 64),
@@ -41,6 +42,7 @@ SIZES = {  # channels, cells, batch of a search; channels, cells, batch of a ret
     },
     "published": {
         "darts": (16, 8, 64),
+        "darts-201": (16, 5, 64),
         "pc_darts": (16, 8, 256),
         "mgas": (16, 8, 96),
         "retrain": (36, 20, 96),
@@ -54,6 +56,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "darts": {},
     "darts-2nd": {"unrolled": True},
     "darts-low": {"memory": "low"},
+    "darts-201": {"space": "nasbench201"},
     "pc_darts": {"arch_start_epoch": 0},
     "mgas": {"stages": 1, "warmup_epochs": (0,)},
     "retrain": {},
@@ -62,7 +65,11 @@ OPTIONS: dict[str, dict[str, Any]] = {
 """Every case, and how its method's options differ from the published ones: all parameters are trained, and MGAS steps
 through all its cells."""
 
-TEXTBOOKS = ("darts", "pc_darts", "mgas")
+DEPTH = {"darts_cell": "cells", "nasbench201": "cells_per_stage"}
+ORACLES = {"darts_cell": "cell_supernet", "nasbench201": "nasbench201_supernet"}
+"""By space: the option that gives a supernet's depth, and its textbook in tests/oracles."""
+
+TEXTBOOKS = ("darts", "darts-201", "pc_darts", "mgas")
 """Cases with a textbook. The second-order step is compared with its own in the tests."""
 
 
@@ -134,7 +141,8 @@ def _forget(step: Any) -> None:
 
 def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) -> GradientSearch:
     cls = get_method(name.partition("-")[0])
-    options = {"channels": channels, "cells": cells, "batch_size": batch, **OPTIONS[name]}
+    depth = DEPTH[OPTIONS[name].get("space", "darts_cell")]
+    options = {"channels": channels, depth: cells, "batch_size": batch, **OPTIONS[name]}
     method = cls(cls.Options(**options), SearchContext(num_classes=10))  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     method.to(engine.device)
@@ -174,8 +182,9 @@ def _training_step(
 
 def _textbook(method: GradientSearch, train: Any, valid: Any, engine: Engine) -> Step | None:
     """The same step by the book, of a network of its own; None where tests/oracles is not there."""
-    make = _mgas_textbook if method.name == "mgas" else _cell_textbook
-    module = _oracle("mgas_supernet" if method.name == "mgas" else "cell_supernet")
+    space = getattr(method.options, "space", "")  # type: ignore[attr-defined]
+    make = _mgas_textbook if method.name == "mgas" else _bilevel_textbook
+    module = _oracle("mgas_supernet" if method.name == "mgas" else ORACLES[space])
     return make(module, method, train, valid, engine) if module else None
 
 
@@ -189,12 +198,14 @@ def _oracle(name: str) -> ModuleType | None:
         sys.path.pop(0)
 
 
-def _cell_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
+def _bilevel_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
     """One architecture and one weight update of DARTS or PC-DARTS."""
-    o = method.options
-    network = textbook.Supernet(10, o.channels, o.cells, o.partial_channels).to(engine.device).train()
-    alphas = {kind: (torch.randn(14, 8) * 1e-3).to(engine.device).requires_grad_() for kind in ("normal", "reduce")}
-    edges = torch.ones(14, device=engine.device)
+    o, topology = method.options, method.relaxation.topology
+    network = textbook.Supernet(10, o.channels, getattr(o, DEPTH[o.space]), o.partial_channels)
+    network.to(engine.device).train()
+    shape = topology.shape[1:]
+    alphas = {kind: (torch.randn(shape) * 1e-3).to(engine.device).requires_grad_() for kind in topology.kinds}
+    edges = torch.ones(len(topology.edges), device=engine.device)
     weights = torch.optim.SGD(network.parameters(), o.lr, momentum=o.momentum, weight_decay=o.weight_decay)
     architecture = torch.optim.Adam(alphas.values(), o.arch_lr, betas=o.arch_betas, weight_decay=o.arch_weight_decay)
 

@@ -17,7 +17,7 @@ from bench.speed.cases import SIZES, TEXTBOOKS, cases
 from methods.parts.executors import kernels
 
 ENGINE = Engine(torch.device("cpu"))
-TINY = {"darts": (4, 3, 4), "pc_darts": (4, 3, 4), "mgas": (4, 3, 4), "retrain": (4, 3, 4)}
+TINY = {"darts": (4, 3, 4), "darts-201": (4, 1, 4), "pc_darts": (4, 3, 4), "mgas": (4, 3, 4), "retrain": (4, 3, 4)}
 
 
 def test_operations_and_bytes_of_a_depthwise_step_by_hand() -> None:

@@ -17,10 +17,13 @@ from methods.parts.executors import kernels
 from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.weighted_sum import weighted_sum
+from methods.parts.gates import Gates
 from methods.parts.parameterisation import EdgeNormalisedSoftmax, Softmax
 from methods.spaces.cell.frame import Place
 from methods.spaces.cell.supernet import CellSupernet, SupernetCell
 from methods.spaces.cell.topology import TOPOLOGY
+from methods.spaces.nasbench201.supernet import RELAXATION as NASBENCH201
+from methods.spaces.nasbench201.supernet import SearchCell
 from methods.spaces.supernet_settings import SupernetSettings
 
 pytest.importorskip("triton")
@@ -215,6 +218,28 @@ def test_a_whole_cell(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
     fused, plain = copies(lambda: CellWithGates(share))
     before_last, last = (torch.randn(2, 4, 6, 6, device=DEVICE, dtype=torch.float64) for _ in range(2))
     equal_modules(fused, plain, lambda module: module(before_last, last), monkeypatch)
+
+
+class CellOf201(nn.Module):
+    """A cell of NAS-Bench-201 with gates of its own."""
+
+    def __init__(self, share: int) -> None:
+        super().__init__()
+        self.cell = SearchCell(2 * share, partial_channels(NASBENCH201.mixture, share))
+        self.operations = nn.Parameter(torch.rand(6, 5))
+        self.edges = nn.Parameter(torch.rand(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        topology, gates = NASBENCH201.topology, Gates(self.operations, self.edges)
+        rows = [torch.tensor(topology.leaving(source), device=x.device) for source in topology.sources]
+        return self.cell(x, [gates.rows(index) for index in rows])
+
+
+@pytest.mark.parametrize("share", [1, pytest.param(2, marks=long)])
+def test_a_cell_of_nasbench201(share: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    fused, plain = copies(lambda: CellOf201(share))
+    x = torch.randn(2, 2 * share, 4, 4, device=DEVICE, dtype=torch.float64)
+    equal_modules(fused, plain, lambda module: module(x), monkeypatch)
 
 
 @pytest.mark.gpu

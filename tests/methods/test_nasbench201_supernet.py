@@ -76,14 +76,14 @@ def oracle_of(method):
     return oracle, copy.deepcopy(method.parameterisation)
 
 
-def gates_of(parameterisation) -> tuple[Tensor, Tensor]:
+def gates_of(parameterisation) -> dict[str, tuple[Tensor, Tensor]]:
     """Softmax of every edge, and of the edges into every node, written out."""
     operations = torch.stack([row.exp() / row.exp().sum() for row in parameterisation.alpha["cell"]])
     edges = torch.ones(6, dtype=operations.dtype)
     if hasattr(parameterisation, "beta"):
         beta = parameterisation.beta["cell"].exp()
         edges = beta / torch.stack([beta[0], *[beta[1] + beta[2]] * 2, *[beta[3] + beta[4] + beta[5]] * 3])
-    return operations, edges
+    return {"cell": (operations, edges)}
 
 
 def randomise(parameterisation) -> None:
@@ -98,7 +98,7 @@ def test_values_and_gradients_are_the_textbooks(options, memory):
     randomise(method.parameterisation)
     oracle, parameterisation = oracle_of(method)
     (train, _), *_ = batches(1)
-    mine, book = cross_entropy(method.supernet, train), cross_entropy(oracle, train, *gates_of(parameterisation))
+    mine, book = cross_entropy(method.supernet, train), cross_entropy(oracle, train, gates_of(parameterisation))
     torch.testing.assert_close(mine, book)
     mine.backward()
     book.backward()
@@ -123,7 +123,7 @@ def test_first_order_search_equals_the_textbook_loop(cls):
     found = [method.step(*pair)["loss_sum"].item() / 4 for pair in data]
     alphas, weights = list(parameterisation.parameters()), list(oracle.parameters())
     wanted = first_order_search(
-        lambda batch: cross_entropy(oracle, batch, *gates_of(parameterisation)), weights, alphas, data, lr, arch_lr
+        lambda batch: cross_entropy(oracle, batch, gates_of(parameterisation)), weights, alphas, data, lr, arch_lr
     )
     assert found == pytest.approx(wanted, rel=1e-9)
     for a, b in zip(method.alphas, alphas, strict=True):
@@ -147,7 +147,7 @@ def test_second_order_gradient_equals_the_exact_one():
 
     def loss(batch):
         def value(weights, alphas):
-            inputs = (batch[0], *gates_of(parameterisation))
+            inputs = (batch[0], gates_of(parameterisation))
             logits = functional_call(oracle, dict(zip(names, weights, strict=True)), inputs)
             return torch.nn.functional.cross_entropy(logits, batch[1])
 
@@ -177,7 +177,7 @@ def test_one_hot_gates_are_the_network_and_derive_it(code):
     oracle, _ = oracle_of(method)
     images = batches(1)[0][0][0]
     gates = torch.nn.functional.one_hot(torch.tensor(code), 5).double()
-    torch.testing.assert_close(method.supernet(images), oracle(images, gates, torch.ones(6).double()))
+    torch.testing.assert_close(method.supernet(images), oracle(images, {"cell": (gates, torch.ones(6).double())}))
 
 
 def test_none_is_chosen_like_any_other_and_ties_go_to_the_earlier():

@@ -68,7 +68,7 @@ class Reduction(nn.Module):
 
 
 class Supernet(nn.Module):
-    """`forward(images, operations (6, 5), edges (6,))`; `share` K as of partial channels."""
+    """`forward(images, gates)` with `gates["cell"] = (operations (6, 5), edges (6,))`; `share` is K."""
 
     def __init__(self, num_classes: int, channels: int, cells_per_stage: int, share: int = 1) -> None:
         super().__init__()
@@ -82,7 +82,8 @@ class Supernet(nn.Module):
         self.norm = nn.BatchNorm2d(channels)
         self.classifier = nn.Linear(channels, num_classes)
 
-    def forward(self, images: Tensor, operations: Tensor, edges: Tensor) -> Tensor:
+    def forward(self, images: Tensor, gates: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+        operations, edges = gates["cell"]
         x = self.stem(images)
         for cell in self.cells:
             x = cell(x, operations, edges) if isinstance(cell, Cell) else cell(x)
