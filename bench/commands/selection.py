@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +14,9 @@ from bench.plan.catalogue import experiment
 
 if TYPE_CHECKING:
     from bench.plan.experiment import Experiment
+
+RECORDS_ASKED = 20
+"""Records of a folder that are asked whose it is."""
 
 
 def choose_profile(of: Experiment, name: str | None) -> str:
@@ -98,12 +103,21 @@ def records_folder(runs_dir: Path, experiment: str, profile: str) -> Path:
 
 
 def owner(folder: Path) -> tuple[str, str]:
-    """Experiment and profile of a folder of records, as its first readable run.json says; else by the folder's name."""
+    """Experiment and profile of a folder of records: what a record says that fits the folder's name, else the first
+    that says anything, else by the name itself. One record that was edited does not decide it."""
+    said = list(islice(_owners(folder), RECORDS_ASKED))
+    fitting = [pair for pair in said if "-".join(pair) == folder.name]
+    experiment, _, profile = folder.name.rpartition("-")
+    return next(iter([*fitting, *said]), (experiment, profile))
+
+
+def _owners(folder: Path) -> Iterator[tuple[str, str]]:
+    """Experiment and profile as each readable run.json names them."""
     for path in sorted(folder.glob("*/run.json")):
         try:
             content = json.loads(path.read_text())
-            return str(content["experiment"]), str(content["profile"])
+            pair = content["experiment"], content["profile"]
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue
-    experiment, _, profile = folder.name.rpartition("-")
-    return experiment, profile
+        if all(isinstance(name, str) for name in pair):
+            yield pair

@@ -107,3 +107,14 @@ def test_two_experiments_that_would_share_a_folder(tmp_path: Path) -> None:
     assert records_folder(tmp_path, "a-b", "tiny") == tmp_path / "a-b-tiny"
     with pytest.raises(ConfigError, match="holds the runs of experiment a-b at profile tiny"):
         records_folder(tmp_path, "a", "b-tiny")
+
+
+@pytest.mark.parametrize(
+    "edit", ['{"experiment": null, "profile": "tiny"}', '{"experiment": "x", "profile": "y"}', "{"]
+)
+def test_one_edited_record_does_not_take_a_folder_over(tmp_path: Path, edit: str) -> None:
+    for info in plan(load_experiment(changed(tmp_path, name="own")), "tiny"):
+        RunDirectory(tmp_path / "own-tiny" / info.name).create(info)
+    first = min((tmp_path / "own-tiny").glob("*/run.json"))
+    first.write_text(edit)
+    assert records_folder(tmp_path, "own", "tiny") == tmp_path / "own-tiny"

@@ -120,6 +120,12 @@ def tell(words: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[int, str
     return code, said.out
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """What the first network brings in takes seconds."""
+    assert main(["show", "DARTS_V2", "--cells", "3", "--channels", "2"]) == 0
+
+
 @pytest.fixture
 def ask(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.chdir(tmp_path)

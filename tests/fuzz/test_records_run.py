@@ -89,6 +89,7 @@ def checks(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Callable[[Path, Path], None]:
     quiet(monkeypatch, Copied)
+    assert main(["show", "DARTS_V2", "--cells", "3", "--channels", "2"]) == 0  # imports take seconds
     monkeypatch.setattr(Copied, "kept", finished / "kept" / "edited-tiny")
     digests = {
         path.name: Architecture.load(path).digest
