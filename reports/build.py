@@ -9,11 +9,19 @@ from pathlib import Path
 
 from bench.records.directory import Record, RecordError, read_records, write_atomically
 from reports.analysis import Table, analyse
+from reports.lookups import tables as lookups_as
+from reports.lookups.rows import lookup_rows
+from reports.lookups.tables import LookupTable, lookup_tables
 from reports.raw import runs_csv
 from reports.table import to_csv, to_latex, to_markdown, to_text
 
 FORMATS = ("csv", "md", "tex", "png", "svg", "pdf", "html")
 _TABLES: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+_LOOKUPS: dict[str, Callable[[LookupTable], str]] = {
+    "csv": lookups_as.to_csv,
+    "md": lookups_as.to_markdown,
+    "tex": lookups_as.to_latex,
+}
 
 
 PAGE_BYTES = 4_000_000
@@ -69,11 +77,15 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
     records, problems = gather(folders)
     tables, more = analyse(records)
     problems += more
-    if not any(entry.summary.runs for table in tables for entry in table.entries):
+    rows, wrong = lookup_rows(records)
+    lookups = lookup_tables(rows)
+    problems += wrong
+    if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))
-    result = ReportResult("\n".join(map(to_text, tables)), problems=problems)
+    texts = [*map(lookups_as.to_text, lookups), *map(to_text, tables)]
+    result = ReportResult("\n".join(texts), problems=problems)
     try:
-        _write(tables, problems, records, out, wanted, result.files)
+        _write(tables, lookups, problems, records, out, wanted, result.files)
     except OSError as error:
         raise RecordError(
             f"cannot write the report to {out}: {error.strerror or error}; choose another --out"
@@ -122,6 +134,7 @@ def nothing_finished(folders: Sequence[Path], records: Sequence[Record], problem
 
 def _write(
     tables: Sequence[Table],
+    lookups: Sequence[LookupTable],
     problems: list[str],
     records: Sequence[Record],
     out: Path,
@@ -140,21 +153,31 @@ def _write(
         for suffix, render_table in _TABLES.items():
             if suffix in formats:
                 write(f"tables/{table.setting.slug}.{suffix}", render_table(table))
-    if "csv" in formats:
+    for found in lookups:
+        for suffix, render_lookups in _LOOKUPS.items():
+            if suffix in formats:
+                write(f"tables/{found.setting.slug}.{suffix}", render_lookups(found))
+    if "csv" in formats and tables:
         write("runs.csv", runs_csv(tables))
     images = [suffix for suffix in formats if suffix in ("png", "svg", "pdf")]
     if not images and "html" not in formats:
         return
     from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
+    from reports.lookups.section import make_lookup_section
     from reports.page import render
     from reports.style import Palette
 
-    palette = Palette(entry.row.name for table in tables for entry in table.entries)  # a method keeps its colour
+    names = [entry.row.name for table in tables for entry in table.entries]
+    names += [entry.row.label for found in lookups for entry in found.entries]
+    palette = Palette(names)  # a method keeps its colour
     budget = Budget(PAGE_BYTES)
     page = "html" in formats
+    looked_up = [make_lookup_section(found, palette, out, images, page, budget, files) for found in lookups]
     sections = [make_section(table, palette, out, images, page, budget, files, problems) for table in tables]
     if "html" in formats:
         experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
         finished = sum(record.result is not None for record in records)
-        summary = f"{len(records)} runs, {finished} finished; {len(tables)} tables; {time.strftime('%Y-%m-%d %H:%M')}"
-        write("index.html", render("dasbench: " + ", ".join(experiments), summary, sections, problems))
+        made = f"{len(tables) + len(lookups)} tables; {time.strftime('%Y-%m-%d %H:%M')}"
+        summary = f"{len(records)} runs, {finished} finished; {made}"
+        shown = [section.content(f"lookup-{index}") for index, section in enumerate(looked_up)]
+        write("index.html", render("dasbench: " + ", ".join(experiments), summary, sections, problems, shown))

@@ -14,3 +14,14 @@ MARKDOWN = {character: f"\\{character}" for character in "\\`*[]|~!#"} | {"<": "
 def markdown(text: str) -> str:
     """Escaped for Markdown: no HTML, no link, no emphasis comes of a name."""
     return "".join(MARKDOWN.get(character, character) for character in text)
+
+
+LATEX_SPECIAL = {
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
+}  # fmt: skip
+
+
+def latex(text: str) -> str:
+    """Escaped for LaTeX."""
+    return "".join(LATEX_SPECIAL.get(character, character) for character in text)

@@ -17,10 +17,11 @@ from reports.checklist import checklist
 from reports.curves import read_curves
 from reports.draw import draw_architecture
 from reports.page import Figure, Section
+from reports.plot import Plot
 from reports.plots import all_plots
 from reports.style import Palette, figure_style, save, svg, themed
 
-WIDE = ("search-curves", "operations", "skips", "mgas-ratios", "mgas-size")
+WIDE = ("trajectory", "search-curves", "operations", "skips", "mgas-ratios", "mgas-size")
 
 
 class Room(Protocol):
@@ -48,17 +49,21 @@ def make_section(
     figures: list[Figure] = []
     with figure_style():
         for plot in all_plots(table, curves, palette):
-            stem = out / "plots" / f"{table.setting.slug}-{plot.name}"
-            text = svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
-            files += _save(plot.figure, stem, formats, text)
-            if page:
-                text = themed(text, plot.figure)
-                fits = room.take(text)
-                told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
-                figures.append(Figure(plot.title, told, text if fits else "", plot.name in WIDE))
+            figure = drawn(plot, out / "plots" / f"{table.setting.slug}-{plot.name}", formats, page, room, files)
+            figures += [figure] if page else []
             plt.close(plot.figure)
         drawings, spaces = _draw_cells(table, out, formats, page, room, files, problems)
     return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
+
+
+def drawn(plot: Plot, stem: Path, formats: Sequence[str], page: bool, room: Room, files: list[Path]) -> Figure:
+    """A plot in every format asked for, and as the page has it: without its SVG where that has no more room."""
+    text = svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
+    files += _save(plot.figure, stem, formats, text)
+    text = themed(text, plot.figure) if page else ""
+    fits = room.take(text)
+    told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
+    return Figure(plot.title, told, text if fits else "", plot.name in WIDE)
 
 
 def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:

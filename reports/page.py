@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,18 @@ class Section:
     checklist: Sequence[Item]
 
 
-def render(title: str, summary: str, sections: Sequence[Section], problems: Sequence[str]) -> str:
-    """The page's HTML. Everything from the records is escaped; figures are our own SVG."""
+def render(
+    title: str,
+    summary: str,
+    sections: Sequence[Section],
+    problems: Sequence[str],
+    lookups: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The page's HTML. Everything from the records is escaped; figures are our own SVG.
+
+    Args:
+        lookups: sections of look-ups (`reports.lookups.section.LookupSection.content`).
+    """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -85,6 +95,7 @@ def render(title: str, summary: str, sections: Sequence[Section], problems: Sequ
         title=title,
         summary=summary,
         problems=problems,
+        lookups=lookups,
         sections=[_section(index, section) for index, section in enumerate(sections)],
         run_columns=RUN_COLUMNS,
         legend=COLUMNS,
@@ -127,6 +138,7 @@ def _row(name: str, entry: Entry, chosen: Sequence[Column], section: Section) ->
     references = [(entry.reference, entry.verdict)] if entry.reference else []
     return {
         "id": name,
+        "name": entry.row.name,
         "text": " ".join(dict.fromkeys(words)).lower(),
         "colour": section.palette.colour(entry.row.name),
         "cells": [_cell(column, entry) for column in chosen],

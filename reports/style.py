@@ -31,6 +31,7 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8
 stand out from white and from the page's dark ground."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
+LINES = ("-", "--", "-.", ":")
 USUAL = ("random", "darts", "darts-2nd", "pc-darts", "mgas-small", "mgas-large", "DARTS_V2", "l1-filters")
 """Names with a place of their own, so that a method keeps its colour from one report to the next."""
 
@@ -72,6 +73,10 @@ class Palette:
     def marker(self, name: str) -> str:
         index = self._index[_method(name)]
         return MARKERS[(index + index // len(COLOURS)) % len(MARKERS)]
+
+    def line(self, name: str) -> str:
+        """A line style: rows that share a colour differ in it, up to 32 rows."""
+        return LINES[self._index[_method(name)] // len(COLOURS) % len(LINES)]
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
-from reports.cells import csv_cell, markdown
+from reports.cells import csv_cell, latex, markdown
 from reports.columns import COLUMNS, Column, columns
 from reports.intermediate import intermediate_lines
 
@@ -92,17 +92,6 @@ def to_markdown(table: Table) -> str:
     body = [line(parts) for parts in cells(table, chosen)]
     notes = [f"- {markdown(note)}" for note in footnotes(table)]
     return "\n".join([f"### {markdown(table.setting.title)}", "", line(heading), line(marks), *body, "", *notes, ""])
-
-
-LATEX_SPECIAL = {
-    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$",
-}  # fmt: skip
-
-
-def latex(text: str) -> str:
-    """Escaped for LaTeX."""
-    return "".join(LATEX_SPECIAL.get(character, character) for character in text)
 
 
 def to_latex(table: Table) -> str:

@@ -70,6 +70,11 @@ for (const input of document.querySelectorAll("input[type=search]")) {
       shown += !body.hidden;
     }
     count.textContent = `${shown} of ${table.tBodies.length} rows`;
+    const hiddenRows = new Set([...table.tBodies].filter((body) => body.hidden).map((body) => body.dataset.name));
+    for (const mark of input.closest("section").querySelectorAll(".plots .tip")) {
+      const text = mark.querySelector("title").textContent;
+      mark.style.display = [...hiddenRows].some((name) => text.startsWith(`${name},`) || text.startsWith(`${name}:`)) ? "none" : "";
+    }
   });
 }
 

@@ -1,0 +1,107 @@
+"""Figures of one table of look-ups: the way of the searches, and how far their answers are from the best network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import numpy.typing as npt
+
+from reports.lookups.rows import LookupRow
+from reports.lookups.tables import LookupTable
+from reports.plot import Plot, tip
+from reports.style import INK, Palette, freeze
+
+FEW = 10
+"""Rows whose bands can still be told apart."""
+QUANTILES = (0.1, 0.5, 0.9)
+LOWEST = 0.01
+"""Percentage points: regrets below it are drawn there, so that the optimum has a place on a logarithmic axis."""
+Numbers = npt.NDArray[np.float64]
+
+
+def all_plots(table: LookupTable, palette: Palette) -> Iterator[Plot]:
+    """Every figure there is something to show in; the caller closes them."""
+    for make in (trajectories, regrets):
+        plot = make(table, palette)
+        if plot is not None:
+            freeze(plot.figure)
+            yield plot
+
+
+def trajectories(table: LookupTable, palette: Palette) -> Plot | None:
+    """Best validation score so far, and the test accuracy of the network that has it, by number of evaluations."""
+    rows = [entry.row for entry in table.entries if any(entry.row.trajectories) and entry.row.evaluations > 1]
+    if not rows:
+        return None
+    height = 3.6 + 0.19 * -(-len(rows) // 4)
+    figure, panels = plt.subplots(1, 2, figsize=(9.4, height), layout="constrained")
+    for axes, column, title in zip(panels, (2, 3), ("best validation score so far", "its test accuracy"), strict=True):
+        for row in rows:
+            steps, curves = by_evaluation(row, column)
+            low, middle, high = np.nanquantile(curves, QUANTILES, axis=0)
+            colour = palette.colour(row.label)
+            line = axes.plot(
+                steps, middle, palette.line(row.label), color=colour, lw=1.4, drawstyle="steps-post", label=row.label
+            )
+            line[0].set_gid(tip(f"{row.label}, median of {len(curves)} seeds"))
+            if len(rows) <= FEW:
+                band = axes.fill_between(steps, low, high, step="post", color=colour, alpha=0.12, lw=0)
+                band.set_gid(tip(f"{row.label}, the middle 80 % of {len(curves)} seeds"))
+        axes.set_xscale("log")
+        axes.set_title(f"{title} (%)")
+        axes.set_xlabel("evaluations")
+        _cut(axes, rows, column)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5)
+    band_told = " and the middle 80 %" if len(rows) <= FEW else ""
+    caption = (
+        f"Median{band_told} over the seeds of a row. Left, what the search sees; right, the test accuracy, which it "
+        "does not see, of the network that is best by it."
+    )
+    return Plot("trajectory", "Best so far against evaluations", caption, figure)
+
+
+def by_evaluation(row: LookupRow, column: int) -> tuple[Numbers, Numbers]:
+    """Numbers of evaluations from 1, and (seeds, evaluations) of a column of the trajectories, held between steps."""
+    found = [way for way in row.trajectories if way]
+    values = np.full((len(found), row.evaluations), np.nan)
+    for line, way in zip(values, found, strict=True):
+        starts = [int(entry[0]) - 1 for entry in way]
+        for start, end, entry in zip(starts, [*starts[1:], row.evaluations], way, strict=True):
+            line[start:end] = entry[column]
+    return np.arange(1, row.evaluations + 1, dtype=np.float64), values
+
+
+def _cut(axes: plt.Axes, rows: Sequence[LookupRow], column: int) -> None:
+    """The first evaluations are random networks, far below: the axis begins where the tenth evaluation is."""
+    curves = [by_evaluation(row, column)[1] for row in rows]
+    low = min(float(np.nanquantile(c[:, min(9, c.shape[1] - 1)], 0.1)) for c in curves)
+    high = max(float(np.nanquantile(c[:, -1], 0.9)) for c in curves)
+    if high > low:
+        axes.set_ylim(low - 0.05 * (high - low), high + 0.08 * (high - low))
+
+
+def regrets(table: LookupTable, palette: Palette) -> Plot | None:
+    """How far the answers are from the best network of the table, on the data set searched on."""
+    entries = table.entries
+    figure, axes = plt.subplots(figsize=(6.4, 0.9 + 0.24 * len(entries)), layout="constrained")
+    for place, entry in enumerate(reversed(entries)):
+        values, ranks = np.maximum(entry.row.values("regret"), LOWEST), entry.row.values("rank")
+        low, middle, high = np.quantile(values, QUANTILES)
+        colour = palette.colour(entry.row.label)
+        bar = axes.plot([low, high], [place, place], color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
+        dot = axes.plot(middle, place, palette.marker(entry.row.label), color=colour, ms=6)
+        told = f"{entry.row.label}, median regret {middle:.2f} points, median rank {np.median(ranks):,.0f}"
+        for artist in (*bar, *dot):
+            artist.set_gid(tip(told))
+    axes.set_yticks(range(len(entries)), [entry.row.label for entry in reversed(entries)], color=INK)
+    axes.set_xscale("log")
+    axes.set_xlabel("regret: points of test accuracy below the best network")
+    axes.grid(axis="y", visible=False)
+    caption = (
+        f"Of each seed's answer: median and the middle 80 %; the best network itself stands at {LOWEST} points. "
+        "Logarithmic axis."
+    )
+    return Plot("regret", "Regret of the answers", caption, figure)

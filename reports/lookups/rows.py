@@ -1,0 +1,189 @@
+"""From the records of look-ups to rows. A batch of hundreds of seeds is one row, and one line of a table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.names import one_line
+from bench.records.directory import Record
+from methods.architecture import canonical_json
+from reports.collect import without_seeds
+
+SEEDS_NAME = "seeds.jsonl"
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, order=True)
+class LookupSetting:
+    """What rows must have in common to stand in one table: the data set searched on, and the values that answer."""
+
+    dataset: str
+    profile: str
+    table: str
+    epochs: int
+    version: str = ""
+
+    @property
+    def title(self) -> str:
+        version = f", version {self.version}" if self.version else ""
+        return (
+            f"Look-ups in {self.table}, searched on {self.dataset}, profile {self.profile}: values of networks trained "
+            f"{self.epochs} epochs by the table's authors{version}"
+        )
+
+    @property
+    def slug(self) -> str:
+        version = f"-{self.version}" if self.version else ""
+        text = f"lookup-{self.table}-{self.dataset}-{self.profile}-{self.epochs}{version}"
+        return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+
+
+@dataclass
+class LookupRow:
+    """One line: every seed's answer at the budget that was fixed beforehand.
+
+    Attributes:
+        scored_by: what the search chose by, in words.
+        evaluator: name of the evaluator that the search's configuration names; empty for none.
+        budget: evaluations after which the answers were given; None for a search that counts none.
+        answers: one a seed, as `result.json` or a line of `seeds.jsonl` has them ("valid", "test", "rank", "regret").
+        by_budget: test accuracies on the data set searched on, one a seed, after each number of evaluations.
+        trajectories: one a seed: [evaluations, index, score, test accuracy] where the best score changed.
+        evaluations: the largest number of a search.
+    """
+
+    setting: LookupSetting
+    label: str
+    method: str
+    scored_by: str
+    evaluator: str
+    budget: int | None
+    options: Mapping[str, Any]
+    answers: list[Mapping[str, Any]] = field(default_factory=list)
+    by_budget: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    trajectories: list[list[list[float]]] = field(default_factory=list)
+    evaluations: int = 0
+    networks: int = 0
+    runs: list[Record] = field(default_factory=list)
+
+    def values(self, what: str, dataset: str | None = None) -> Numbers:
+        """Of every seed's answer; empty where the table has none."""
+        name = dataset or self.setting.dataset
+        return np.array([a[what][name] for a in self.answers if name in (a.get(what) or {})], np.float64)
+
+    @cached_property
+    def test(self) -> Numbers:
+        """Test accuracies in percent on the data set searched on."""
+        return self.values("test")
+
+
+def lookup_rows(records: Iterable[Record]) -> tuple[list[LookupRow], list[str]]:
+    """Rows of all finished look-ups, and what was wrong with the records; a run in two folders counts once."""
+    records = list(records)
+    by_signature = {record.info.signature: record for record in records}
+    rows: dict[tuple[Any, ...], LookupRow] = {}
+    problems: list[str] = []
+    seen: set[str] = set()
+    for record in records:
+        if record.info.phase != "lookup" or record.result is None or record.info.signature in seen:
+            continue
+        seen.add(record.info.signature)
+        try:
+            for label in map(one_line, record.info.rows):
+                _add(rows, label, record, _search_config(record, by_signature))
+        except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            problems.append(f"{record.path}: its look-up is not as expected ({error!r}); left out")
+    _separate_labels(rows)
+    return list(rows.values()), problems
+
+
+def _search_config(record: Record, by_signature: Mapping[str, Record]) -> Mapping[str, Any]:
+    """The configuration of the search that found what is looked up: a batch's own, or that of the run it needs."""
+    searches = [by_signature[name].info.config for name in record.info.needs if name in by_signature]
+    return searches[0] if searches else record.info.config
+
+
+def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, search: Mapping[str, Any]) -> None:
+    info, config, result = record.info, record.info.config, record.result or {}
+    wanted = config["lookup"]
+    setting = LookupSetting(
+        info.dataset, info.profile, wanted["table"], int(wanted["epochs"]), wanted.get("version", "")
+    )
+    same = [{key: value for key, value in without_seeds(each).items() if key != "seeds"} for each in (config, search)]
+    if "seeds" not in config and info.method != "published":
+        same[0].pop("architecture", None)  # each seed found its own
+    variant = hashlib.sha256(canonical_json(same).encode()).hexdigest()[:8]
+    evaluator = (search.get("evaluator") or {}).get("name", "")
+    made = LookupRow(
+        setting,
+        label,
+        info.method,
+        _scored_by(info.method, config, evaluator),
+        evaluator,
+        config.get("budget"),
+        search.get("options") or {},
+    )
+    answers, budgets, ways, evaluations = _read(record)
+    row = rows.setdefault((setting, label, info.method, variant), made)
+    row.runs.append(record)
+    row.networks = int(result["table"]["networks"])
+    row.answers += answers
+    row.trajectories += ways
+    row.evaluations = max(row.evaluations, evaluations)
+    for budget, values in budgets.items():
+        row.by_budget[budget] += values
+
+
+def _scored_by(method: str, config: Mapping[str, Any], evaluator: str) -> str:
+    if "seeds" in config:
+        return f"validation accuracy after {config['evaluator']['epochs']} epochs, from the table"
+    if method == "published":
+        return "nothing: it was given"
+    return "a supernet with shared weights" if evaluator == "supernet" else "its own search on images"
+
+
+def _read(record: Record) -> tuple[list[Any], dict[int, list[float]], list[Any], int]:
+    """Answers at the record's budget, test accuracies by budget, trajectories, the largest number of evaluations."""
+    result, config, dataset = record.result or {}, record.info.config, record.info.dataset
+    if "seeds" not in config:
+        return [_checked(result["answer"], dataset)], {}, [], 0
+    answers, ways, evaluations = [], [], 0
+    budgets: dict[int, list[float]] = defaultdict(list)
+    for text in (record.path / SEEDS_NAME).read_text().splitlines():
+        line = json.loads(text)
+        for answer in line["answers"]:
+            budgets[int(answer["budget"])].append(float(answer["test"][dataset]))
+            if answer["budget"] == config["budget"]:
+                answers.append(_checked(answer, dataset))
+        ways.append(line["trajectory"])
+        evaluations = max(evaluations, int(line["evaluations"]))
+    if len(answers) != result["seeds"]:
+        raise ValueError(f"{SEEDS_NAME} has {len(answers)} of {result['seeds']} seeds")
+    return answers, budgets, ways, evaluations
+
+
+def _checked(answer: Any, dataset: str) -> Mapping[str, Any]:
+    for what, low, high in (("test", 0.0, 100.0), ("rank", 1.0, float("inf")), ("regret", 0.0, 100.0)):
+        if not low <= answer[what][dataset] <= high:
+            raise ValueError(f"{what} is {answer[what][dataset]}")
+    return dict(answer)
+
+
+def _separate_labels(rows: Mapping[tuple[Any, ...], LookupRow]) -> None:
+    """Rows of one table that would carry the same name get the digest of their configuration behind it."""
+    names: dict[tuple[LookupSetting, str], list[tuple[Any, ...]]] = defaultdict(list)
+    for key, row in rows.items():
+        names[row.setting, row.label].append(key)
+    for keys in names.values():
+        if len(keys) > 1:
+            for key in keys:
+                rows[key].label = f"{rows[key].label} [{key[-1][:6]}]"

@@ -1,0 +1,99 @@
+"""The part of the page that shows one table of look-ups, and its figures as files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+
+from reports.figures import Room, drawn
+from reports.lookups.plots import all_plots
+from reports.lookups.rows import LookupRow
+from reports.lookups.tables import Cell, LookupEntry, LookupTable, lookup_columns
+from reports.page import Figure
+from reports.style import Palette, figure_style
+
+RUNS_SHOWN = 20
+"""Run directories named in a row's fold-out."""
+
+
+@dataclass
+class LookupSection:
+    """One table of look-ups with its figures."""
+
+    table: LookupTable
+    palette: Palette
+    figures: Sequence[Figure]
+
+    def content(self, name: str) -> dict[str, Any]:
+        """What the template shows; `name` is an id that no other section has."""
+        chosen = lookup_columns(self.table)
+        rows = []
+        for index, entry in enumerate(self.table.entries):
+            cells = [
+                {"key": c.key, "text": c.text(entry), "value": _value(c.raw(entry)), "left": c.left} for c in chosen
+            ]
+            row = entry.row
+            rows.append(
+                {
+                    "id": f"{name}r{index}",
+                    "name": row.label,
+                    "text": f"{row.label} {row.method} {row.scored_by}".lower(),
+                    "colour": self.palette.colour(row.label),
+                    "cells": cells,
+                    "facts": _facts(entry),
+                    "configs": _configs(row),
+                }
+            )
+        return {
+            "id": name,
+            "title": self.table.setting.title,
+            "notes": self.table.notes,
+            "columns": chosen,
+            "rows": rows,
+            "plots": self.figures,
+        }
+
+
+def make_lookup_section(
+    table: LookupTable, palette: Palette, out: Path, formats: Sequence[str], page: bool, room: Room, files: list[Path]
+) -> LookupSection:
+    """Draw everything there is to a table. Files go to `out`/plots and into `files`."""
+    figures: list[Figure] = []
+    with figure_style():
+        for plot in all_plots(table, palette):
+            figure = drawn(plot, out / "plots" / f"{table.setting.slug}-{plot.name}", formats, page, room, files)
+            figures += [figure] if page else []
+            plt.close(plot.figure)
+    return LookupSection(table, palette, figures)
+
+
+def _value(raw: Cell) -> Cell:
+    return "" if raw is None else raw
+
+
+def _facts(entry: LookupEntry) -> list[tuple[str, str]]:
+    row = entry.row
+    facts = [("method", row.method), ("chose by", row.scored_by)]
+    if entry.verdict is not None:
+        facts.append(("verdict", f"{entry.verdict.text or 'none'}: {entry.verdict.reason}"))
+        if entry.verdict.published is not None:
+            facts.append(("published", entry.verdict.published.citation))
+    commits = sorted({name for run in row.runs for name in run.info.commits})
+    facts += [("commits", ", ".join(commits)), ("table", _sha(row))]
+    more = f" and {len(row.runs) - RUNS_SHOWN} more" if len(row.runs) > RUNS_SHOWN else ""
+    return [*facts, ("run directories", ", ".join(str(run.path) for run in row.runs[:RUNS_SHOWN]) + more)]
+
+
+def _sha(row: LookupRow) -> str:
+    found = sorted({str((run.result or {}).get("table", {}).get("sha256", "")) for run in row.runs})
+    return f"{row.setting.table}, {row.networks:,} networks, SHA-256 {', '.join(found)}"
+
+
+def _configs(row: LookupRow) -> list[tuple[str, str]]:
+    run = row.runs[0]
+    return [(f"Configuration: {run.info.name}", json.dumps(run.info.config, indent=1, sort_keys=True))]
