@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -217,6 +218,17 @@ def test_the_seal_is_the_process_s_nests_and_opens_after_an_error() -> None:
     assert len(refused) == 1
     assert "during one" in refused[0]
     table.final("cifar10", 200)
+
+
+def test_tables_ship_with_their_sources_and_licences() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+    folder, package = nasbench201.FILE.parent, nasbench201.FILE.parents[2]
+    shipped = {
+        path for pattern in project["tool"]["setuptools"]["package-data"]["bench"] for path in package.glob(pattern)
+    }
+    assert {nasbench201.FILE, nasbench_macro.FILE, folder / "README.md", folder / "LICENSES.md"} <= shipped
+    sources = (folder / "README.md").read_text()
+    assert all(f"## {path.name}" in sources for path in folder.glob("*.csv.gz"))
 
 
 def test_values_cannot_be_written() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -53,9 +54,8 @@ def codes(draw: st.DrawFn, name: str) -> Code:
 
 def in_the_small(architecture: Architecture) -> Architecture:
     """The same architecture with few channels, where its space leaves that open."""
-    if architecture.space == "nasbench201":
-        return Architecture(architecture.space, architecture.genotype, {"channels": 4, "cells_per_stage": 1})
-    return architecture
+    scales = {"nasbench201": {"channels": 4, "cells_per_stage": 1}, "nasbench_macro": {"channels": 4}}
+    return replace(architecture, scale=scales.get(architecture.space, architecture.scale))
 
 
 def test_spaces_without_decisions_say_so() -> None:
