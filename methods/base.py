@@ -113,7 +113,7 @@ class GradientSearch(Method):
         """One update of everything this method updates. Device work only: no `.item()`, no host branch on values.
 
         Returns sums over the batch, as 0-d tensors on the device: at least `loss_sum`, `correct`, `count`; with a
-        paired split also `valid_loss_sum`, `valid_correct`, `valid_count`.
+        paired split also `valid_loss_sum`, `valid_correct`, `valid_count`, in steps that use the validation batch.
         """
 
     def on_epoch_start(self, epoch: int) -> bool:

@@ -1,0 +1,173 @@
+"""What every registered gradient search keeps to: a new one is tested by being registered."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from functools import cache
+from itertools import islice
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from methods.architecture import Architecture
+from methods.base import Batch, GradientSearch
+from methods.parts.counts import count_macs, count_params
+from methods.registry import all_methods
+from methods.spaces import NetworkSettings, build, get_space
+from tests.contracts.tiny import CONTEXT, GRADIENT_SEARCHES, tiny
+
+STEPS = 2
+"""In an epoch."""
+
+every_method = pytest.mark.parametrize("name", GRADIENT_SEARCHES)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def new(name: str, seed: int = 1) -> GradientSearch:
+    torch.manual_seed(seed)
+    cls: Any = all_methods()[name]
+    method: GradientSearch = cls(cls.Options(**tiny(name)), CONTEXT)
+    method.to(torch.device("cpu"))
+    return method
+
+
+def batch(method: GradientSearch, *key: int) -> Batch:
+    """Random images and labels, always the same for one key."""
+    generator = torch.Generator().manual_seed(hash(key) % 2**31)
+    images = torch.randn(method.batch_size, 1, 8, 8, generator=generator)
+    return images, torch.randint(10, (method.batch_size,), generator=generator)
+
+
+def evaluation(method: GradientSearch) -> dict[str, float]:
+    """What `on_epoch_end` may ask for: loss and accuracy of the present supernet."""
+    images, labels = batch(method, 99)
+    method.supernet.eval()
+    with torch.no_grad():
+        logits = method.supernet(images)
+    method.supernet.train()
+    return {"loss": F.cross_entropy(logits, labels).item(), "accuracy": float((logits.argmax(1) == labels).sum())}
+
+
+def drive(
+    method: GradientSearch, restart: Callable[[GradientSearch], GradientSearch] = lambda method: method
+) -> Iterator[tuple[GradientSearch, dict[str, Tensor]]]:
+    """The search loop of `bench.run.search` on random images; a restart, if any, inside and at the end of an epoch."""
+    for epoch in range(method.epochs):
+        if method.finished:
+            return
+        method.on_epoch_start(epoch)
+        for number in range(STEPS):
+            method.supernet.train()
+            beside = batch(method, epoch, number, 1) if method.split.paired else None
+            sums = method.step(batch(method, epoch, number, 0), beside)
+            yield method, {key: value.clone() for key, value in sums.items()}
+            if epoch == 0 and number + 1 < STEPS:  # a search that continues inside of an epoch enters it again
+                method = restart(method)
+                method.on_epoch_start(epoch)
+        method.on_epoch_end(epoch, lambda method=method: evaluation(method))  # type: ignore[misc]
+        if epoch == 0:
+            method = restart(method)
+
+
+@cache
+def searched(name: str) -> tuple[list[dict[str, Tensor]], dict[str, Any], Architecture]:
+    """A whole search: the sums of its steps, its last state and its answer."""
+    return outcome(drive(new(name)))
+
+
+def outcome(
+    run: Iterator[tuple[GradientSearch, dict[str, Tensor]]],
+) -> tuple[list[dict[str, Tensor]], dict[str, Any], Architecture]:
+    sums = []
+    for method, values in run:
+        sums.append(values)
+        last = method
+    return sums, last.state_dict(), last.architecture()
+
+
+def restarted(name: str) -> Callable[[GradientSearch], GradientSearch]:
+    """Its state through a file, weights only, into a new method; torch's generator goes on, as in the harness."""
+
+    def restart(method: GradientSearch) -> GradientSearch:
+        buffer, random = io.BytesIO(), torch.get_rng_state()
+        torch.save(method.state_dict(), buffer)
+        buffer.seek(0)
+        fresh = new(name, seed=77)
+        fresh.load_state_dict(torch.load(buffer, weights_only=True))
+        torch.set_rng_state(random)
+        return fresh
+
+    return restart
+
+
+def same(one: Any, other: Any, where: str = "") -> list[str]:
+    """Where two states differ in a bit."""
+    if isinstance(one, Tensor):
+        return [] if isinstance(other, Tensor) and torch.equal(one, other) else [where]
+    if isinstance(one, dict):
+        keys = [] if list(map(str, one)) == list(map(str, other)) else [f"{where}: keys"]
+        return keys + [each for key in one if key in other for each in same(one[key], other[key], f"{where}.{key}")]
+    if isinstance(one, list | tuple):
+        length = [] if len(one) == len(other) else [f"{where}: length"]
+        return length + [
+            each for n, pair in enumerate(zip(one, other, strict=False)) for each in same(*pair, f"{where}[{n}]")
+        ]
+    return [] if one == other else [where]
+
+
+@every_method
+def test_a_step_returns_sums_on_the_device(name: str) -> None:
+    """0-d tensors, finite; the count is that of the batch. The validation batch's are there once it is used."""
+    method, steps = new(name), searched(name)[0]
+    expected = {"loss_sum", "correct", "count"}
+    assert all(expected <= set(sums) for sums in steps)
+    if method.split.paired:
+        assert {f"valid_{key}" for key in expected} <= set(steps[-1])
+    for sums in steps:
+        assert int(sums["count"]) == method.batch_size
+        for key, value in sums.items():
+            assert value.shape == (), key
+            assert value.device == next(method.supernet.parameters()).device, key
+            assert bool(value.isfinite()), key
+
+
+@every_method
+def test_restarted_twice_it_has_the_same_bits(name: str) -> None:
+    sums, state, answer = outcome(drive(new(name), restarted(name)))
+    expected_sums, expected_state, expected_answer = searched(name)
+    assert same(expected_sums, sums, "sums") == []
+    assert same(expected_state, state, "state") == []
+    assert answer == expected_answer
+
+
+@every_method
+def test_the_seed_decides(name: str) -> None:
+    again, other = ([sums for _, sums in islice(drive(new(name, seed)), steps)] for seed, steps in ((1, 2), (2, 1)))
+    assert same(searched(name)[0][:2], again, "sums") == []
+    assert same(searched(name)[0][:1], other)
+
+
+@every_method
+def test_its_answer_is_valid_builds_and_counts(name: str) -> None:
+    answer, settings = searched(name)[2], NetworkSettings(channels=4, cells=3, in_channels=1)
+    get_space(answer.space).validate(answer)
+    network = build(answer, 10, settings)
+    counts = get_space(answer.space).counts(answer, 10, settings, image_size=8)
+    assert (counts.params, counts.macs) == (count_params(network), count_macs(network, (1, 8, 8)))
+    assert network.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+
+
+@every_method
+def test_its_split_is_known_before_there_is_a_search(name: str) -> None:
+    cls: Any = all_methods()[name]
+    method = new(name)
+    assert cls.split_of(cls.Options(**tiny(name))) == method.split
+    assert method.split.train + method.split.valid <= 1

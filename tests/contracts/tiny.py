@@ -1,0 +1,52 @@
+"""The tiny form of a method's options: sizes with which it runs in seconds on one core, by the names of options."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+from methods.base import GradientSearch, Method, SamplingSearch, SearchContext, Transform
+from methods.registry import all_methods
+
+TINY: dict[str, Any] = {
+    "samples": 3,
+    "epochs": 2,
+    "batch_size": 4,
+    "channels": 4,
+    "cells": 3,
+    "arch_start_epoch": 1,
+    "warmup_epochs": 1,
+}
+"""A method whose options are named as others' are is made small by these; `OF_METHODS` has what is peculiar to one."""
+
+OF_METHODS: dict[str, dict[str, Any]] = {
+    "mgas": {
+        "warmup_epochs": (0,),
+        "targets": (18000.0, 12000.0),
+        "autoaugment": False,
+        "commit_interval": 1,
+        "stages": 1,
+        "phase_epochs": (1, 1),
+        "max_epochs": 2,
+        "stage_ratios": (0.8,),
+        "threshold_pace": 200.0,
+        "lambda_delta": 5e-3,
+    },
+}
+
+CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
+
+
+def tiny(name: str) -> dict[str, Any]:
+    """Of a registered method."""
+    names = {field.name for field in fields(all_methods()[name].Options)}
+    return {key: value for key, value in TINY.items() if key in names} | OF_METHODS.get(name, {})
+
+
+def registered(kind: type[Method]) -> list[str]:
+    return [name for name, cls in all_methods().items() if issubclass(cls, kind)]
+
+
+GRADIENT_SEARCHES = registered(GradientSearch)
+SAMPLING_SEARCHES = registered(SamplingSearch)
+TRANSFORMS = registered(Transform)
