@@ -17,12 +17,12 @@ from methods.registry import all_methods
 from methods.spaces import NetworkSettings, build, get_space, space_names
 from methods.spaces.decisions import has_decisions
 from tests.contracts.scores import InterruptedScoringError, Scoring, score_of
+from tests.contracts.tiny import SAMPLING_SEARCHES
 
-NAMES = [name for name, cls in all_methods().items() if issubclass(cls, SamplingSearch)]
 SPACES = [name for name in space_names() if has_decisions(get_space(name))]
 SAMPLES = 40
 
-every_method = pytest.mark.parametrize("name", NAMES)
+every_method = pytest.mark.parametrize("name", SAMPLING_SEARCHES)
 every_space = pytest.mark.parametrize("space", SPACES)
 
 
