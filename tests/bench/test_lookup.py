@@ -29,6 +29,7 @@ from methods import registry
 from methods.architecture import Architecture
 from methods.base import SearchContext
 from methods.sampling.random_sampling import RandomSampling, RandomSamplingOptions
+from reports.lookups import lookup_text
 
 YAML = Path(__file__).parent.parent / "experiments" / "lookup.yaml"
 Change = Callable[[dict[str, Any]], object]
@@ -286,3 +287,17 @@ def test_is_refused_before_anything_runs(what: str, tmp_path: Path) -> None:
 def test_there_are_no_retrain_seeds() -> None:
     with pytest.raises(ConfigError, match="retrains nothing"):
         plan(load_experiment(str(YAML)), "tiny", retrain_seeds=[0])
+
+
+def test_the_terminal_shows_every_budget(tmp_path: Path) -> None:
+    directories = [made(tmp_path, info) for info in runs("search", "draw") if info.dataset == "cifar10"]
+    for directory in directories:
+        assert execute(directory.path, "cpu") == DONE
+    text = lookup_text([read_record(directory.path) for directory in directories])
+    header, draw, search = text.splitlines()[1:]
+    assert "looked up in nasbench201 (test accuracy in percent after 200 epochs), nothing retrained" in text
+    assert [word for word in header.split() if word.isdigit()] == ["1", "3", "6", "12"]
+    values = [line["answers"][0]["test"]["cifar10"] for line in seed_lines(directories[0])]
+    first = search if directories[0].read_info().label == "search" else draw
+    assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in first
+    assert lookup_text([]) == ""
