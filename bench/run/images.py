@@ -64,5 +64,6 @@ def optional_images_of(
             if any(need in out for need in info.needs):
                 out[info.signature] = info
         rows = list(dict.fromkeys(label for info in out.values() for label in info.rows))
-        sentence = f"Left out, because they search on images that are not here: {', '.join(rows)}. {error}"
+        why = str(error).splitlines()[0].rstrip(".")
+        sentence = f"Left out, because they search on images that are not here: {', '.join(rows)} ({why})"
         return [info for info in planned if info.signature not in out], None, sentence

@@ -21,6 +21,7 @@ from bench.records.directory import RecordError, RunDirectory, read_record
 from bench.records.inputs import verified_file
 from bench.records.run_info import RunInfo, needs_images
 from bench.run import table_search
+from bench.run.images import images_of, optional_images_of
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from bench.run.phases import lookup
 from bench.run.stop import StopFlag
@@ -301,3 +302,16 @@ def test_the_terminal_shows_every_budget(tmp_path: Path) -> None:
     first = search if directories[0].read_info().label == "search" else draw
     assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in first
     assert lookup_text([]) == ""
+
+
+def test_rows_without_images_are_left_out_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A search on images and the look-up of its answer go; what the table alone answers stays."""
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path / "nothing"))
+    planned = runs()
+    kept, data, said = optional_images_of(planned, tmp_path)
+    assert {info.label for info in kept} == {"search", "evolution", "draw"}
+    assert {info.label for info in planned} - {info.label for info in kept} == {"shared"}
+    assert data is None
+    assert "shared" in said
+    assert "\n" not in said
+    assert images_of(kept, tmp_path) is None
