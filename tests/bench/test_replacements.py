@@ -153,7 +153,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wh
     patch.setattr("bench.run.check.check", lambda planned, data: None)  # writes nothing, takes a second each time
     patch.setattr(local, "POLL_SECONDS", 0.01)
     patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
-    patch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]))
+    patch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]).table)
 
     def make(*rows: str) -> Whole:
         if rows not in made:
