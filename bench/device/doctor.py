@@ -21,7 +21,7 @@ from bench.device.packages import fvcore_obstacle
 from methods.parts.convolution import DEPTHWISE_CLASSES
 from methods.parts.executors import kernels
 
-PACKAGES = ("torch", "torchvision", "timm", "pandas", "mlflow", "submitit", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "submitit", "scikit-learn")
 FREE_GIB = 2
 
 

@@ -11,11 +11,13 @@ import numpy.typing as npt
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import LookupTable
 from reports.plot import Plot, tip
-from reports.style import INK, Palette, freeze
+from reports.style import INK, PAPER, Palette, freeze
 
 FEW = 10
 """Rows whose bands can still be told apart."""
 QUANTILES = (0.1, 0.5, 0.9)
+MOST_POINTS = 20
+"""Seeds that are drawn one by one."""
 LOWEST = 0.01
 """Percentage points: regrets below it are drawn there, so that the optimum has a place on a logarithmic axis."""
 Numbers = npt.NDArray[np.float64]
@@ -85,23 +87,33 @@ def _cut(axes: plt.Axes, rows: Sequence[LookupRow], column: int) -> None:
 
 def regrets(table: LookupTable, palette: Palette) -> Plot | None:
     """How far the answers are from the best network of the table, on the data set searched on."""
-    entries = table.entries
+    import seaborn
+
+    entries = list(reversed(table.entries))
     figure, axes = plt.subplots(figsize=(6.4, 0.9 + 0.24 * len(entries)), layout="constrained")
-    for place, entry in enumerate(reversed(entries)):
-        values, ranks = np.maximum(entry.row.values("regret"), LOWEST), entry.row.values("rank")
-        low, middle, high = np.quantile(values, QUANTILES)
-        colour = palette.colour(entry.row.label)
-        bar = axes.plot([low, high], [place, place], color=colour, lw=4, alpha=0.35, solid_capstyle="butt")
-        dot = axes.plot(middle, place, palette.marker(entry.row.label), color=colour, ms=6)
-        told = f"{entry.row.label}, median regret {middle:.2f} points, median rank {np.median(ranks):,.0f}"
-        for artist in (*bar, *dot):
-            artist.set_gid(tip(told))
-    axes.set_yticks(range(len(entries)), [entry.row.label for entry in reversed(entries)], color=INK)
     axes.set_xscale("log")
+    for place, entry in enumerate(entries):
+        values, ranks = np.maximum(entry.row.values("regret"), LOWEST), entry.row.values("rank")
+        middle, colour, before = np.median(values), palette.colour(entry.row.label), set(axes.get_children())
+        if len(values) > MOST_POINTS:
+            seaborn.boxenplot(
+                x=values, y=np.full(len(values), place), orient="h", native_scale=True, width=0.7, color=colour,
+                saturation=1, linewidth=0.4, k_depth=4, showfliers=False, legend=False, ax=axes,
+            )  # fmt: skip
+        else:
+            axes.plot(values, [place] * len(values), "o", color=colour, ms=3, alpha=0.5)
+        axes.plot(middle, place, palette.marker(entry.row.label), color=colour, ms=6, mec=PAPER)
+        told = f"{entry.row.label}, median regret {middle:.2f} points, median rank {np.median(ranks):,.0f}"
+        for artist in set(axes.get_children()) - before:
+            artist.set_gid(tip(told))
+    axes.set_yticks(range(len(entries)), [entry.row.label for entry in entries], color=INK)
+    axes.set_ylim(-0.6, len(entries) - 0.4)
     axes.set_xlabel("regret: points of test accuracy below the best network")
+    axes.set_ylabel("")
     axes.grid(axis="y", visible=False)
     caption = (
-        f"Of each seed's answer: median and the middle 80 %; the best network itself stands at {LOWEST} points. "
-        "Logarithmic axis."
+        "Of each seed's answer: the median, and boxes that hold the middle half, three quarters, seven eighths and "
+        f"fifteen sixteenths of the seeds (of {MOST_POINTS} seeds and fewer, each). The best network itself stands at "
+        f"{LOWEST} points. Logarithmic axis."
     )
     return Plot("regret", "Regret of the answers", caption, figure)
