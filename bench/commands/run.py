@@ -64,7 +64,7 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.run.images import images_of, optional_images_of
     from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
     from bench.run.progress import display
-    from reports.lookups import lookup_text
+    from reports.lookups.brief import lookup_text
 
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)

@@ -30,7 +30,7 @@ from methods import registry
 from methods.architecture import Architecture
 from methods.base import SearchContext
 from methods.sampling.random_sampling import RandomSampling, RandomSamplingOptions
-from reports.lookups import lookup_text
+from reports.lookups.brief import lookup_text
 
 YAML = Path(__file__).parent.parent / "experiments" / "lookup.yaml"
 Change = Callable[[dict[str, Any]], object]

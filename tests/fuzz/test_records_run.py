@@ -76,7 +76,7 @@ def quiet(patch: pytest.MonkeyPatch, process: type) -> None:
     patch.setattr(local, "subprocess", SimpleNamespace(Popen=process, STDOUT=None))
     patch.setattr(local, "POLL_SECONDS", 0.0)
     patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
-    patch.setattr(command, "print_report", lambda *arguments: None)
+    patch.setattr(command, "print_report", lambda *arguments: "")
 
 
 def run(folder: Path) -> int:
