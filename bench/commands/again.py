@@ -1,6 +1,6 @@
 """`dasbench run` asked once more for what is done: when nothing changed since, the answer is the one it gave before.
 
-Beside the runs lies `again.json`: digests of everything that the answer followed from (what was asked, the experiment,
+Beside the folder of its runs lies `<folder>.again.json`: digests of everything that the answer followed from (what was asked, the experiment,
 the code, every record, the report's files, the MLflow database), and what was printed. Any difference, however small,
 and the command goes its whole way; so it does with third-party methods, whose code is not ours to look at, with the
 profile "auto", which depends on the machine, and with an MLflow server, which only answers when it is asked.
@@ -19,7 +19,6 @@ from typing import Any
 
 from bench.plan import catalogue
 
-NAME = "again.json"
 ROOMS = ("bench", "methods", "reports", "slurm")
 WITHOUT_EFFECT = ("run", "debug", "command")
 """What argparse keeps beside the options."""
@@ -31,7 +30,7 @@ def before(options: argparse.Namespace) -> tuple[Path, str] | None:
     if folder is None:
         return None
     try:
-        noted = json.loads((folder / NAME).read_text())
+        noted = json.loads(_place(folder).read_text())
         if noted["stand"] == _stand(options, folder):
             return folder, str(noted["printed"])
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
@@ -50,12 +49,16 @@ def note(options: argparse.Namespace, folder: Path, printed: str, reported: str)
     if _folder(options) != folder or records_digest(folder) != reported:
         return
     with contextlib.suppress(OSError):  # nothing is lost but time
-        write_whole(folder / NAME, json.dumps({"stand": _stand(options, folder), "printed": printed}).encode())
+        write_whole(_place(folder), json.dumps({"stand": _stand(options, folder), "printed": printed}).encode())
 
 
 def report_folder(folder: Path) -> Path:
     """Where `dasbench run` writes the report of a folder of records."""
     return Path("report") / folder.name
+
+
+def _place(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.again.json")
 
 
 def _folder(options: argparse.Namespace) -> Path | None:
