@@ -1,9 +1,10 @@
 """`dasbench run` asked once more for what is done: when nothing changed since, the answer is the one it gave before.
 
-Beside the folder of its runs lies `<folder>.again.json`: digests of everything that the answer followed from (what was asked, the experiment,
-the code, every record, the report's files, the MLflow database), and what was printed. Any difference, however small,
-and the command goes its whole way; so it does with third-party methods, whose code is not ours to look at, with the
-profile "auto", which depends on the machine, and with an MLflow server, which only answers when it is asked.
+Beside the folder of its runs lies `<folder>.again.json`: digests of everything that the answer followed from (what was
+asked, the experiment, the code, every record, the report's files, the MLflow database), and what was printed. Any
+difference, however small, and the command goes its whole way; so it does with third-party methods, whose code is not
+ours to look at, with the profile "auto", which depends on the machine, and with an MLflow server, which only answers
+when it is asked.
 """
 
 from __future__ import annotations
