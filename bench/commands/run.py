@@ -58,13 +58,11 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.device.calibration import calibrate
     from bench.plan.experiment import load_experiment
     from bench.plan.runs import plan
-    from bench.records.directory import read_records
     from bench.records.moved import note_where_images_are
     from bench.run.check import check, check_files
     from bench.run.images import images_of, optional_images_of
     from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
     from bench.run.progress import display
-    from reports.lookups.brief import lookup_text
 
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
@@ -108,10 +106,6 @@ def whole_way(options: argparse.Namespace) -> int:
         printed = print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
         if tracking is not None:
             tracking.attach(out)
-    if any(job.state == "done" and job.info.phase == "lookup" for job in jobs):
-        looked_up = lookup_text(read_records(folder)[0])
-        console.print(looked_up, markup=False, highlight=False, soft_wrap=True)
-        printed += looked_up
     states = {job.state for job in jobs}
     if states != {"done"}:
         return STOPPED if queue.stopping and "failed" not in states else 1

@@ -30,7 +30,8 @@ from methods import registry
 from methods.architecture import Architecture
 from methods.base import SearchContext
 from methods.sampling.random_sampling import RandomSampling, RandomSamplingOptions
-from reports.lookups.brief import lookup_text
+from reports.lookups.rows import lookup_rows
+from reports.lookups.tables import lookup_tables, to_text
 
 YAML = Path(__file__).parent.parent / "experiments" / "lookup.yaml"
 Change = Callable[[dict[str, Any]], object]
@@ -294,14 +295,19 @@ def test_the_terminal_shows_every_budget(tmp_path: Path) -> None:
     directories = [made(tmp_path, info) for info in runs("search", "draw") if info.dataset == "cifar10"]
     for directory in directories:
         assert execute(directory.path, "cpu") == DONE
-    text = lookup_text([read_record(directory.path) for directory in directories])
-    header, draw, search = text.splitlines()[1:]
-    assert "looked up in nasbench201 (test accuracy in percent after 200 epochs), nothing retrained" in text
-    assert [word for word in header.split() if word.isdigit()] == ["1", "3", "6", "12"]
-    values = [line["answers"][0]["test"]["cifar10"] for line in seed_lines(directories[0])]
-    first = search if directories[0].read_info().label == "search" else draw
-    assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in first
-    assert lookup_text([]) == ""
+    rows, problems = lookup_rows(read_record(directory.path) for directory in directories)
+    [table] = lookup_tables(rows)
+    text = to_text(table)
+    assert problems == []
+    assert "values of networks trained 200 epochs" in text
+    budgets = directories[0].read_info().config["budgets"]
+    assert budgets == [3, 6, 12]
+    row = next(row for row in rows if row.label == directories[0].read_info().label)
+    for place, budget in enumerate(budgets):
+        values = [line["answers"][place]["test"]["cifar10"] for line in seed_lines(directories[0])]
+        assert row.by_budget[budget] == values
+        [shown] = [line for line in text.splitlines() if line.split()[2:3] == [row.label]]
+        assert f"{np.mean(values):.2f} ± {np.std(values, ddof=1):.2f}" in shown
 
 
 def test_rows_without_images_are_left_out_with_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
