@@ -1,11 +1,11 @@
 """Data sets and augmentations by name, for what only lists or checks them; `datasets` and `augment` do the work."""
 
-DATASETS = {
-    "cifar10": "50,000 training and 10,000 test images of 32x32 pixels, 10 classes; downloaded when missing",
-    "cifar100": "50,000 training and 10,000 test images of 32x32 pixels, 100 classes; downloaded when missing",
-    "digits": "1,797 grey images of 8x8 pixels, 10 classes; ships inside scikit-learn, every fifth is a test image",
-    "imagenet": "image folders train/<class> and val/<class> ; any classes; 224x224 unless a profile differs",
-}
+import ast
+from pathlib import Path
+
+_FILES = sorted((Path(__file__).parent / "sets").glob("[a-z]*.py"))
+DATASETS = {path.stem: (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0] for path in _FILES}
+"""What a list says of every data set: the first line of its file."""
 
 AUGMENTATIONS = (
     "none",

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from bench.config import ConfigError, nearest
 from bench.data.folder_settings import FolderSettings
+from bench.data.names import DATASETS
 from bench.names import LABEL, NAME
 from bench.plan.lookup import Lookup
 from methods.domain import check, shown, within
 
 Inheritance = Literal["scratch", "finetune"]
+if TYPE_CHECKING:
+    DatasetName = str
+else:
+    DatasetName = Literal[tuple(DATASETS)]
 SEEDS = within("[0, 9223372036854775807]")
 MOST_SEEDS = 1000
 
@@ -158,7 +163,7 @@ class Experiment:
     """
 
     name: str = field(metadata=NAME)
-    dataset: Literal["cifar10", "cifar100", "digits", "imagenet"] | FolderSettings
+    dataset: DatasetName | FolderSettings
     rows: dict[str, Row]
     profiles: dict[str, Profile]
     description: str = ""

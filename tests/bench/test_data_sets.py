@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 from torchvision.datasets import CIFAR10
 
-from bench.data import datasets
+from bench.data import cifar
 from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.datasets import DataError, load
@@ -93,7 +93,7 @@ def test_failed_download_ends_soon_and_leaves_nothing(tmp_path: Path, monkeypatc
     started = time.monotonic()
     with pytest.raises(DataError, match=r"the download failed: .*(?s:.*)make demo"):
         load("cifar10", tmp_path, download=True)
-    assert time.monotonic() - started < 2 * datasets.DOWNLOAD_TIMEOUT_S
+    assert time.monotonic() - started < 2 * cifar.DOWNLOAD_TIMEOUT_S
     assert [p.name for p in tmp_path.iterdir()] == [".cifar10.lock"]
 
 
