@@ -59,6 +59,7 @@ class LookupRow:
         by_budget: test accuracies on the data set searched on, one a seed, after each number of evaluations.
         trajectories: one a seed: [evaluations, index, score, test accuracy] where the best score changed.
         evaluations: the largest number of a search.
+        agreements: of searches that scored their proposals, one each: {"networks", "kendall_tau", "top": {k: share}}.
     """
 
     setting: LookupSetting
@@ -72,6 +73,7 @@ class LookupRow:
     by_budget: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     trajectories: list[list[list[float]]] = field(default_factory=list)
     evaluations: int = 0
+    agreements: list[Mapping[str, Any]] = field(default_factory=list)
     networks: int = 0
     runs: list[Record] = field(default_factory=list)
 
@@ -132,11 +134,13 @@ def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, sea
         config.get("budget"),
         search.get("options") or {},
     )
-    answers, budgets, ways, evaluations = _read(record)
+    answers, budgets, ways, evaluations = _read(record)  # all that can be wrong, before there is a row
+    networks, agreements = int(result["table"]["networks"]), [found] if (found := _agreement(result)) else []
     row = rows.setdefault((setting, label, info.method, variant), made)
     row.runs.append(record)
-    row.networks = int(result["table"]["networks"])
+    row.networks = networks
     row.answers += answers
+    row.agreements += agreements
     row.trajectories += ways
     row.evaluations = max(row.evaluations, evaluations)
     for budget, values in budgets.items():
@@ -176,6 +180,19 @@ def _checked(answer: Any, dataset: str) -> Mapping[str, Any]:
         if not low <= answer[what][dataset] <= high:
             raise ValueError(f"{what} is {answer[what][dataset]}")
     return dict(answer)
+
+
+def _agreement(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """How a search's scores order its proposals, checked; None of one without scores, or where it was not recorded."""
+    found = result.get("agreement")
+    if found is None:
+        return None
+    tau, top = found["kendall_tau"], {int(k): float(share) for k, share in found["top"].items()}
+    if tau is not None and not -1 <= tau <= 1:
+        raise ValueError(f"Kendall's tau is {tau}")
+    if wrong := [share for share in top.values() if not 0 <= share <= 1]:
+        raise ValueError(f"a share of the best networks is {wrong[0]}")
+    return {"networks": int(found["networks"]), "kendall_tau": tau, "top": top}
 
 
 def _separate_labels(rows: Mapping[tuple[Any, ...], LookupRow]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reports.cells import csv_cell, latex, markdown
+from reports.lookups.agreement import agreement_note, shares, tau_text, taus, tops
 from reports.lookups.published import LookupVerdict, judge
 from reports.lookups.rows import LookupRow, LookupSetting, Numbers
 from reports.statistics import LEVEL, Interval, all_pairs, interval, letters
@@ -96,7 +97,7 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
         notes.append("selected on a test run: the table has no validation values, so that no verdict is given")
     ways: dict[str, list[str]] = defaultdict(list)
     for entry in entries:
-        count = "" if entry.row.budget is None else f" in {entry.row.budget} evaluations"
+        count = "" if entry.row.budget is None else f" in {entry.row.budget} evaluation{'s' * (entry.row.budget != 1)}"
         ways[f"chose by {entry.row.scored_by}{count}"].append(entry.row.label)
     notes += [f"{way}: {', '.join(names)}" for way, names in ways.items()]
     if len(entries) > 1:
@@ -105,6 +106,7 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
             f"letters: rows that share one cannot be separated ({separated} of {pairs} pairs are separated, "
             f"{len(tested)} could be tested; Welch's t, Holm, 5 %)"
         )
+    notes += filter(None, [agreement_note(entry.row) for entry in entries])
     for entry in entries:
         if entry.verdict is not None and entry.verdict.reason:
             notes.append(f"{entry.row.label}: {entry.verdict.text or 'no verdict'}; {entry.verdict.reason}")
@@ -136,7 +138,7 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
         _accuracy("test", "test", searched),
         LookupColumn(
             "interval", "95 % interval", "Student's, of the mean test accuracy",
-            lambda e: "" if e.interval is None else f"{e.interval.low:.2f}-{e.interval.high:.2f}",
+            lambda e: "" if e.interval is None else f"{e.interval.low:.2f} to {e.interval.high:.2f}",
             lambda e: None if e.interval is None else f"{e.interval.low} {e.interval.high}", left=True,
         ),
         *(_at_budget(budget) for budget in table.budgets),
@@ -146,13 +148,14 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             "regret", "regret", "percentage points of test accuracy below the best network, mean over seeds",
             lambda e: f"{e.row.values('regret').mean():.2f}", lambda e: float(e.row.values("regret").mean()),
         ),
+        *_agreement(table),
         LookupColumn("published", "published test", "mean and standard deviation", _published, _published, left=True),
         LookupColumn(
             "verdict", "verdict", "computed from both intervals", lambda e: e.verdict.text if e.verdict else "",
             lambda e: e.verdict.text if e.verdict else None, left=True,
         ),
     ]  # fmt: skip
-    optional = ("evaluations", "valid", "interval", "published", "verdict")
+    optional = ("evaluations", "valid", "interval", "kendall_tau", "published", "verdict")
     return [c for c in chosen if c.key not in optional or any(c.text(entry) for entry in table.entries)]
 
 
@@ -198,6 +201,28 @@ def _middle(key: str, heading: str, told: str, what: str) -> LookupColumn:
         return float(np.median(entry.row.values(what)))
 
     return LookupColumn(key, heading, told, lambda e: f"{raw(e):,.0f}", raw)
+
+
+def _agreement(table: LookupTable) -> list[LookupColumn]:
+    """Of the scores that searches gave their proposals with the truth."""
+
+    def share(k: int) -> LookupColumn:
+        def raw(entry: LookupEntry) -> Cell:
+            found = shares(entry.row, k)
+            return float(found.mean()) if len(found) else None
+
+        told = f"share of the {k} networks with the best scores that are among the {k} truly best, mean over seeds"
+        return LookupColumn(
+            f"top_{k}", f"top {k} %", told, lambda e: "" if (found := raw(e)) is None else f"{found:.0f}", raw
+        )
+
+    def tau(entry: LookupEntry) -> Cell:
+        found = taus(entry.row)
+        return float(found.mean()) if len(found) else None
+
+    told = "Kendall's tau-b of the search's scores with test accuracy, -1 to 1; mean ± standard deviation over seeds"
+    first = LookupColumn("kendall_tau", "Kendall's tau", told, lambda e: tau_text(e.row), tau)
+    return [first, *map(share, tops(entry.row for entry in table.entries))]
 
 
 def to_text(table: LookupTable) -> str:

@@ -51,6 +51,36 @@ def write_batch(
     return run.path
 
 
+def write_lookup(
+    folder: Path, label: str, seed: int, agreement: dict[str, Any] | None, metrics: list[dict[str, Any]] | None = None
+) -> Path:
+    """A search of its own (values of metrics.jsonl by epoch) and the look-up of its answer; gives the latter's path."""
+    config: dict[str, Any] = {"phase": "search", "method": "darts", "options": {"name": label}, "search_seed": seed}
+    search = RunInfo("nas", "quick", label, "darts", "search", "cifar10", seed, None, signature(config), config)
+    wanted = {"table": "nasbench201", "epochs": 200}
+    config = {"phase": "lookup", "architecture": {"run": search.signature, "select": None}, "lookup": wanted}
+    info = RunInfo("nas", "quick", label, "darts", "lookup", "cifar10", seed, None, signature(config), config)
+    info.needs = [search.signature]
+    error = 7.0 + seed
+    answer = {"test": {"cifar10": 100.0 - error}, "rank": {"cifar10": 100 + seed}, "regret": {"cifar10": error - 5.6}}
+    result = {"phase": "lookup", "signature": info.signature, "answer": answer, "agreement": agreement, "costs": {}}
+    values = {"test_error": error, "test_accuracy": 100.0 - error}
+    table = {"name": "nasbench201", "sha256": "0" * 64, "networks": 15625, "epochs": 200}
+    with mock.patch("os.fsync"):
+        for made in (search, info):
+            made.status, made.environment = "done", dict(ENVIRONMENT)
+        found = RunDirectory(folder / search.name)
+        found.create(search)
+        found.write_result({"phase": "search", "metrics": {}, "costs": {}, "architecture": "0" * 16})
+        for epoch, line in enumerate(metrics or []):
+            with (found.path / "metrics.jsonl").open("a") as file:
+                file.write(json.dumps({"epoch": epoch, "values": line}) + "\n")
+        run = RunDirectory(folder / info.name)
+        run.create(info)
+        run.write_result({**result, "metrics": values, "table": table, "epochs": 0, "report": {}})
+    return run.path
+
+
 def _search(seed: int, label: str, scores: Any, budgets: tuple[int, ...]) -> dict[str, Any]:
     generator = np.random.default_rng([seed, *label.encode()])
     way: list[list[Any]] = []

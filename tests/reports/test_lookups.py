@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ from bench.run.table_search import Answers
 from reports.lookups import published
 from reports.lookups.plots import by_evaluation
 from reports.lookups.rows import LookupRow, lookup_rows
-from reports.lookups.tables import LookupTable, lookup_tables, to_csv, to_text
-from tests.reports.looked_up import write_batch
+from reports.lookups.tables import LookupTable, lookup_columns, lookup_tables, to_csv, to_text
+from tests.reports.looked_up import write_batch, write_lookup
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +145,36 @@ def test_no_row_says_more_than_its_seeds(tmp_path: Path, answers: Answers) -> No
     text = to_text(table_of(tmp_path))
     assert "nan" not in text
     assert text.splitlines()[4].count("±") == 1  # the published value's
+
+
+def test_agreement_of_a_searchs_scores_with_the_table(tmp_path: Path) -> None:
+    """Mean over seeds; a tau that is not defined counts for none, and chance is k of the networks."""
+    found: list[dict[str, Any] | None] = [
+        {"networks": 20, "kendall_tau": -0.3, "top": {"10": 0.3}},
+        {"networks": 40, "kendall_tau": 0.1, "top": {"10": 0.6}},
+        {"networks": 40, "kendall_tau": None, "top": {"10": 0.9}},
+    ]
+    for seed, each in enumerate(found):
+        write_lookup(tmp_path, "shared", seed, each)
+    write_lookup(tmp_path, "gradient", 0, None)
+    table = table_of(tmp_path)
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(to_csv(table)))}
+    assert float(lines["shared"]["kendall_tau"]) == pytest.approx(-0.1)
+    assert float(lines["shared"]["top_10"]) == pytest.approx(60.0)
+    assert (lines["gradient"]["kendall_tau"], lines["gradient"]["top_10"]) == ("", "")
+    [note] = [note for note in table.notes if note.startswith("shared: its scores order 20 to 40 networks")]
+    assert "Kendall's tau -0.10 ± 0.28 (of 2 of 3 seeds" in note
+    assert "60 % of the best 10 in common, by chance 33 %" in note
+    assert "-0.10 ± 0.28" in to_text(table)
+
+
+def test_without_scores_there_is_no_column_of_agreement(tmp_path: Path) -> None:
+    write_lookup(tmp_path, "gradient", 0, None)
+    assert not {"kendall_tau", "top_10"} & {column.key for column in lookup_columns(table_of(tmp_path))}
+
+
+def test_an_agreement_that_cannot_be_is_named(tmp_path: Path) -> None:
+    write_lookup(tmp_path, "shared", 0, {"networks": 20, "kendall_tau": 7.0, "top": {}})
+    rows, problems = lookup_rows(read_records(tmp_path)[0])
+    assert rows == []
+    assert "Kendall's tau is 7.0" in problems[0]
