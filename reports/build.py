@@ -172,7 +172,7 @@ def _write(
     palette = Palette(names)  # a method keeps its colour
     budget = Budget(PAGE_BYTES)
     page = "html" in formats
-    looked_up = [make_lookup_section(found, palette, out, images, page, budget, files) for found in lookups]
+    looked_up = [make_lookup_section(found, palette, out, images, page, budget, files, problems) for found in lookups]
     sections = [make_section(table, palette, out, images, page, budget, files, problems) for table in tables]
     if "html" in formats:
         experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})

@@ -1,21 +1,23 @@
-"""What happened during the searches: metrics by epoch, as arrays, for the rows of a table."""
+"""What happened during the searches: metrics by epoch, as arrays, by the rows of a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from bench.records.directory import Record, RecordError
-from reports.analysis import Table
 from reports.rows import number
 
 COLLAPSE = 4
+"""Skip connections in a cell from which a search counts as collapsed."""
 SKIPS = ("arch/skips_normal", "arch/skips")
-"""Skip connections of the normal cell (8 edges), or of the only kind of cell there is (NAS-Bench-201: 6 edges)."""
-"""Skip connections among a normal cell's eight edges from which a search counts as collapsed."""
+"""Skip connections of the normal cell, or of the only kind of cell there is."""
+NORMAL_EDGES = 8
+"""Edges of a normal cell of the DARTS space that are kept."""
+OPERATIONS = "arch/operations/"
 
 
 @dataclass
@@ -32,20 +34,33 @@ class Curve:
         return next((name for name in SKIPS if name in self.values), None)
 
     @property
+    def edges(self) -> int | None:
+        """Edges of the cell whose skip connections are counted; None where the record does not say."""
+        if self.skips == SKIPS[0]:
+            return NORMAL_EDGES
+        counts = [series for name, series in self.values.items() if name.startswith(OPERATIONS)]
+        sums = np.sum(counts, axis=0) if counts else np.array([])
+        return int(sums[-1]) if len(sums) and np.isfinite(sums[-1]) else None
+
+    @property
     def collapsed(self) -> bool:
         """The last epoch's normal cell, or only cell, holds `COLLAPSE` skip connections or more."""
         skips = self.values.get(self.skips or "")
         return skips is not None and bool(skips[~np.isnan(skips)][-1:] >= COLLAPSE)
 
 
-def read_curves(table: Table) -> tuple[dict[str, list[Curve]], list[str]]:
-    """Curves of every row's searches by row name, and one message for each file that could not be read."""
+def read_curves(searches: Mapping[str, Sequence[Record]]) -> tuple[dict[str, list[Curve]], list[str]]:
+    """Curves by row name, and one message for each file that could not be read.
+
+    Args:
+        searches: the runs that each row rests on; those of other phases are passed over.
+    """
     problems: list[str] = []
     read: dict[str, Curve | None] = {}
     by_row: dict[str, list[Curve]] = {}
-    for entry in table.entries:
+    for name, records in searches.items():
         curves = []
-        for record in entry.row.searches:
+        for record in records:
             if record.info.phase != "search":
                 continue
             if record.info.signature not in read:
@@ -54,7 +69,7 @@ def read_curves(table: Table) -> tuple[dict[str, list[Curve]], list[str]]:
             if curve is not None:
                 curves.append(curve)
         if curves:
-            by_row[entry.row.name] = curves
+            by_row[name] = curves
     return by_row, problems
 
 

@@ -21,7 +21,7 @@ from reports.plot import Plot
 from reports.plots import all_plots
 from reports.style import Palette, figure_style, save, svg, themed
 
-WIDE = ("trajectory", "search-curves", "operations", "skips", "mgas-ratios", "mgas-size")
+WIDE = ("trajectory", "search-curves", "operations", "skips", "entropy", "mgas-ratios", "mgas-size")
 
 
 class Room(Protocol):
@@ -44,7 +44,7 @@ def make_section(
 
     Files go to `out`/plots and `out`/cells and into `files`.
     """
-    curves, unreadable = read_curves(table)
+    curves, unreadable = read_curves({entry.row.name: entry.row.searches for entry in table.entries})
     problems += unreadable
     figures: list[Figure] = []
     with figure_style():

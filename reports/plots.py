@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import chain
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -14,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.analysis import Table
 from reports.columns import GIB
-from reports.curves import COLLAPSE, Curve, stacked
+from reports.curves import COLLAPSE, NORMAL_EDGES, OPERATIONS, SKIPS, Curve, stacked
 from reports.plot import Plot, tip
 from reports.style import INK, MUTED, OPERATION_COLOURS, Palette, freeze
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params
@@ -31,8 +30,17 @@ Curves = dict[str, list[Curve]]
 def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
     """Every figure there is something to show in; the caller closes them."""
     of_table = (accuracy_against_params, accuracy_against_macs, accuracy_against_cost, peak_memory)
-    of_searches = (search_curves, operation_histogram, skip_connections, remaining_ratios, mgas_size)
-    made = chain((make(table, palette) for make in of_table), (make(curves, palette) for make in of_searches))
+    yield from _drawn(make(table, palette) for make in of_table)
+    yield from search_plots(curves, palette)
+
+
+def search_plots(curves: Curves, palette: Palette) -> Iterator[Plot]:
+    """Every figure of what happened during the searches; the caller closes them."""
+    of_searches = (search_curves, operation_histogram, skip_connections, entropies, remaining_ratios, mgas_size)
+    yield from _drawn(make(curves, palette) for make in of_searches)
+
+
+def _drawn(made: Iterable[Plot | None]) -> Iterator[Plot]:
     for plot in made:
         if plot is not None:
             freeze(plot.figure)
@@ -82,8 +90,7 @@ def search_curves(curves: Curves, palette: Palette) -> Plot | None:
 
 def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
     """How often each operation is in the discretised cells, by epoch, mean over the searches."""
-    prefix = "arch/operations/"
-    shown = {n: found for n, found in curves.items() if any(k.startswith(prefix) for c in found for k in c.values)}
+    shown = {n: found for n, found in curves.items() if any(k.startswith(OPERATIONS) for c in found for k in c.values)}
     if not shown:
         return None
     figure, panels = _panels(
@@ -91,7 +98,7 @@ def operation_histogram(curves: Curves, palette: Palette) -> Plot | None:
     )  # a genotype has 16 operations, a supernet hundreds
     present: dict[str, None] = {}
     for axes, (name, found) in zip(panels, shown.items(), strict=True):
-        series = {op: data for op in OPERATION_COLOURS if (data := stacked(found, prefix + op)) is not None}
+        series = {op: data for op in OPERATION_COLOURS if (data := stacked(found, OPERATIONS + op)) is not None}
         if series:
             epochs = next(iter(series.values()))[0]
             heights = [values.mean(0)[: len(epochs)] for _, values in series.values()]
@@ -126,13 +133,41 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
         axes.axhline(COLLAPSE, color=MUTED, lw=0.8, ls=":")
         collapsed = sum(curve.collapsed for curve in usable)
         axes.set_title(row if not collapsed else f"{row}\n⚠ {collapsed} of {len(usable)} collapsed")
-        axes.set_ylim(-0.4, 8.4)
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    usable = [curve for found in shown.values() for curve in found if curve.skips]
+    edges = {(curve.skips, curve.edges) for curve in usable}
+    panels[0].set_ylim(-0.4, max(count or NORMAL_EDGES for _, count in edges) + 0.4)
     _share(figure, panels, "epoch", "skip connections")
+    cells = sorted(
+        ("the normal cell" if name == SKIPS[0] else "the cell") + (f" of {count} edges" if count else "")
+        for name, count in edges
+    )
     caption = (
-        f"Skip connections in the normal cell of 8 edges, or in a cell of NAS-Bench-201 of 6; a search that ends with "
-        f"{COLLAPSE} or more (dotted line) is flagged as collapsed and drawn dashed; {A_LINE}."
+        f"Skip connections in {' or '.join(cells)}; a search that ends with {COLLAPSE} or more (dotted line) is "
+        f"flagged as collapsed and drawn dashed; {A_LINE}."
     )
     return Plot("skips", "Skip connections", caption, figure)
+
+
+ENTROPIES = (("arch/entropy_normal", "-"), ("arch/entropy", "-"), ("arch/entropy_reduce", ":"))
+
+
+def entropies(curves: Curves, palette: Palette) -> Plot | None:
+    """Entropy of the operations' gates by epoch."""
+    shown = {row: found for row, found in curves.items() if any(k in c.values for c in found for k, _ in ENTROPIES)}
+    if not shown:
+        return None
+    figure, panels = _panels(len(shown))
+    for axes, (row, found) in zip(panels, shown.items(), strict=True):
+        for metric, style in ENTROPIES:
+            draw_curves(axes, found, metric, row, f", {metric}", ls=style, lw=1.1, color=palette.colour(row))
+        axes.ticklabel_format(axis="y", useOffset=False)
+        axes.set_title(row)
+    _share(figure, panels, "epoch", "entropy (nats)")
+    reduce = any(ENTROPIES[2][0] in c.values for found in shown.values() for c in found)
+    cells = "; solid the normal cells, dotted the reduction cells" if reduce else ""
+    caption = f"Entropy of the operations' gates, mean over the edges of a cell{cells}; {A_LINE}."
+    return Plot("entropy", "Entropy", caption, figure)
 
 
 RATIOS = (("operation", "operations"), ("filter", "filters"), ("weight", "weights"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.names import one_line
 from bench.records.directory import Record
 from methods.architecture import canonical_json
-from reports.collect import without_seeds
+from reports.collect import ancestors, without_seeds
 
 SEEDS_NAME = "seeds.jsonl"
 Numbers = npt.NDArray[np.float64]
@@ -59,6 +59,7 @@ class LookupRow:
         by_budget: test accuracies on the data set searched on, one a seed, after each number of evaluations.
         trajectories: one a seed: [evaluations, index, score, test accuracy] where the best score changed.
         evaluations: the largest number of a search.
+        runs, searches: the look-ups, and the runs that found what is looked up (none of a batch or a given answer).
         agreements: of searches that scored their proposals, one each: {"networks", "kendall_tau", "top": {k: share}}.
     """
 
@@ -76,6 +77,7 @@ class LookupRow:
     agreements: list[Mapping[str, Any]] = field(default_factory=list)
     networks: int = 0
     runs: list[Record] = field(default_factory=list)
+    searches: list[Record] = field(default_factory=list)
 
     def values(self, what: str, dataset: str | None = None) -> Numbers:
         """Of every seed's answer; empty where the table has none."""
@@ -101,21 +103,16 @@ def lookup_rows(records: Iterable[Record]) -> tuple[list[LookupRow], list[str]]:
         seen.add(record.info.signature)
         try:
             for label in map(one_line, record.info.rows):
-                _add(rows, label, record, _search_config(record, by_signature))
+                _add(rows, label, record, ancestors(record, by_signature))
         except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             problems.append(f"{record.path}: its look-up is not as expected ({error!r}); left out")
     _separate_labels(rows)
     return list(rows.values()), problems
 
 
-def _search_config(record: Record, by_signature: Mapping[str, Record]) -> Mapping[str, Any]:
-    """The configuration of the search that found what is looked up: a batch's own, or that of the run it needs."""
-    searches = [by_signature[name].info.config for name in record.info.needs if name in by_signature]
-    return searches[0] if searches else record.info.config
-
-
-def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, search: Mapping[str, Any]) -> None:
+def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, searches: Sequence[Record]) -> None:
     info, config, result = record.info, record.info.config, record.result or {}
+    search = searches[0].info.config if searches else config  # a batch's own, or that of the run it needs
     wanted = config["lookup"]
     setting = LookupSetting(
         info.dataset, info.profile, wanted["table"], int(wanted["epochs"]), wanted.get("version", "")
@@ -138,6 +135,8 @@ def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, sea
     networks, agreements = int(result["table"]["networks"]), [found] if (found := _agreement(result)) else []
     row = rows.setdefault((setting, label, info.method, variant), made)
     row.runs.append(record)
+    known = {run.info.signature for run in row.searches}
+    row.searches += [run for run in searches if run.info.signature not in known]
     row.networks = networks
     row.answers += answers
     row.agreements += agreements

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 
+from reports.curves import read_curves
 from reports.figures import Room, drawn
 from reports.lookups.plots import all_plots
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import Cell, LookupEntry, LookupTable, lookup_columns
 from reports.page import Figure
+from reports.plots import search_plots
 from reports.style import Palette, figure_style
 
 RUNS_SHOWN = 20
@@ -60,12 +63,24 @@ class LookupSection:
 
 
 def make_lookup_section(
-    table: LookupTable, palette: Palette, out: Path, formats: Sequence[str], page: bool, room: Room, files: list[Path]
+    table: LookupTable,
+    palette: Palette,
+    out: Path,
+    formats: Sequence[str],
+    page: bool,
+    room: Room,
+    files: list[Path],
+    problems: list[str],
 ) -> LookupSection:
-    """Draw everything there is to a table. Files go to `out`/plots and into `files`."""
+    """Draw everything there is to a table, and to the searches whose answers it holds.
+
+    Files go to `out`/plots and into `files`.
+    """
+    curves, unreadable = read_curves({entry.row.label: entry.row.searches for entry in table.entries})
+    problems += unreadable
     figures: list[Figure] = []
     with figure_style():
-        for plot in all_plots(table, palette):
+        for plot in chain(all_plots(table, palette), search_plots(curves, palette)):
             figure = drawn(plot, out / "plots" / f"{table.setting.slug}-{plot.name}", formats, page, room, files)
             figures += [figure] if page else []
             plt.close(plot.figure)

@@ -137,8 +137,12 @@ def test_colours_stand_out_from_both_grounds():
     assert min(contrast(colour, "#14181d") for colour in COLOURS) > 3
 
 
+def searches(table):
+    return {entry.row.name: entry.row.searches for entry in table.entries}
+
+
 def test_every_plot_is_drawn_and_its_svg_is_sound(table):
-    curves, problems = read_curves(table)
+    curves, problems = read_curves(searches(table))
     assert problems == []
     names = set()
     for plot in all_plots(table, curves, palette_of(table)):
@@ -149,7 +153,7 @@ def test_every_plot_is_drawn_and_its_svg_is_sound(table):
         names.add(plot.name)
         plt.close(plot.figure)
     assert names == {"accuracy-params", "accuracy-macs", "accuracy-cost", "memory", "search-curves", "operations",
-                     "skips", "mgas-ratios", "mgas-size"}  # fmt: skip
+                     "skips", "entropy", "mgas-ratios", "mgas-size"}  # fmt: skip
 
 
 def test_hover_values_are_escaped(tmp_path):
@@ -189,7 +193,7 @@ def test_small_numbers_on_an_axis_keep_their_digits():
 def test_collapse_is_flagged(tmp_path):
     kinds = (Kind("fine", "darts", 3.0), Kind("collapsing", "darts", 4.0, collapse=True))
     table = analyse(gather([experiment(tmp_path, kinds, searches=2)])[0])[0][0]
-    curves, _ = read_curves(table)
+    curves, _ = read_curves(searches(table))
     assert {name: [curve.collapsed for curve in found] for name, found in curves.items()} == {
         "fine": [False, False],
         "collapsing": [True, True],
@@ -203,7 +207,7 @@ def test_damaged_metrics_are_a_problem_not_a_crash(tmp_path):
     metrics = sorted(folder.glob("search-*/metrics.jsonl"))
     metrics[0].write_text("not json\n" + metrics[0].read_text())
     metrics[1].write_text('{"epoch": 0, "values": 7}\n')
-    curves, problems = read_curves(analyse(gather([folder])[0])[0][0])
+    curves, problems = read_curves(searches(analyse(gather([folder])[0])[0][0]))
     assert curves == {}
     assert [str(path) in problem for path, problem in zip(metrics, sorted(problems), strict=True)] == [True, True]
 

@@ -15,6 +15,7 @@ import reports
 from bench.data.tables import get_table
 from bench.records.directory import read_records
 from bench.run.table_search import Answers
+from reports.curves import read_curves
 from reports.lookups import published
 from reports.lookups.plots import by_evaluation
 from reports.lookups.rows import LookupRow, lookup_rows
@@ -178,3 +179,23 @@ def test_an_agreement_that_cannot_be_is_named(tmp_path: Path) -> None:
     rows, problems = lookup_rows(read_records(tmp_path)[0])
     assert rows == []
     assert "Kendall's tau is 7.0" in problems[0]
+
+
+def test_searches_that_are_looked_up_have_their_figures(tmp_path: Path) -> None:
+    """Skip connections of a cell of six edges: four of them are flagged, and nothing speaks of eight."""
+    for seed, skips in enumerate((1, 4)):
+        counts = {"arch/operations/skip_connect": skips, "arch/operations/nor_conv_3x3": 6 - skips}
+        values = {"arch/skips": skips, "arch/entropy": 1.5, **counts}
+        write_lookup(tmp_path / "nas-quick", "gradient", seed, None, [values] * 3)
+    table = table_of(tmp_path / "nas-quick")
+    curves, problems = read_curves({entry.row.label: entry.row.searches for entry in table.entries})
+    assert problems == []
+    assert [(curve.edges, curve.collapsed) for curve in curves["gradient"]] == [(6, False), (6, True)]
+    made = reports.build([tmp_path / "nas-quick"], tmp_path / "out", ["svg", "html"])
+    assert made.problems == []
+    names = {path.name.rsplit("-", 1)[1] for path in (tmp_path / "out" / "plots").iterdir()}
+    assert names == {"regret.svg", "operations.svg", "skips.svg", "entropy.svg"}
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert "Skip connections in the cell of 6 edges; a search that ends with 4 or more" in page
+    assert "1 of 2 collapsed" in page
+    assert "gradient, search seed 1, collapsed" in page
