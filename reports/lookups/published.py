@@ -56,11 +56,16 @@ class Published:
 
 @dataclass(frozen=True)
 class LookupVerdict:
-    """What a row's mean test accuracy says beside the published one, and exactly what was not made alike."""
+    """What a row's mean test accuracy says beside the published one, and exactly what was not made alike.
+
+    Attributes:
+        published: the value that was found; not to be shown beside the row's where the two are not `comparable`.
+    """
 
     text: str
     reason: str = ""
     published: Published | None = None
+    comparable: bool = True
 
 
 @cache
@@ -93,7 +98,7 @@ def judge(row: LookupRow) -> LookupVerdict | None:
     if found.mean is None:
         return LookupVerdict("", found.citation, found)
     if (hindrance := _hindrance(row)) is not None:
-        return LookupVerdict(f"not comparable: {hindrance}", found.citation, found)
+        return LookupVerdict(f"not comparable: {hindrance}", found.citation, found, comparable=False)
     ours = _half_width(float(row.test.std(ddof=1)), len(row.test)) if len(row.test) > 1 else None
     theirs = None if found.std is None or not found.seeds else _half_width(found.std, found.seeds)
     if ours is None or theirs is None or (margin := float(np.hypot(ours, theirs))) > MARGIN:

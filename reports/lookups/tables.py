@@ -160,7 +160,10 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
 
 
 def _published(entry: LookupEntry) -> str:
-    found = entry.verdict.published if entry.verdict else None
+    """Nothing where the row was made in another way: the note names the value."""
+    if entry.verdict is None or not entry.verdict.comparable:
+        return ""
+    found = entry.verdict.published
     return "" if found is None or found.mean is None else found.text
 
 

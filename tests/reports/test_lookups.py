@@ -148,6 +148,16 @@ def test_no_row_says_more_than_its_seeds(tmp_path: Path, answers: Answers) -> No
     assert text.splitlines()[4].count("±") == 1  # the published value's
 
 
+def test_no_published_value_stands_beside_a_row_that_is_not_comparable(tmp_path: Path, answers: Answers) -> None:
+    write_batch(tmp_path, answers, "draw", "random_sampling", 20, (1,), 1, {"samples": 1})
+    write_batch(tmp_path, answers, "search", "random_sampling", 20)
+    table = table_of(tmp_path)
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(to_csv(table)))}
+    assert {name: line["published"] for name, line in lines.items()} == {"draw": "", "search": "93.70 ± 0.36"}
+    [note] = [note for note in table.notes if note.startswith("draw: not comparable")]
+    assert "93.70 ± 0.36" in note
+
+
 def test_agreement_of_a_searchs_scores_with_the_table(tmp_path: Path) -> None:
     """Mean over seeds; a tau that is not defined counts for none, and chance is k of the networks."""
     found: list[dict[str, Any] | None] = [
