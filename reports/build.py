@@ -177,7 +177,8 @@ def _write(
     if "html" in formats:
         experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
         finished = sum(record.result is not None for record in records)
-        made = f"{len(tables) + len(lookups)} tables; {time.strftime('%Y-%m-%d %H:%M')}"
+        number = len(tables) + len(lookups)
+        made = f"{number} table{'s' * (number != 1)}; {time.strftime('%Y-%m-%d %H:%M')}"
         summary = f"{len(records)} runs, {finished} finished; {made}"
         shown = [section.content(f"lookup-{index}") for index, section in enumerate(looked_up)]
         write("index.html", render("dasbench: " + ", ".join(experiments), summary, sections, problems, shown))

@@ -96,6 +96,7 @@ def render(
         summary=summary,
         problems=problems,
         lookups=lookups,
+        lookup_legend={column.heading: column.help for section in lookups for column in section["columns"]},
         sections=[_section(index, section) for index, section in enumerate(sections)],
         run_columns=RUN_COLUMNS,
         legend=COLUMNS,

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import LookupTable
@@ -108,6 +109,9 @@ def regrets(table: LookupTable, palette: Palette) -> Plot | None:
             artist.set_gid(tip(told))
     axes.set_yticks(range(len(entries)), [entry.row.label for entry in entries], color=INK)
     axes.set_ylim(-0.6, len(entries) - 0.4)
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("regret: points of test accuracy below the best network")
     axes.set_ylabel("")
     axes.grid(axis="y", visible=False)

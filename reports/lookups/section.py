@@ -16,7 +16,7 @@ from reports.figures import Room, drawn
 from reports.lookups.plots import all_plots
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import Cell, LookupEntry, LookupTable, lookup_columns
-from reports.page import Figure
+from reports.page import NAMING, Figure
 from reports.plots import search_plots
 from reports.style import Palette, figure_style
 
@@ -35,6 +35,7 @@ class LookupSection:
     def content(self, name: str) -> dict[str, Any]:
         """What the template shows; `name` is an id that no other section has."""
         chosen = lookup_columns(self.table)
+        more = {column.key for column in chosen if column.detail}
         rows = []
         for index, entry in enumerate(self.table.entries):
             cells = [
@@ -57,6 +58,8 @@ class LookupSection:
             "title": self.table.setting.title,
             "notes": self.table.notes,
             "columns": chosen,
+            "more": more,
+            "rest": {*NAMING, *more},
             "rows": rows,
             "plots": self.figures,
         }

@@ -55,7 +55,10 @@ class LookupTable:
 
 @dataclass(frozen=True)
 class LookupColumn:
-    """A column: its key in CSV, heading, meaning, text for people and value in full precision."""
+    """A column: its key in CSV, heading, meaning, text for people and value in full precision.
+
+    `detail`: folded away on the page where the table is wider than its window.
+    """
 
     key: str
     heading: str
@@ -63,6 +66,7 @@ class LookupColumn:
     text: Callable[[LookupEntry], str]
     raw: Callable[[LookupEntry], Cell]
     left: bool = False
+    detail: bool = False
 
 
 def lookup_tables(rows: Iterable[LookupRow]) -> list[LookupTable]:
@@ -125,7 +129,8 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             "method", "method", "label in the experiment", lambda e: e.row.label, lambda e: e.row.label, left=True
         ),
         LookupColumn(
-            "kind", "answer", "how it came by its numbers", lambda e: "look-up", lambda e: "look-up", left=True
+            "kind", "answer", "how it came by its numbers", lambda e: "look-up", lambda e: "look-up", left=True,
+            detail=True,
         ),
         LookupColumn(
             "seeds", "seeds", "independent searches", lambda e: str(len(e.row.test)), lambda e: len(e.row.test)
@@ -140,6 +145,7 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             "interval", "95 % interval", "Student's, of the mean test accuracy",
             lambda e: "" if e.interval is None else f"{e.interval.low:.2f} to {e.interval.high:.2f}",
             lambda e: None if e.interval is None else f"{e.interval.low} {e.interval.high}", left=True,
+            detail=True,
         ),
         *(_at_budget(budget) for budget in table.budgets),
         *(_accuracy("test", f"test {name}", name) for name in table.datasets if name != searched),
@@ -196,7 +202,7 @@ def _at_budget(budget: int) -> LookupColumn:
         return "" if value is None else _spread(np.array(entry.row.by_budget[budget]))
 
     told = f"test accuracy after {budget} evaluations, which was not fixed beforehand"
-    return LookupColumn(f"test_at_{budget}", f"at {budget}", told, text, raw)
+    return LookupColumn(f"test_at_{budget}", f"at {budget}", told, text, raw, detail=True)
 
 
 def _middle(key: str, heading: str, told: str, what: str) -> LookupColumn:
@@ -208,6 +214,7 @@ def _middle(key: str, heading: str, told: str, what: str) -> LookupColumn:
 
 def _agreement(table: LookupTable) -> list[LookupColumn]:
     """Of the scores that searches gave their proposals with the truth."""
+    rows = [entry.row for entry in table.entries]
 
     def share(k: int) -> LookupColumn:
         def raw(entry: LookupEntry) -> Cell:
@@ -216,8 +223,9 @@ def _agreement(table: LookupTable) -> list[LookupColumn]:
 
         told = f"share of the {k} networks with the best scores that are among the {k} truly best, mean over seeds"
         return LookupColumn(
-            f"top_{k}", f"top {k} %", told, lambda e: "" if (found := raw(e)) is None else f"{found:.0f}", raw
-        )
+            f"top_{k}", f"top {k} %", told, lambda e: "" if (found := raw(e)) is None else f"{found:.0f}", raw,
+            detail=k != tops(rows)[0],
+        )  # fmt: skip
 
     def tau(entry: LookupEntry) -> Cell:
         found = taus(entry.row)
@@ -225,7 +233,7 @@ def _agreement(table: LookupTable) -> list[LookupColumn]:
 
     told = "Kendall's tau-b of the search's scores with test accuracy, -1 to 1; mean ± standard deviation over seeds"
     first = LookupColumn("kendall_tau", "Kendall's tau", told, lambda e: tau_text(e.row), tau)
-    return [first, *map(share, tops(entry.row for entry in table.entries))]
+    return [first, *map(share, tops(rows))]
 
 
 def to_text(table: LookupTable) -> str:

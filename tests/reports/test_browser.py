@@ -7,6 +7,9 @@ import shutil
 import pytest
 
 import reports
+from bench.data.tables import get_table
+from bench.run.table_search import Answers
+from tests.reports.looked_up import write_batch, write_lookup
 from tests.reports.synthetic import KINDS, Kind, experiment
 
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, ("chromium", "chromium-browser"))), None)
@@ -34,6 +37,19 @@ def thirty(tmp_path_factory):
     kinds = (*KINDS[:7], *(Kind(name, "darts", 3.0 + 0.02 * i, sparsity=0.01) for i, name in enumerate(names)))
     folder = experiment(root / "runs", kinds, searches=2, retrains=2, epochs=0, architectures=False)
     reports.build([folder], root / "out", ["html"])
+    return (root / "out" / "index.html").as_uri()
+
+
+@pytest.fixture(scope="module")
+def looked_up(tmp_path_factory):
+    """A page of look-ups alone: a batch of seeds, and a search whose scores and metrics were kept."""
+    root = tmp_path_factory.mktemp("looked-up")
+    write_batch(root / "nas-quick", Answers(get_table("nasbench201"), "cifar10", 200), "sampled", "random_sampling", 30)
+    agreement = {"networks": 200, "kendall_tau": 0.3, "top": {"10": 0.2, "50": 0.4, "100": 0.6}}
+    values = {"arch/skips": 5, "arch/entropy": 1.5, "arch/operations/skip_connect": 5, "arch/operations/none": 1}
+    for seed in range(2):
+        write_lookup(root / "nas-quick", "gradient", seed, agreement, [values] * 3)
+    reports.build([root / "nas-quick"], root / "out", ["html"])
     return (root / "out" / "index.html").as_uri()
 
 
@@ -242,3 +258,35 @@ def test_every_control_and_figure_has_a_name(open_page):
     )
     assert unnamed == 0
     assert page.locator("figure svg").count() >= 8
+
+
+def test_look_ups_fit_the_window_and_their_filter_reaches_the_figures(open_page, looked_up):
+    page = open_page(1300, address=looked_up)
+    frame = page.locator(".scroll.rows").first
+    assert frame.evaluate("e => e.scrollWidth <= e.clientWidth")
+    assert page.locator("tr.row").first.evaluate("e => e.offsetHeight") < 60
+    marks = "[...document.querySelectorAll('.plots .tip')].filter((e) => e.style.display !== 'none')"
+    named = f"(name) => {marks}.filter((e) => e.textContent.trim().startsWith(name)).length"
+    assert page.evaluate(named, "sampled") > 0
+    before = page.evaluate(named, "gradient")
+    page.get_by_label("Filter").first.fill("gradient")
+    assert page.locator("output").first.text_content() == "1 of 2 rows"
+    assert page.evaluate(named, "sampled") == 0
+    assert page.evaluate(named, "gradient") == before > 0
+
+
+def test_look_ups_on_a_phone_and_in_print(open_page, looked_up):
+    page = open_page(400, address=looked_up)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.set_viewport_size({"width": 1047, "height": 900})
+    page.emulate_media(media="print")
+    over = "[...document.querySelectorAll('main *')].filter((e) => e.getBoundingClientRect().right > 1047.5).length"
+    assert page.evaluate(over) == 0
+    shown = page.locator("table.main thead th:visible").count() + page.locator("table.rest thead th").count() - 2
+    assert shown == page.locator("table.main thead th").count()
+
+
+def test_a_page_of_look_ups_explains_its_own_columns(open_page, looked_up):
+    terms = open_page(address=looked_up).locator("dl.legend dt").all_text_contents()
+    assert "Kendall's tau" in terms
+    assert "RI %" not in terms
