@@ -17,7 +17,7 @@ from scipy import stats
 
 from reports.lookups.rows import LookupRow
 
-FOLDER = Path(__file__).parents[1] / "references"
+FOLDER = Path(__file__).parent / "references"
 SELECTED_ON_TEST = {"nasbench_macro": "selected on a test run"}
 """Tables without validation values: a search sees one test run, so that nothing published is alike."""
 MARGIN = 0.3

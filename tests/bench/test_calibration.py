@@ -166,7 +166,7 @@ def test_every_process_of_a_run_takes_what_the_first_one_takes(
         raise LoadedError
 
     (directory,) = tiny_runs("DARTS_V2")
-    monkeypatch.setattr(run, "load", load)
+    monkeypatch.setattr("bench.run.images.load", load)
     with pytest.raises(LoadedError):
         run._perform(SilentDirectory(directory.path), directory.read_info(), "cpu", StopFlag(), Second(1, 2))
     assert chosen() == OTHER

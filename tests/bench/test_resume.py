@@ -88,14 +88,16 @@ def mgas_searches(tmp_path: Path, *folders: str) -> list[RunDirectory]:
 
 
 @pytest.mark.slow
-def test_sigkill_in_every_phase_of_mgas(tmp_path: Path) -> None:
-    """Killed five times: inside the first stage, at its commit, after a regrowth, in the last stage, at the end."""
+@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
+def test_sigkill_in_every_phase_of_mgas(everywhere: bool, tmp_path: Path) -> None:
+    """Killed after a regrowth; everywhere: in the first stage, at its commit, in the last stage and at the end, too."""
     alone, cut = mgas_searches(tmp_path, "whole", "cut")
     assert execute(alone.path, "cpu") == DONE
     epochs = [line["values"] for line in alone.read_metrics()]
     assert {values["mgas/phase"] for values in epochs} == {1, 2, 3, 4}
     regrown = next(n for n, values in enumerate(epochs) if values["mgas/regrown"])
-    for epoch, step in [(0, 3), (1, 0), (regrown + 1, 0), (regrown + 1, 2), (len(epochs) - 1, 1)]:
+    places = [(0, 3), (1, 0), (regrown + 1, 0), (regrown + 1, 2), (len(epochs) - 1, 1)]
+    for epoch, step in places if everywhere else places[2:3]:
         kill(cut, f"epoch-{epoch:05d}-step-{step:07d}.pt")
     assert execute(cut.path, "cpu") == DONE
     assert outcome(cut) == outcome(alone)
