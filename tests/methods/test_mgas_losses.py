@@ -33,6 +33,18 @@ def test_l_thre_counts_living_operations_and_searched_granularities():
     assert l_thre([cell]).item() == 96 + 55 + 2
 
 
+def test_a_threshold_that_ran_away_leaves_the_loss_a_number():
+    net = tiny_net()
+    cell = net.cell(0)
+    with torch.no_grad():
+        cell.t_input[0] = -93.0  # exp(93) is more than fp32 holds
+    loss = 0.0 * l_thre([cell])  # lambda is 0 while a search is warming up
+    loss.backward()
+    assert loss.item() == 0.0
+    assert all(bool(torch.isfinite(p.grad).all()) for p in cell.parameters() if p.grad is not None)
+    assert cell.t_input.grad is not None
+
+
 @pytest.mark.parametrize(("node_count", "expected"), [("own", 98 * math.log(2)), ("published", 56.3795)])
 def test_l_cost_per_cell_in_the_beginning(node_count: str, expected: float):
     alpha = torch.zeros(3, 14, 7, requires_grad=True)

@@ -25,6 +25,8 @@ from methods.spaces.operations import SKIP
 
 COST_UNIT = 1e-6
 """The cost of an operation is in millions of weights."""
+LOWEST = -80.0
+"""A threshold below it does not matter, and is not pushed; exp(80) is still a number in fp32, exp(89) is not."""
 
 
 def l_cost(
@@ -71,13 +73,20 @@ def l_thre(cells: Sequence[SearchCell]) -> Tensor:
     levels = cells[0].discretisation.levels
     on = torch.stack([cell.operation_mask for cell in cells]).float()
     convolutions = on[:, :, FIRST_CONVOLUTION : FIRST_CONVOLUTION + len(CONVOLUTIONS)]
-    total = (on * torch.exp(-torch.stack([cell.t_operation for cell in cells]))).sum()
+    total = (on * _push([cell.t_operation for cell in cells])).sum()
     if "filter" in levels:
-        total = total + (convolutions * torch.exp(-torch.stack([cell.t_filter for cell in cells]))).sum()
-        total = total + torch.exp(-torch.stack([cell.t_input for cell in cells])).sum()
+        total = total + (convolutions * _push([cell.t_filter for cell in cells])).sum()
+        total = total + _push([cell.t_input for cell in cells]).sum()
     if "weight" in levels:
-        total = total + (convolutions * torch.exp(-torch.stack([cell.t_weight for cell in cells]))).sum()
+        total = total + (convolutions * _push([cell.t_weight for cell in cells])).sum()
     return total
+
+
+def _push(thresholds: Sequence[Tensor]) -> Tensor:
+    """exp(-t). Far below every gate a threshold is left alone: exp would overflow, and infinity times a lambda of 0 is
+    not a number.
+    """
+    return torch.exp(-torch.stack(list(thresholds)).clamp(min=LOWEST))
 
 
 def operation_costs(cells: Sequence[SearchCell]) -> Tensor:
