@@ -43,7 +43,12 @@ class Setting:
         """For file names and anchors."""
         more = f"-{hashlib.sha256(self.details.encode()).hexdigest()[:4]}" if self.details else ""
         text = f"{self.dataset}-{self.profile}-{self.recipe}-{self.recipe_hash[:8]}{more}"
-        return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+        return file_form(text)
+
+
+def file_form(text: str) -> str:
+    """A text as part of a file's name or an anchor."""
+    return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
 
 
 @dataclass

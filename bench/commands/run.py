@@ -111,7 +111,9 @@ def whole_way(options: argparse.Namespace) -> int:
         return STOPPED if queue.stopping and "failed" not in states else 1
     if tracking is not None and not tracking.good:
         return TRACKER_DOWN
-    if not left_out:  # what was not here may come
+    if not left_out and isinstance(
+        experiment.dataset, str
+    ):  # what was not here may come, what is in a folder may change
         note(options, folder, printed, reported)
     return 0
 

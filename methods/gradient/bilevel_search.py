@@ -17,9 +17,10 @@ from torch import Tensor
 from methods.architecture import Architecture
 from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.domain import check, within
-from methods.parts.bilevel import MakeGradient, frozen_statistics, loss_and_sums, set_gradients
+from methods.parts.bilevel import MakeGradient, Unrolled, first_order, frozen_statistics, loss_and_sums, set_gradients
+from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.protocol import MakeExecutor
-from methods.parts.executors.recompute import Memory
+from methods.parts.executors.recompute import Memory, recomputed
 from methods.parts.gates import Gates
 from methods.parts.monitor import chosen_values, entropies
 from methods.parts.parameterisation import Parameterisation
@@ -124,6 +125,16 @@ class Parts:
     parameterisation: Parameterisation
     executor: MakeExecutor
     gradient: MakeGradient
+
+
+def mixed(relaxed: Relaxation, options: BilevelOptions) -> MakeExecutor:
+    """The executor that computes all candidates, on a share of the channels and again in the backward pass as asked."""
+    return recomputed(partial_channels(relaxed.mixture, options.partial_channels), options.memory)
+
+
+def architecture_gradient(options: BilevelOptions) -> MakeGradient:
+    """Of first or second order, as asked."""
+    return Unrolled if options.unrolled else first_order
 
 
 class BilevelSearch(GradientSearch):

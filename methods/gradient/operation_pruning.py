@@ -21,11 +21,8 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.domain import within
-from methods.gradient.bilevel_search import BilevelOptions, BilevelSearch, Parts
-from methods.parts.bilevel import Unrolled, first_order
+from methods.gradient.bilevel_search import BilevelOptions, BilevelSearch, Parts, architecture_gradient, mixed
 from methods.parts.counts import module_macs
-from methods.parts.executors.partial_channels import partial_channels
-from methods.parts.executors.recompute import recomputed
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Parameterisation, softmax
 from methods.registry import register
@@ -100,8 +97,8 @@ class OperationPruning(BilevelSearch):
         o = self.options
         return Parts(
             parameterisation=Survivors(softmax(relaxed.topology, o.edge_normalisation)),
-            executor=recomputed(partial_channels(relaxed.mixture, o.partial_channels), o.memory),
-            gradient=Unrolled if o.unrolled else first_order,
+            executor=mixed(relaxed, o),
+            gradient=architecture_gradient(o),
         )
 
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:

@@ -13,10 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from methods.gradient.bilevel_search import BilevelSearch, Parts, SpaceOptions
-from methods.parts.bilevel import Unrolled, first_order
-from methods.parts.executors.partial_channels import partial_channels
-from methods.parts.executors.recompute import recomputed
+from methods.gradient.bilevel_search import BilevelSearch, Parts, SpaceOptions, architecture_gradient, mixed
 from methods.parts.parameterisation import softmax
 from methods.registry import register
 from methods.spaces.relaxation import Relaxation
@@ -54,6 +51,6 @@ class PCDARTS(BilevelSearch):
         o = self.options
         return Parts(
             parameterisation=softmax(relaxed.topology, o.edge_normalisation),
-            executor=recomputed(partial_channels(relaxed.mixture, o.partial_channels), o.memory),
-            gradient=Unrolled if o.unrolled else first_order,
+            executor=mixed(relaxed, o),
+            gradient=architecture_gradient(o),
         )

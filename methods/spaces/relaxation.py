@@ -6,6 +6,7 @@ executor and any gates, and the way back from gates to an architecture.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from methods.parts.topology import CellTopology
 from methods.spaces.supernet_settings import SupernetSettings
 
 
-class Supernet(nn.Module):
+class Supernet(nn.Module, ABC):
     """A network that holds all candidates; `forward(images)` maps (batch, in_channels, h, w) to (batch, num_classes).
 
     Args:
@@ -30,8 +31,8 @@ class Supernet(nn.Module):
         super().__init__()
         self.parameterisation = parameterisation
 
-    def forward(self, images: Tensor) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def forward(self, images: Tensor) -> Tensor: ...
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         return list(self.parameterisation.parameters())

@@ -17,6 +17,7 @@ from bench.names import one_line
 from bench.records.directory import Record
 from methods.architecture import canonical_json
 from reports.collect import ancestors, without_seeds
+from reports.rows import file_form
 
 SEEDS_NAME = "seeds.jsonl"
 Numbers = npt.NDArray[np.float64]
@@ -43,8 +44,7 @@ class LookupSetting:
     @property
     def slug(self) -> str:
         version = f"-{self.version}" if self.version else ""
-        text = f"lookup-{self.table}-{self.dataset}-{self.profile}-{self.epochs}{version}"
-        return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+        return file_form(f"lookup-{self.table}-{self.dataset}-{self.profile}-{self.epochs}{version}")
 
 
 @dataclass

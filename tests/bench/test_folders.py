@@ -254,6 +254,25 @@ def test_an_experiment_on_a_folder_from_plan_to_result(folder: Path, tmp_path: P
     assert record.info.environment["data"]["test"]["images"] == 8
 
 
+def test_a_folder_is_looked_at_each_time_it_is_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its images decide which runs there are: that all was done once says nothing."""
+    monkeypatch.chdir(tmp_path)
+    path = experiment(tmp_path, {"folder": "shapes"})
+    arguments = ["run", path, "--runs-dir", str(tmp_path / "runs"), "--methods", "DARTS_V2", "--no-tracking"]
+    (info,) = plan(load_experiment(path), "tiny", ["DARTS_V2"])
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+    directory.create(info)
+    assert execute(directory.path, "cpu") == DONE
+    assert main(arguments) == 0
+    (folder / "val" / "b" / "3.png").rename(folder / "val" / "b" / "4.png")
+    capsys.readouterr()
+    monkeypatch.setattr("bench.run.local.work", lambda *_: None)  # what is to do stays undone
+    assert main(arguments) == 1
+    assert "nothing has changed" not in capsys.readouterr().out
+
+
 def test_a_record_learns_where_the_images_are_now(folder: Path, tmp_path: Path) -> None:
     from bench.records.moved import note_where_images_are
 
