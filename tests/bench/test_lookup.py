@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.run import table_search
 from bench.run.images import images_of, optional_images_of
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from bench.run.phases import lookup
+from bench.run.phases.task import RunError
 from bench.run.stop import StopFlag
 from bench.seeds import derive
 from methods import registry
@@ -178,6 +180,14 @@ def test_a_changed_batch_is_noticed(tmp_path: Path) -> None:
     path.write_text(path.read_text().replace('"seed": 0', '"seed": 7'))
     with pytest.raises(RecordError, match="checksum"):
         verified_file(read_record(directory.path), "seeds.jsonl")
+
+
+def test_images_that_nobody_described_are_not_taken_for_others() -> None:
+    info = next(info for info in runs("search") if info.dataset == "imagenet16")
+    context = lookup.context_of(info, 0)
+    assert (context.num_classes, context.image_size) == (120, 16)
+    with pytest.raises(RunError, match="of 'svhn' are not known"):
+        lookup.context_of(replace(info, dataset="svhn"), 0)
 
 
 def test_a_method_whose_proposals_depend_on_its_budget_is_run_once_for_each(tmp_path: Path) -> None:

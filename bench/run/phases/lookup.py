@@ -180,8 +180,16 @@ def seconds_of_lookup(info: RunInfo) -> float:
 
 
 def context_of(info: RunInfo, seed: int) -> SearchContext:
-    """What a method is told: as in a search on images of the data set that the table speaks of."""
-    classes, size = IMAGES.get(info.dataset, IMAGES["cifar10"])
+    """What a method is told: as in a search on images of the data set that the table speaks of.
+
+    Raises:
+        RunError: nobody said here what its images are.
+    """
+    if info.dataset not in IMAGES:
+        raise RunError(
+            f"classes and size of the images of '{info.dataset}' are not known; add them to {__name__}.IMAGES"
+        )
+    classes, size = IMAGES[info.dataset]
     return SearchContext(classes, 3, size, "cifar", seed)
 
 
