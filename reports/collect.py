@@ -16,6 +16,7 @@ from bench.names import one_line
 from bench.records.directory import Record
 from methods.architecture import canonical_json
 from reports.coupling import origins
+from reports.endings import endings
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
 
 SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source", "file"})
@@ -55,7 +56,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
         row.origins = origins(row, by_signature)
     _separate_labels(rows, problems)
     for row in rows.values():
-        row.notes.extend(_shortcomings(row))
+        row.notes.extend([*endings(row.trains, row.searches), *_shortcomings(row)])
     return sorted(rows.values(), key=_order), problems
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.records.directory import Record, RecordError
+from reports.endings import UNIFORM, is_near_uniform
 from reports.rows import number
 
 COLLAPSE = 4
@@ -18,6 +19,10 @@ SKIPS = ("arch/skips_normal", "arch/skips")
 NORMAL_EDGES = 8
 """Edges of a normal cell of the DARTS space that are kept."""
 OPERATIONS = "arch/operations/"
+ENTROPIES = (("arch/entropy_normal", "-"), ("arch/entropy", "-"), ("arch/entropy_reduce", ":"))
+"""Entropy of the gates of the normal cell, the only kind, the reduction cell; each with its line style."""
+CUT_VALUES = "mgas/cut"
+"""Operations that an epoch limit removed, by epoch."""
 
 
 @dataclass
@@ -41,6 +46,17 @@ class Curve:
         counts = [series for name, series in self.values.items() if name.startswith(OPERATIONS)]
         sums = np.sum(counts, axis=0) if counts else np.array([])
         return int(sums[-1]) if len(sums) and np.isfinite(sums[-1]) else None
+
+    @property
+    def near_uniform(self) -> bool:
+        """The last epoch's gates are nearly equal; see `reports.endings`."""
+        last = [float(self.values[name][-1]) for name, _ in ENTROPIES if name in self.values]
+        return bool(last) and UNIFORM in self.values and is_near_uniform(last, float(self.values[UNIFORM][-1]))
+
+    @property
+    def cut(self) -> bool:
+        """Operations went at its epoch limit."""
+        return bool(np.nansum(self.values.get(CUT_VALUES, 0)) > 0)
 
     @property
     def collapsed(self) -> bool:

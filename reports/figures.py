@@ -16,6 +16,7 @@ from reports.analysis import Entry, Table
 from reports.checklist import checklist
 from reports.curves import read_curves
 from reports.draw import draw_architecture
+from reports.endings import CUT
 from reports.page import Figure, Section
 from reports.plot import Plot
 from reports.plots import all_plots
@@ -84,7 +85,8 @@ def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:
         if (run.path / "architecture.json").exists():
             architecture = Architecture.load(run.path)
             if architecture.digest == (train.result or {}).get("architecture", architecture.digest):
-                return architecture, where
+                cut = ", cut to its size at the search's epoch limit" if architecture.provenance.get(CUT) else ""
+                return architecture, where + cut
     return None
 
 

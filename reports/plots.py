@@ -13,7 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.analysis import Table
 from reports.columns import GIB
-from reports.curves import COLLAPSE, NORMAL_EDGES, OPERATIONS, SKIPS, Curve, stacked
+from reports.curves import COLLAPSE, ENTROPIES, NORMAL_EDGES, OPERATIONS, SKIPS, Curve, stacked
+from reports.endings import NEAR_UNIFORM, UNIFORM
 from reports.plot import Plot, tip
 from reports.style import INK, MUTED, OPERATION_COLOURS, Palette, freeze
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params
@@ -131,8 +132,7 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
         dashed = {**style, "ls": (0, (4, 1))}
         draw_curves(axes, [curve for curve in usable if curve.collapsed], name, row, ", collapsed", **dashed)
         axes.axhline(COLLAPSE, color=MUTED, lw=0.8, ls=":")
-        collapsed = sum(curve.collapsed for curve in usable)
-        axes.set_title(row if not collapsed else f"{row}\n⚠ {collapsed} of {len(usable)} collapsed")
+        axes.set_title(flagged(row, [curve.collapsed for curve in usable], "collapsed"))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
     usable = [curve for found in shown.values() for curve in found if curve.skips]
     edges = {(curve.skips, curve.edges) for curve in usable}
@@ -149,9 +149,6 @@ def skip_connections(curves: Curves, palette: Palette) -> Plot | None:
     return Plot("skips", "Skip connections", caption, figure)
 
 
-ENTROPIES = (("arch/entropy_normal", "-"), ("arch/entropy", "-"), ("arch/entropy_reduce", ":"))
-
-
 def entropies(curves: Curves, palette: Palette) -> Plot | None:
     """Entropy of the operations' gates by epoch."""
     shown = {row: found for row, found in curves.items() if any(k in c.values for c in found for k, _ in ENTROPIES)}
@@ -161,12 +158,17 @@ def entropies(curves: Curves, palette: Palette) -> Plot | None:
     for axes, (row, found) in zip(panels, shown.items(), strict=True):
         for metric, style in ENTROPIES:
             draw_curves(axes, found, metric, row, f", {metric}", ls=style, lw=1.1, color=palette.colour(row))
+        for uniform in sorted({float(curve.values[UNIFORM][-1]) for curve in found if UNIFORM in curve.values}):
+            axes.axhline(uniform, color=MUTED, lw=0.8, ls=(0, (1, 3)))
         axes.ticklabel_format(axis="y", useOffset=False)
-        axes.set_title(row)
+        axes.set_title(flagged(row, [curve.near_uniform for curve in found], "near-uniform"))
     _share(figure, panels, "epoch", "entropy (nats)")
     reduce = any(ENTROPIES[2][0] in c.values for found in shown.values() for c in found)
     cells = "; solid the normal cells, dotted the reduction cells" if reduce else ""
-    caption = f"Entropy of the operations' gates, mean over the edges of a cell{cells}; {A_LINE}."
+    caption = (
+        f"Entropy of the operations' gates, mean over the edges of a cell{cells}; a search that ends above "
+        f"{NEAR_UNIFORM:.0%} of the entropy of equal gates (dots) is flagged as near-uniform; {A_LINE}."
+    )
     return Plot("entropy", "Entropy", caption, figure)
 
 
@@ -190,7 +192,7 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
     for line, (name, found) in zip(grid, shown.items(), strict=True):
         for axes, (key, title) in zip(line, RATIOS, strict=True):
             data = stacked(found, f"mgas/ratio_{key}")
-            axes.set_title(f"{name}\n{title}")
+            axes.set_title(f"{flagged(name, [curve.cut for curve in found], 'cut at the limit')}\n{title}")
             if data is None or data[1].ndim != 3:
                 continue
             means = np.ma.masked_invalid(data[1]).mean(axis=0).filled(np.nan)  # not every search has every epoch
@@ -203,7 +205,10 @@ def remaining_ratios(curves: Curves, palette: Palette) -> Plot | None:
         axes.set_xlabel("epoch")
     for axes in grid[:, 0]:
         axes.set_ylabel("remaining ratio")
-    caption = "What remains in each cell, from the first (dark) to the last (light); mean over the searches."
+    caption = (
+        "What remains in each cell, from the first (dark) to the last (light); mean over the searches. A search is cut "
+        "at the limit whose last operations went when its epochs were used up, not below their thresholds."
+    )
     return Plot("mgas-ratios", "Remaining ratios", caption, figure)
 
 
@@ -223,6 +228,11 @@ def mgas_size(curves: Curves, palette: Palette) -> Plot | None:
         panels[0].plot([], [], color=palette.colour(name), label=name)
     panels[0].legend(fontsize=8)
     return Plot("mgas-size", "Size during the search", f"{A_LINE.capitalize()}.", figure)
+
+
+def flagged(row: str, flags: Sequence[bool], what: str) -> str:
+    """A panel's title: the row, and how many of its searches ended badly."""
+    return f"{row}\n⚠ {sum(flags)} of {len(flags)} {what}" if any(flags) else row
 
 
 def draw_curves(axes: Axes, curves: Sequence[Curve], metric: str, row: str, told: str = "", **style: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -25,8 +26,10 @@ def chosen_values(chosen: Mapping[str, Sequence[str]], candidates: Sequence[str]
 
 
 def entropies(gates: Mapping[str, Gates]) -> dict[str, float]:
-    """The entropy of the gates of each kind of cell."""
-    return {named("arch/entropy", kind, gates): entropy(each) for kind, each in gates.items()}
+    """The entropy of the gates of each kind of cell, and `arch/entropy_uniform`: what it is when all are equal."""
+    options = next(iter(gates.values())).operations.shape[-1]
+    found = {named("arch/entropy", kind, gates): entropy(each) for kind, each in gates.items()}
+    return {**found, "arch/entropy_uniform": math.log(options)}
 
 
 def entropy(gates: Gates) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from reports.cells import csv_cell, latex, markdown
+from reports.endings import flat_gates
 from reports.lookups.agreement import agreement_note, shares, tau_text, taus, tops
 from reports.lookups.published import LookupVerdict, judge
 from reports.lookups.rows import LookupRow, LookupSetting, Numbers
@@ -111,6 +112,7 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
             f"{len(tested)} could be tested; Welch's t, Holm, 5 %)"
         )
     notes += filter(None, [agreement_note(entry.row) for entry in entries])
+    notes += [f"{entry.row.label}: {said}" for entry in entries if (said := flat_gates(entry.row.searches))]
     for entry in entries:
         if entry.verdict is not None and entry.verdict.reason:
             notes.append(f"{entry.row.label}: {entry.verdict.text or 'no verdict'}; {entry.verdict.reason}")

@@ -194,6 +194,7 @@ def test_what_is_watched():
     values = method.on_epoch_end(0)
     assert values == {
         "arch/skips": 4, "arch/entropy": pytest.approx(0), "arch/operations/none": 1,
+        "arch/entropy_uniform": pytest.approx(1.6094379),
         "arch/operations/skip_connect": 4, "arch/operations/nor_conv_1x1": 0, "arch/operations/nor_conv_3x3": 1,
         "arch/operations/avg_pool_3x3": 0,
     }  # fmt: skip

@@ -31,6 +31,7 @@ class Found:
     metrics: dict[str, Any] = field(default_factory=dict)
     epochs: int = 0
     family: list[Architecture] = field(default_factory=list)
+    report: dict[str, Any] = field(default_factory=dict)
 
 
 @sealed("the search of a method")
@@ -60,7 +61,7 @@ def run_search(task: Task) -> dict[str, Any]:
         "architecture": architecture.digest,
         "family": [member.digest for member in found.family],
         "epochs": found.epochs,
-        "report": {"family": len(found.family)},
+        "report": {"family": len(found.family), **found.report},
     }
 
 
@@ -80,7 +81,8 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
         "device_s": loop.device_seconds,
         "images": loop.images,
     }
-    return Found(architecture, costs, metrics, loop.epoch, method.family())
+    ending = {name: value for name, value in last.items() if name.startswith("arch/entropy")}
+    return Found(architecture, costs, metrics, loop.epoch, method.family(), ending)
 
 
 def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:

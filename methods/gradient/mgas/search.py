@@ -174,6 +174,7 @@ class MGAS(GradientSearch):
             "mgas/size": search_size(cells, self.switches.size),
             "mgas/removed": self.progress.removed_now,
             "mgas/regrown": self.progress.regrown_now,
+            "mgas/cut": self.progress.cut,
             **ratios,
             **operation_histogram(net.executed(LAST_STAGE)),
         }
@@ -313,7 +314,9 @@ class MGAS(GradientSearch):
         """At the epoch limit: remove operations in ascending gate for every target that is still unmet."""
         while not self.progress.done:
             candidates = removable(self.supernet.executed())
-            self._remove(candidates[: fewest(candidates, self._target_reached)])
+            number = fewest(candidates, self._target_reached)
+            self._remove(candidates[:number])
+            self.progress.cut += number
             self._narrow()
             before = len(self.progress.unmet)
             self._take_snapshot(epoch, evaluate, forced=True)

@@ -1,0 +1,81 @@
+"""How the searches behind a row ended, where that says how far to trust what they found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bench.records.directory import Record
+from methods.architecture import JSON_NAME
+from reports.rows import number
+
+NEAR_UNIFORM = 0.99
+"""Share of the largest entropy, log of the number of candidates, from which gates count as near-uniform. At .99 the
+logarithms of the eight gates of an edge have a standard deviation of .2: the largest is some
+30 % above the mean (of eight normal values the largest lies 1.4 deviations above)."""
+CUT = "cut_at_epoch_limit"
+"""In the provenance of an architecture whose last operations went at the epoch limit, not below their thresholds."""
+UNIFORM = "arch/entropy_uniform"
+
+
+def is_near_uniform(entropies: Iterable[float], uniform: float) -> bool:
+    """Whether the entropy of the gates, mean over the kinds of cells, is that of nearly equal ones."""
+    return float(np.mean(list(entropies))) >= NEAR_UNIFORM * uniform
+
+
+def endings(trains: Sequence[Record], searches: Sequence[Record]) -> list[str]:
+    """Notes on a row: architectures that were cut, searches that ended with near-uniform gates.
+
+    Args:
+        trains: the row's retrainings, each with its architecture beside it.
+        searches: the runs the row rests on.
+    """
+    return [note for note in (_cut(trains), flat_gates(searches)) if note]
+
+
+def flat_gates(searches: Sequence[Record]) -> str:
+    """A sentence on the searches that ended with near-uniform gates; empty where none did, or none says."""
+    known = [ending for run in searches if (ending := _ending(run)) is not None]
+    flat = [(found, uniform) for found, uniform in known if is_near_uniform([found], uniform)]
+    if not flat:
+        return ""
+    said = "; ".join(sorted({f"entropy {found:.3f}, {uniform:.3f} if all were equal" for found, uniform in flat}))
+    return f"{len(flat)} of {len(known)} searches ended with near-uniform gates ({said})"
+
+
+def _ending(run: Record) -> tuple[float, float] | None:
+    """The entropy of the gates at a search's end, mean over the kinds of cells, and that of equal ones."""
+    report = (run.result or {}).get("report") or {}
+    if run.info.phase != "search" or not isinstance(report, Mapping):
+        return None
+    found = [number(value) for name, value in report.items() if name.startswith("arch/entropy") and name != UNIFORM]
+    uniform, values = number(report.get(UNIFORM)), [value for value in found if value is not None]
+    return (float(np.mean(values)), uniform) if uniform and values else None
+
+
+def _cut(trains: Sequence[Record]) -> str:
+    """A sentence on the row's architectures that were cut to their size; of each search they count once."""
+    found: dict[str, bool] = {}
+    for run in trains:
+        provenance = _provenance(run)
+        if CUT in provenance:
+            found[str((run.result or {}).get("architecture"))] = bool(provenance[CUT])
+    if not any(found.values()):
+        return ""
+    return (
+        f"{sum(found.values())} of {len(found)} architectures were cut to their size at the epoch limit of the search"
+    )
+
+
+def _provenance(run: Record) -> Mapping[str, Any]:
+    """What an architecture remembers of how it was found; empty where the run found none, or it cannot be read."""
+    if "run" not in (run.info.config.get("architecture") or {}):
+        return {}
+    try:
+        found = json.loads((run.path / JSON_NAME).read_bytes())["provenance"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return found if isinstance(found, Mapping) else {}
