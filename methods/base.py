@@ -116,6 +116,9 @@ class GradientSearch(Method):
         paired split also `valid_loss_sum`, `valid_correct`, `valid_count`, in steps that use the validation batch.
         """
 
+    def begin(self, steps: int) -> None:
+        """Called once, on the device and before a saved state is loaded: an epoch will have so many steps."""
+
     def on_epoch_start(self, epoch: int) -> bool:
         """Schedules; returns True when the supernet's topology or parameter set changed since the last step."""
         return False

@@ -42,6 +42,7 @@ def gradient_search(
     if not engine.group.alone:
         share_statistics(method.supernet, engine.group)
         method.average = engine.group.average
+    method.begin(len(train))
     loop = make_loop({"method": method})
 
     def score() -> dict[str, float]:

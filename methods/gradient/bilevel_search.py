@@ -23,6 +23,7 @@ from methods.parts.executors.protocol import MakeExecutor
 from methods.parts.executors.recompute import Memory, recomputed
 from methods.parts.gates import Gates
 from methods.parts.monitor import chosen_values, entropies
+from methods.parts.pace import Pace, factor, steps_of
 from methods.parts.parameterisation import Parameterisation
 from methods.parts.schedule import cosine
 from methods.spaces.relaxation import Relaxation
@@ -45,6 +46,8 @@ class BilevelOptions:
     arch_clip: largest gradient norm of the architecture parameters; 0 for none.
     memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
     nesterov: SGD's momentum, in the weight step. The virtual step has plain momentum, as the released code has it.
+    arch_pace: "published" scales `arch_lr` so that its sum over the search's steps is that of the published search,
+        which is the one of the default options (`methods.parts.pace`).
     """
 
     epochs: int = field(default=50, metadata=within("[1, 100000]"))
@@ -67,6 +70,7 @@ class BilevelOptions:
     memory: Memory = "full"
     arch_clip: float = field(default=0.0, metadata=within("[0, inf)") | {"absent": 0.0})
     nesterov: bool = field(default=False, metadata={"absent": False})
+    arch_pace: Pace = field(default="own", metadata={"absent": "own"})
 
     def __post_init__(self) -> None:
         check(self)
@@ -84,6 +88,11 @@ class BilevelOptions:
     def searched_space(self) -> str:
         """The space whose relaxation is trained."""
         return "darts_cell"
+
+    @property
+    def arch_epochs(self) -> int:
+        """Epochs with architecture steps."""
+        return self.epochs - self.arch_start_epoch
 
 
 @dataclass(frozen=True)
@@ -176,12 +185,23 @@ class BilevelSearch(GradientSearch):
             fused=True,
         )
         self.architecture_gradient = parts.gradient(supernet, self.weights, self.alphas, self.weight_optimiser)
-        self.epoch = 0
+        self.epoch, self.arch_lr = 0, options.arch_lr
 
     def to(self, device: torch.device) -> None:
         super().to(device)
         if device.type == "cuda":
             self.architecture_optimiser.param_groups[0]["capturable"] = True
+
+    @classmethod
+    def published_steps(cls) -> int:
+        """Architecture steps of the published search: the default options, on CIFAR-10."""
+        usual = cls.Options()
+        return steps_of(cls.split_of(usual).train, usual.batch_size, usual.arch_epochs)
+
+    def begin(self, steps: int) -> None:
+        o = self.options
+        self.arch_lr = o.arch_lr * factor(o.arch_pace, self.published_steps(), steps * o.arch_epochs)
+        self.architecture_optimiser.param_groups[0]["lr"] = self.arch_lr
 
     def on_epoch_start(self, epoch: int) -> bool:
         """Sets the learning rate; True in the epoch in which architecture steps begin."""
@@ -237,7 +257,9 @@ class BilevelSearch(GradientSearch):
         return replace(self.relaxation.derive(self.gates()), provenance=self.provenance())
 
     def provenance(self) -> dict[str, Any]:
-        return {"method": self.name, "options": asdict(self.options), "seed": self.context.seed, "epoch": self.epoch}
+        paced = {"arch_lr": self.arch_lr} if self.options.arch_pace != "own" else {}
+        told = {"method": self.name, "options": asdict(self.options), "seed": self.context.seed, "epoch": self.epoch}
+        return told | paced
 
     def state_dict(self) -> dict[str, Any]:
         return {

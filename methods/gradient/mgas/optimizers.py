@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 import torch
@@ -9,19 +10,33 @@ from torch import Tensor, nn
 
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.supernet import Supernet, role, trainable
+from methods.parts.pace import factor, steps_of
+
+RELEASED_BATCH = 96
 
 
-def learning_rates(options: MGASOptions) -> dict[str, float]:
+def pace_of(options: MGASOptions, steps: int) -> float:
+    """What an epoch of so many steps multiplies learning rates of gates and thresholds by, and lambda as well.
+
+    The noise of batches moves them by `lr * sqrt(steps)` an epoch, the regularisers by `lr * lambda * steps`. With f
+    times fewer steps than the released code's 521 (50,000 images in batches of 96), sqrt(f) for both keeps both. f for
+    learning rates alone would keep the second, and make the first sqrt(f) times as large: thresholds are then thrown
+    about by single batches.
+    """
+    return math.sqrt(factor(options.arch_pace, steps_of(1.0, RELEASED_BATCH), steps))
+
+
+def learning_rates(options: MGASOptions, pace: float = 1.0) -> dict[str, float]:
     """Constant learning rate of every role."""
-    threshold = options.threshold_lr * options.threshold_pace
+    threshold = options.threshold_lr * options.threshold_pace * pace
     return {
         "weight": options.weight_lr,
-        "alpha": options.alpha_lr,
-        "kappa": options.kappa_lr,
+        "alpha": options.alpha_lr * pace,
+        "kappa": options.kappa_lr * pace,
         "t_operation": threshold,
         "t_filter": threshold,
         "t_input": threshold,
-        "t_weight": options.weight_threshold_lr * options.threshold_pace,
+        "t_weight": options.weight_threshold_lr * options.threshold_pace * pace,
     }
 
 
@@ -35,6 +50,7 @@ class Optimizers:
     Args:
         momentum: buffers to start from, by name; missing ones are zero.
         without: roles, for the parameters of cells only, that stand still.
+        pace: see `pace_of`.
     """
 
     def __init__(
@@ -43,6 +59,7 @@ class Optimizers:
         options: MGASOptions,
         momentum: Mapping[str, Tensor] | None = None,
         without: Iterable[str] = (),
+        pace: float = 1.0,
     ) -> None:
         skipped = set(without)
         self.names = {
@@ -50,7 +67,7 @@ class Optimizers:
             for name, parameter in sorted(trainable(net).items())
             if not (name.startswith("cells.") and role(name) in skipped)
         }
-        rates = learning_rates(options)
+        rates = learning_rates(options, pace)
         groups = [
             {"params": members, "lr": rate, "weight_decay": options.weight_decay if kind == "weight" else 0.0}
             for kind, rate in rates.items()

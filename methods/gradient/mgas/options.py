@@ -11,6 +11,7 @@ from methods.domain import check, within
 from methods.gradient.mgas.discretize import LEVELS
 from methods.gradient.mgas.presets import PRESETS
 from methods.gradient.mgas.switches import LATER, OFFICIAL, Switches, resolve_switches
+from methods.parts.pace import Pace
 
 Granularity = Literal["operation", "filter", "weight"]
 
@@ -52,6 +53,8 @@ class MGASOptions:
         threshold_lr: SGD for the thresholds of operations and filters; weight_threshold_lr for those of weights.
         threshold_pace: factor on both. Thresholds rise by about 10 * lr * lambda * exp(-t) a step, so that their pace
             per epoch is that of 521 steps; an epoch of n steps keeps it with a pace of 521 / n.
+        arch_pace: "published" keeps what moves gates and thresholds in an epoch of the released search, see
+            `methods.gradient.mgas.optimizers.pace_of`.
         mu: weight of the operations' costs in l_cost.
         lambda_*: the controller, see `controller.LambdaRule`; grow, few, many, ratios and start are by phase.
             `lambda_start` is lambda's value after a phase's warm-up.
@@ -89,6 +92,7 @@ class MGASOptions:
     threshold_lr: float = field(default=0.1, metadata=within("[0, inf)"))
     weight_threshold_lr: float = field(default=0.001, metadata=within("[0, inf)"))
     threshold_pace: float = field(default=1.0, metadata=within("[0, inf)"))
+    arch_pace: Pace = field(default="own", metadata={"absent": "own"})
     mu: float = field(default=0.0, metadata=within("[0, inf)"))
     lambda_delta: float = field(default=1e-5, metadata=within("[0, inf)"))
     lambda_grow: float | tuple[float, ...] = field(default=4.0, metadata=within("[1, inf)"))

@@ -43,8 +43,8 @@ class Phase:
     start: float
 
 
-def phases(options: MGASOptions, plan: Plan) -> list[Phase]:
-    """The phases that some options ask for, in order."""
+def phases(options: MGASOptions, plan: Plan, pace: float = 1.0) -> list[Phase]:
+    """The phases that some options ask for, in order; `pace` is what lambda is multiplied by."""
     result = []
     caps = options.by_phase("phase_epochs") or (None,) * options.phases
     for number in range(options.phases):
@@ -66,16 +66,16 @@ def phases(options: MGASOptions, plan: Plan) -> list[Phase]:
                 regrows=options.reevaluation and not final and stage > 0,
                 warmup=options.by_phase("warmup_epochs")[number],
                 cap=caps[number],
-                rule=_rule(options, number),
-                start=options.by_phase("lambda_start")[number],
+                rule=_rule(options, number, pace),
+                start=options.by_phase("lambda_start")[number] * pace,
             )
         )
     return result
 
 
-def _rule(options: MGASOptions, number: int) -> LambdaRule:
+def _rule(options: MGASOptions, number: int, pace: float) -> LambdaRule:
     return LambdaRule(
-        delta=options.lambda_delta,
+        delta=options.lambda_delta * pace,
         grow=options.by_phase("lambda_grow")[number],
         shrink=options.lambda_shrink,
         few=options.by_phase("lambda_few")[number],

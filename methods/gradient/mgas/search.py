@@ -22,7 +22,7 @@ from methods.gradient.mgas.export import export, whole
 from methods.gradient.mgas.losses import l_cost, l_thre, operation_costs
 from methods.gradient.mgas.monitor import operation_histogram, remaining_ratios
 from methods.gradient.mgas.narrow import CellChannels, plan_narrowing
-from methods.gradient.mgas.optimizers import Optimizers
+from methods.gradient.mgas.optimizers import Optimizers, pace_of
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.progress import Progress
 from methods.gradient.mgas.pruning import Candidate, Dropped, by_gate, fewest, grouped, removable, spare_last
@@ -72,7 +72,7 @@ class MGAS(GradientSearch):
         self.supernet = Supernet(plan, context, self.switches, discretisation, heads=options.stages > 1)
         for cell in self.supernet.executed(LAST_STAGE):
             cell.keep_units = options.mu > 0
-        self.phases = phases(options, plan)
+        self.pace, self.phases = 1.0, phases(options, plan)
         self.generator = torch.Generator().manual_seed(context.seed)
         self.snapshots: list[Snapshot] = []
         self.progress = Progress()
@@ -82,6 +82,12 @@ class MGAS(GradientSearch):
     @classmethod
     def split_of(cls, options: MGASOptions) -> SearchSplit:
         return SearchSplit(train=1.0 - options.valid_fraction, valid=options.valid_fraction, paired=False)
+
+    def begin(self, steps: int) -> None:
+        pace = pace_of(self.options, steps)
+        if pace != self.pace:
+            self.pace, self.phases = pace, phases(self.options, self.supernet.plan, pace)
+            self._enter(0)
 
     # -- one step
 
@@ -227,7 +233,7 @@ class MGAS(GradientSearch):
             still = {"weight", "kappa"}
         elif self.phase.final and not self.switches.rebuild_final:
             still = {"kappa"}
-        self.optimizers = Optimizers(self.supernet, self.options, momentum, without=still)
+        self.optimizers = Optimizers(self.supernet, self.options, momentum, still, self.pace)
 
     def _stage_commit(self) -> bool:
         """Commit all granularities; returns whether the stage has met its target."""
