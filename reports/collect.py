@@ -19,9 +19,11 @@ from reports.coupling import origins
 from reports.endings import endings
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
 
-SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "source", "file"})
-"""Keys of a configuration, at any depth, in which runs of one row may differ: seeds, runs named by signature, and where
-the file of a given architecture lay (older records name it; its digest stands beside it)."""
+SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "found", "source", "file"})
+"""Keys of a configuration, at any depth, in which runs of one row may differ: seeds, runs named by signature and what
+they found, and where the file of a given architecture lay (older records name it; its digest stands beside it)."""
+SHOWN = ("train", "count")
+"""Phases whose runs are the rows of a table."""
 
 
 def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
@@ -35,20 +37,21 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     by_signature = {record.info.signature: record for record in unique}
     variants = {record.info.signature: variant(record, by_signature) for record in unique}
     rows: dict[tuple[Any, ...], Row] = {}
-    settings = _settings([record for record in unique if record.info.phase == "train"], problems)
-    for record in unique:
-        if record.info.phase != "train":
-            continue
+    shown = [record for record in unique if record.info.phase in SHOWN]
+    settings = _settings(shown, problems)
+    for record in shown:
         info = record.info
         usable = info.status == "done" and record.result is not None
-        if usable and number(part(record, "metrics").get("test_error")) is None:
+        if info.phase == "train" and usable and number(part(record, "metrics").get("test_error")) is None:
             problems.append(f"{record.path}: its result has no test_error; left out")
             usable = False
         for label in map(one_line, info.rows):
             key = (settings[info.signature], label, info.method, info.inheritance, variants[info.signature])
             new = Row(key[0], label, info.method, info.inheritance, intermediate=info.intermediate)
             row = rows.setdefault(key, new)
-            (row.trains if usable else row.unfinished).append(record)
+            row.said = row.said or (info.note if label == one_line(info.label) else "")
+            done = row.trains if info.phase == "train" else row.counted
+            (done if usable else row.unfinished).append(record)
             if label != one_line(info.label):
                 row.twin = one_line(info.label)
     _attach_searches(rows, unique, by_signature)
@@ -150,7 +153,12 @@ def _settings(records: list[Record], problems: list[str]) -> dict[str, Setting]:
 
 
 def _data(record: Record) -> str:
-    """The data of a retraining, training and test images together; empty where the record does not say."""
+    """The data of a retraining, training and test images together; empty where the record does not say.
+
+    A network that is counted sees none.
+    """
+    if record.info.phase == "count":
+        return ""
     parts = record.info.environment.get("data") or {}
     found = [f"{name} {part.get('digest')}" for name, part in sorted(parts.items()) if isinstance(part, Mapping)]
     return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:8] if found else ""
@@ -164,6 +172,8 @@ def _setting(record: Record) -> Setting:
 def _details(config: Mapping[str, Any]) -> str:
     data, network = config.get("data") or {}, config.get("network") or {}
     words = {"train_images": "training images", "test_images": "test images", "image_size": "pixels"}
+    most = {f"most_{key}": f"{word} at most" for key, word in words.items()}
+    words |= most
     parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
     if network:
         parts.append(f"C={network.get('channels')}, {network.get('cells')} cells")
@@ -184,7 +194,7 @@ def _attach_searches(
             run.info.signature: run
             for train in [*row.trains, *row.unfinished]
             for run in ancestors(train, by_signature)
-            if run.info.phase != "train"
+            if run.info.phase not in SHOWN
         }
         used |= set(found)
         rested = [*row.trains, *(run for train in row.trains for run in ancestors(train, by_signature))]
@@ -192,7 +202,7 @@ def _attach_searches(
         row.searches = sorted(found.values(), key=lambda run: (run.info.phase, search_seed(run)))
     for record in records:
         info = record.info
-        if info.phase == "train" or info.signature in used:
+        if info.phase in SHOWN or info.signature in used:
             continue
         for row in rows.values():
             same = (row.label, row.method, row.setting.dataset, row.setting.profile)
@@ -219,7 +229,10 @@ def _separate_labels(rows: Mapping[tuple[Any, ...], Row], problems: list[str]) -
 
 
 def _shortcomings(row: Row) -> list[str]:
-    notes = []
+    notes = [row.said] if row.said else []
+    if row.counted:
+        notes.append("counted, not trained")
+    notes += _origin(row)
     if row.twin is not None:
         notes.append(f"the same configuration as '{row.twin}', whose runs these are")
     if row.unfinished:
@@ -237,6 +250,16 @@ def _shortcomings(row: Row) -> list[str]:
     if any(name.endswith("+dirty") for record in row.trains for name in record.info.commits):
         notes.append("made from a working tree with uncommitted changes")
     return notes
+
+
+def _origin(row: Row) -> list[str]:
+    """Which runs of which experiment the architectures are from."""
+    carried = [run for run in row.searches if run.info.origin]
+    if not carried:
+        return []
+    first = carried[0].info.origin
+    where = f"row '{first['row']}' of {first['experiment']}, profile {first['profile']}"
+    return [f"found by {where}: {', '.join(run.info.origin['run'] for run in carried)}"]
 
 
 def _order(row: Row) -> tuple[Setting, bool, float, str]:

@@ -58,11 +58,13 @@ class Row:
     Attributes:
         label: as the experiment named it; extended where two configurations carry the same label.
         trains: finished retrainings.
+        counted: the network built and counted, of a row that is not trained.
         unfinished: retrainings asked for but not done.
         searches: searches and transforms the row rests on, and further ones of its label, finished or not.
         intermediate: a training for transforms to start from: shown below the table, never ranked.
         twin: the row with the same configuration, whose runs this one shares.
         complete: the records hold every run the row's retrainings rest on.
+        said: what the experiment says of it.
         origins: for each unit the signatures of the runs it descends from (see `reports.coupling`).
         notes: what a reader should know before trusting the line.
     """
@@ -72,11 +74,13 @@ class Row:
     method: str
     inheritance: str
     trains: list[Record] = field(default_factory=list)
+    counted: list[Record] = field(default_factory=list)
     unfinished: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
     intermediate: bool = False
     twin: str | None = None
     complete: bool = True
+    said: str = ""
     origins: dict[int, frozenset[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 

@@ -99,7 +99,7 @@ def _costs(record: Record, name: str) -> float | None:
 def _cost(row: Row, name: str) -> float | None:
     """Mean over searches of the mean over their runs; None unless every run has it."""
     nested: dict[int, dict[int, float]] = defaultdict(dict)
-    for index, record in enumerate(row.trains):
+    for index, record in enumerate(row.trains or row.counted):
         value = _costs(record, name)
         if value is None:
             return None

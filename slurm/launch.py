@@ -12,6 +12,7 @@ from pathlib import Path
 
 import submitit
 
+from bench.records.carried import make_directory
 from bench.records.directory import RunInfo, directories
 from bench.records.moved import note_where_images_are
 from bench.records.run_info import PHASES
@@ -104,7 +105,7 @@ def launch(
     with _one_launch(folder):
         for signature, directory in directories(folder, planned).items():
             if not directory.exists():
-                directory.create(next(info for info in planned if info.signature == signature))
+                make_directory(directory, next(info for info in planned if info.signature == signature))
         note_where_images_are(folder, planned)
         now = _look(folder)
         if not now.slurm_answers:  # what a killed launch submitted is known to SLURM only
@@ -163,6 +164,8 @@ def _plan(
         run = there.get(info.signature)
         if run is not None and (run.state == "done" or run.queued):
             skipped[run.state] = skipped.get(run.state, 0) + 1
+        elif info.origin:  # done in another experiment, and brought here by a launch that is no dry run
+            skipped["done"] = skipped.get("done", 0) + 1
         else:
             missing.append(info)
     places = {name: run.submitted.place for name, run in there.items() if run.queued and run.submitted}

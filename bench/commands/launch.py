@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bench.commands.arguments import add_data_root, add_planned, offer
 from bench.commands.output import console, say
-from bench.commands.selection import choose_profile, records_folder, what
+from bench.commands.selection import choose_profile, planned_runs, records_folder
 
 if TYPE_CHECKING:
     from bench.records.directory import RunInfo
@@ -29,13 +29,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Submit an experiment to SLURM, or print what would be submitted."""
     from bench.plan.experiment import load_experiment
-    from bench.plan.runs import plan
     from slurm import commands
     from slurm.cluster import load_cluster
 
     experiment = load_experiment(options.experiment)
     profile = choose_profile(experiment, options.profile)
-    planned = plan(experiment, profile, **what(options))
+    planned, left_out = planned_runs(options, experiment, profile)
+    for sentence in left_out:
+        console.print(sentence, markup=False)
     folder = records_folder(options.runs_dir, experiment.name, profile)
     train = load_cluster(options.cluster).for_phase("train")
     check_where_the_data_is(planned, options.runs_dir, train.nodes * train.processes)

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from bench.commands.arguments import add_data_root, add_device, add_planned, add_tracking, whole
 from bench.commands.output import console, print_report, say
-from bench.commands.selection import choose_profile, records_folder, what
+from bench.commands.selection import choose_profile, planned_runs, records_folder
 from bench.names import printable
 
 if TYPE_CHECKING:
@@ -57,7 +57,6 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.commands.mirroring import Tracking
     from bench.device.calibration import calibrate
     from bench.plan.experiment import load_experiment
-    from bench.plan.runs import plan
     from bench.records.moved import note_where_images_are
     from bench.run.check import check, check_files
     from bench.run.images import images_of, optional_images_of
@@ -67,12 +66,13 @@ def whole_way(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
     profile = experiment.profile(profile_name)
-    planned = plan(experiment, profile_name, **what(options))
+    planned, left_out = planned_runs(options, experiment, profile_name)
     devices = devices_for(options.device, profile.threads, options.jobs)
     if profile.optional_images:
-        planned, data, left_out = optional_images_of(planned, options.runs_dir, say)
+        planned, data, without = optional_images_of(planned, options.runs_dir, say)
+        left_out += [without] if without else []
     else:
-        data, left_out = images_of(planned, options.runs_dir, say), ""
+        data = images_of(planned, options.runs_dir, say)
     if data is not None:
         check(planned, data)
         check_files(planned, data, options.runs_dir, say)
@@ -83,8 +83,8 @@ def whole_way(options: argparse.Namespace) -> int:
     todo = [job.info for job in jobs if job.state != "done"]
     console.print(f"{experiment.name}, profile {profile_name}: {profile.description}", markup=False)
     print_plan(planned, todo)
-    if left_out:
-        console.print(left_out, markup=False)
+    for sentence in left_out:
+        console.print(sentence, markup=False)
     console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}", markup=False)
     if todo:
         if devices[0] == "cpu" and not options.dry_run:
@@ -101,7 +101,7 @@ def whole_way(options: argparse.Namespace) -> int:
                 work(queue, [shown])
     print_failures(jobs, queue)
     printed, reported = "", records_digest(folder)
-    if any(job.state == "done" and job.info.phase in ("train", "lookup") for job in jobs):
+    if any(job.state == "done" and job.info.phase in ("train", "lookup", "count") for job in jobs):
         out = report_folder(folder)
         printed = print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
         if tracking is not None:
@@ -111,9 +111,8 @@ def whole_way(options: argparse.Namespace) -> int:
         return STOPPED if queue.stopping and "failed" not in states else 1
     if tracking is not None and not tracking.good:
         return TRACKER_DOWN
-    if not left_out and isinstance(
-        experiment.dataset, str
-    ):  # what was not here may come, what is in a folder may change
+    elsewhere = any(info.origin for info in planned) or not isinstance(experiment.dataset, str)
+    if not left_out and not elsewhere:  # what was not here may come, what lies in other folders may change
         note(options, folder, printed, reported)
     return 0
 

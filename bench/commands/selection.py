@@ -14,6 +14,7 @@ from bench.plan.catalogue import experiment
 
 if TYPE_CHECKING:
     from bench.plan.experiment import Experiment
+    from bench.records.run_info import RunInfo
 
 RECORDS_ASKED = 20
 """Records of a folder that are asked whose it is."""
@@ -49,6 +50,25 @@ def what(options: argparse.Namespace) -> dict[str, Any]:
     """What of an experiment is asked for, as arguments of `bench.plan.runs.plan`."""
     names = {"rows": "methods", "search_seeds": "search_seeds", "retrain_seeds": "retrain_seeds", "memory": "memory"}
     return {argument: getattr(options, name) for argument, name in names.items()}
+
+
+def planned_runs(options: argparse.Namespace, of: Experiment, profile: str) -> tuple[list[RunInfo], list[str]]:
+    """The runs that were asked for, and what to say of rows whose start another experiment has not made yet.
+
+    Raises:
+        ConfigError: as `bench.plan.runs.plan`; or none of the rows can start.
+    """
+    from bench.plan.runs import plan
+    from bench.plan.transfers import find_transfers
+
+    asked = what(options)
+    seeds, memory = asked["search_seeds"], asked["memory"]
+    transfers = find_transfers(of, profile, options.runs_dir, asked["rows"], seeds, memory)
+    planned = plan(of, profile, **asked, transfers=transfers)
+    said = transfers.sentences(of, asked["rows"] or list(of.rows))
+    if not planned:
+        raise ConfigError(" ".join(said))
+    return planned, said
 
 
 def folders_of(options: argparse.Namespace) -> list[Path]:

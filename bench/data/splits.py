@@ -161,6 +161,17 @@ def subset(images: LabelledImages, count: int | None, seed: int = SUBSET_SEED) -
     return images.select(stratified_order(images.labels, seed)[:count])
 
 
+def at_most(data: ImageData, train_images: int | None, test_images: int | None) -> ImageData:
+    """A data set with so many images at most, chosen as `subset` chooses; None means all."""
+    train, test = train_images or len(data.train), test_images
+
+    def read_test() -> LabelledImages:
+        images = data._read_test()
+        return subset(images, min(test or len(images), len(images)))
+
+    return ImageData(data.info, subset(data.train, min(train, len(data.train))), read_test)
+
+
 def stratified_order(labels: Tensor, seed: int) -> Tensor:
     """A random permutation whose every prefix holds each class in proportion, up to rounding.
 

@@ -7,6 +7,7 @@ is spent). `bench.plan.runs` turns both into runs.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,9 @@ from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
-from bench.plan.schema import Profile, Row, given_options
+from bench.plan.schema import Profile, Row, Transfer, given_options
 from bench.plan.scoring import check_scoring
+from bench.plan.shared_profiles import with_shared
 from bench.strict_yaml import read_mapping
 from methods.base import GradientSearch, Method, MethodError, Transform
 from methods.domain import shown
@@ -31,19 +33,25 @@ def experiment_names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
+def experiment_path(name: str) -> Path:
+    """The file of a shipped experiment, or the path given. Raises ConfigError for a name that is neither."""
+    if name.endswith((".yaml", ".yml")):
+        return Path(name)
+    if name not in experiment_names():
+        names = nearest(name, experiment_names())
+        raise ConfigError(f"unknown experiment {shown(name)}{names}; or a path to a .yaml")
+    return FOLDER / f"{name}.yaml"
+
+
 def load_experiment(name: str) -> Experiment:
     """An experiment by its shipped name or the path of a YAML file.
 
     Raises:
         ConfigError: not found, or anything wrong in it, whatever part of it will be run.
     """
-    path = Path(name)
-    if not name.endswith((".yaml", ".yml")):
-        if name not in experiment_names():
-            names = nearest(name, experiment_names())
-            raise ConfigError(f"unknown experiment {shown(name)}{names}; or a path to a .yaml")
-        path = FOLDER / f"{name}.yaml"
-    experiment = parse(Experiment, {"name": path.stem, **read_mapping(path)}, path.name)
+    path = experiment_path(name)
+    content = with_shared(read_mapping(path), experiment_path, path.stem)
+    experiment = parse(Experiment, {"name": path.stem, **content}, path.name)
     if isinstance(experiment.dataset, FolderSettings):
         experiment = replace(experiment, dataset=beside(experiment.dataset, path.parent))
     experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
@@ -56,7 +64,10 @@ def load_experiment(name: str) -> Experiment:
 
 
 def _beside(path: Path, row: Row) -> Row:
-    """The row with its architecture's path, which is relative to the experiment file at `path`, made absolute."""
+    """The row with the paths in it, which are relative to the experiment file at `path`, made absolute."""
+    if row.transfer is not None and row.transfer.experiment.endswith((".yaml", ".yml")):
+        other = os.path.abspath(path.parent / Path(row.transfer.experiment).expanduser())
+        return replace(row, transfer=replace(row.transfer, experiment=other))
     if row.architecture is None:
         return row
     return replace(row, architecture=os.path.abspath(path.parent / Path(row.architecture).expanduser()))
@@ -83,6 +94,13 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             raise ConfigError(f"{where}.also: {label} is a transform; name a row that is trained from scratch alone")
         for name in recipes:
             look(name, profile.recipe_changes)
+    for label in profile.counted:
+        if label not in experiment.rows:
+            raise ConfigError(f"{where}.counted: unknown row {shown(label)}" + nearest(label, experiment.rows))
+        if experiment.rows[label].published is None and experiment.rows[label].architecture is None:
+            raise ConfigError(f"{where}.counted: {label} has no architecture before its search; name a given one")
+        if any(label in (row.of, row.match and row.match.row) for row in experiment.rows.values()):
+            raise ConfigError(f"{where}.counted: another row is made from {label}, which has to be trained for it")
     for key, given in profile.options.items():
         if key not in experiment.rows:
             cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"
@@ -129,13 +147,18 @@ def _method(name: str, where: str) -> type[Method]:
 
 def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     where = f"{experiment.name}.rows.{label}"
-    sources = [name for name in ("method", "published", "architecture") if getattr(row, name) is not None]
+    kinds = ("method", "published", "architecture", "transfer")
+    sources = [name for name in kinds if getattr(row, name) is not None]
     if len(sources) != 1:
-        raise ConfigError(f"{where}: give exactly one of method, published, architecture; found {sources or 'none'}")
+        raise ConfigError(f"{where}: give exactly one of {', '.join(kinds)}; found {sources or 'none'}")
     if row.published is not None and row.published not in published_names():
         raise ConfigError(
             f"{where}: unknown published genotype {shown(row.published)}" + nearest(row.published, published_names())
         )
+    if row.transfer is not None:
+        _check_transfer(row.transfer, experiment.profiles, f"{where}.transfer")
+        if row.select is not None:
+            raise ConfigError(f"{where}: what the other row selects is taken; leave select out")
     if row.method is None:
         if row.options or row.search_data:
             raise ConfigError(f"{where}: a given architecture has no options and no search_data")
@@ -152,3 +175,30 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
             raise ConfigError(
                 f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
             )
+
+
+def _check_transfer(transfer: Transfer, profiles: Iterable[str], where: str) -> None:
+    """Raises ConfigError when there is no such experiment, row or profile, or the row does not search."""
+    content = read_mapping(experiment_path(transfer.experiment))
+    rows, there = content.get("rows") or {}, content.get("profiles") or {}
+    if transfer.row not in rows:
+        raise ConfigError(
+            f"{where}: {transfer.experiment} has no row {shown(transfer.row)}" + nearest(transfer.row, rows)
+        )
+    for name in [transfer.profile] if transfer.profile is not None else profiles:
+        if name not in there:
+            raise ConfigError(
+                f"{where}: {transfer.experiment} has no profile {shown(name)}; name the one to start from with "
+                f"'profile'" + nearest(name, there)
+            )
+    row = rows[transfer.row] or {}
+    if (row.get("select") or {}).get("at_most") is not None:
+        raise ConfigError(
+            f"{where}: row '{transfer.row}' of {transfer.experiment} selects by a size, and its networks have others "
+            "here; name a row that selects the largest or the smallest"
+        )
+    method = row.get("method")
+    if method is None or issubclass(get_method(str(method)), Transform):
+        raise ConfigError(
+            f"{where}: row '{transfer.row}' of {transfer.experiment} does not search; name a row that does"
+        )

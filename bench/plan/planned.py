@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -28,11 +28,31 @@ from methods.registry import get_method
 T = TypeVar("T")
 
 
+@dataclass(frozen=True)
+class Source:
+    """A finished search of another experiment.
+
+    Attributes:
+        info: the search, with its `origin`.
+        architecture: as it stands in the configuration of a training of what it found.
+    """
+
+    info: RunInfo
+    architecture: Mapping[str, Any]
+
+
 class Plan:
     """The runs of an experiment, each once, in the order in which they can be done."""
 
-    def __init__(self, experiment: Experiment, profile: str, memory: str | None = None) -> None:
+    def __init__(
+        self,
+        experiment: Experiment,
+        profile: str,
+        memory: str | None = None,
+        transferred: Mapping[str, Mapping[int, Source]] | None = None,
+    ) -> None:
         self.experiment = experiment
+        self.transferred = transferred or {}
         self.memory = memory
         self.profile_name = profile
         self.profile = experiment.profile(profile)
@@ -102,6 +122,7 @@ class Plan:
         """
         config = {**config, "phase": phase, **(common or self.common)}
         name = signature(config)
+        row = self.experiment.rows.get(label)
         info = RunInfo(
             experiment=self.experiment.name,
             profile=self.profile_name,
@@ -112,12 +133,21 @@ class Plan:
             folder=dataset.folder if isinstance(dataset := self.experiment.dataset, FolderSettings) else None,
             signature=name,
             config=config,
+            note=row.note if row is not None else "",
             **more,
         )
         first = self.runs.setdefault(name, info)
         if label not in first.rows:
             first.also.append(label)
         return first
+
+    def carried(self, label: str, search: RunInfo) -> RunInfo:
+        """A finished search of another experiment as a run of this one, for one of its rows."""
+        whose = {"experiment": self.experiment.name, "profile": self.profile_name, "label": label}
+        own = self.runs.setdefault(search.signature, replace(search, **whose, also=[], note=""))
+        if label not in own.rows:
+            own.also.append(label)
+        return own
 
     def search(self, label: str, row: Row, seed: int) -> RunInfo:
         return self._once(("search", label, seed), lambda: self._search(label, row, seed))
@@ -201,6 +231,11 @@ class Plan:
         row = self.experiment.rows[label]
         by = self.recipe(replace(row, recipe=recipe) if recipe else row)
         own = f"{label}-penalised" if penalty else label
+        if row.transfer is not None:
+            assert seeds[0] is not None
+            source = self.transferred[label][seeds[0]]
+            needs = [self.carried(label, source.info).signature]
+            return self.train(own, source.info.method, dict(source.architecture), by, seeds, needs, penalty=penalty)
         if row.method is None:
             what = self.given(label, row)
             return self.train(own, "published", what, by, (None, seeds[1]), [], penalty=penalty, given=row.architecture)
@@ -208,6 +243,14 @@ class Plan:
         found = self.search(label, row, seeds[0])
         architecture = {"run": found.signature, "select": identity(row.select) if row.select else None}
         return self.train(own, row.method, architecture, by, seeds, [found.signature], penalty=penalty)
+
+    def count(self, label: str) -> RunInfo:
+        """The network of a row with a given architecture, built and counted, where its training would be shown."""
+        row = self.experiment.rows[label]
+        recipe, in_record = self._identity(self.recipe(row))
+        config = {"architecture": self.given(label, row), "network": self.network, "recipe": recipe}
+        more: dict[str, Any] = {"recipe": in_record, "given": row.architecture}
+        return self.add(label, "published", "count", config, search_seed=None, retrain_seed=None, **more)
 
     def given(self, label: str, row: Row) -> dict[str, Any]:
         """The architecture part of a configuration, for a row without a search."""

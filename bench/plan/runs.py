@@ -13,6 +13,7 @@ from bench.config import ConfigError, nearest
 from bench.plan.lookup_runs import look_up
 from bench.plan.planned import Plan
 from bench.plan.schema import Experiment
+from bench.plan.transfers import Transfers
 from bench.records.directory import RunInfo
 from methods.domain import shown
 
@@ -20,16 +21,27 @@ from methods.domain import shown
 def retrain(whole: Plan, label: str) -> None:
     """Add what a row needs whose last phase is a training with every pair of seeds."""
     row, profile = whole.experiment.rows[label], whole.profile
-    base = whole.experiment.rows[row.of] if row.of else row
-    searched = base.method is not None
+    if label in profile.counted:
+        whole.count(label)
+        return
+    search_seeds = _search_seeds(whole, row.of or label)
+    searched = None not in search_seeds
     for retrain_seed in profile.retrain_seeds if searched else profile.given_seeds or profile.retrain_seeds:
-        for search_seed in profile.search_seeds if searched else (None,):
+        for search_seed in search_seeds:
             if row.of:
                 whole.transform(label, row, (search_seed, retrain_seed))
             else:
                 whole.dense(label, (search_seed, retrain_seed))
             for recipe in profile.also.get(label, ()):
                 whole.dense(label, (search_seed, retrain_seed), recipe=recipe)
+
+
+def _search_seeds(whole: Plan, label: str) -> Sequence[int | None]:
+    """Of a row that is no transform: the profile's, those that were found elsewhere, or None where nobody searches."""
+    row = whole.experiment.rows[label]
+    if row.transfer is not None:
+        return sorted(whole.transferred.get(label, ()))
+    return whole.profile.search_seeds if row.method is not None else (None,)
 
 
 def plan(
@@ -39,6 +51,7 @@ def plan(
     search_seeds: Sequence[int] | None = None,
     retrain_seeds: Sequence[int] | None = None,
     memory: str | None = None,
+    transfers: Transfers | None = None,
 ) -> list[RunInfo]:
     """All runs of an experiment at a profile, in an order that respects `needs`.
 
@@ -46,11 +59,13 @@ def plan(
         rows: labels to run (all by default); what they need of other rows is included.
         search_seeds, retrain_seeds: instead of the profile's.
         memory: the option `memory` of every search that has it.
+        transfers: what is there of other experiments' searches; rows that start from one that is not have no runs.
 
     Raises:
         ConfigError: unknown profile or row, an option a method does not have, or `memory` where nothing has it.
     """
-    whole = Plan(experiment, profile, memory)
+    transfers = transfers or Transfers()
+    whole = Plan(experiment, profile, memory, transfers.found)
     if search_seeds is not None:
         whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
     if retrain_seeds is not None:
@@ -63,6 +78,8 @@ def plan(
     if experiment.lookup is not None and retrain_seeds is not None:
         raise ConfigError(f"experiment {experiment.name} retrains nothing: a table answers; leave --retrain-seeds out")
     for label in rows or experiment.rows:
+        if transfers.left_out(experiment, label):
+            continue
         if experiment.lookup is None:
             retrain(whole, label)
         else:

@@ -27,11 +27,23 @@ MOST_SEEDS = 1000
 
 @dataclass(frozen=True)
 class DataSettings:
-    """Reduced data for reduced profiles: numbers of images (None: all), and the side of an ImageNet image."""
+    """Reduced data for reduced profiles: numbers of images (None: all), and the side of an ImageNet image.
+
+    Attributes:
+        most_train_images, most_test_images: for a profile that fits any folder: all images, or this many of more.
+    """
 
     train_images: int | None = field(default=None, metadata=within("[2, 1000000000]"))
     test_images: int | None = field(default=None, metadata=within("[1, 1000000000]"))
     image_size: int | None = field(default=None, metadata=within("[1, 10000]"))
+    most_train_images: int | None = field(default=None, metadata=within("[2, 1000000000]") | {"absent": None})
+    most_test_images: int | None = field(default=None, metadata=within("[1, 1000000000]") | {"absent": None})
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
+        for part in ("train_images", "test_images"):
+            if getattr(self, part) is not None and getattr(self, f"most_{part}") is not None:
+                raise ConfigError(f"{part} and most_{part} both say how many images; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -72,8 +84,24 @@ class Match:
 
 
 @dataclass(frozen=True)
+class Transfer:
+    """Where a row takes the architectures from that a row of another experiment found.
+
+    Attributes:
+        experiment: a shipped one's name, or the path of a YAML file, relative to this experiment's file.
+        row: one that searches; what it selects of a family is taken.
+        profile: of that experiment; None for the one of the same name as the profile that is run.
+    """
+
+    experiment: str
+    row: str
+    profile: str | None = None
+
+
+@dataclass(frozen=True)
 class Row:
-    """One line of the table: exactly one of `method`, `published` (a genotype's name) and `architecture` (a file).
+    """One line of the table: exactly one of `method`, `published` (a genotype's name), `architecture` (a file) and
+    `transfer` (finished searches of another experiment).
 
     Attributes:
         architecture: path of the file or of its folder, relative to the experiment file.
@@ -86,11 +114,14 @@ class Row:
         recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.
         evaluator: of a sampling search, what scores its proposals; see `bench.plan.evaluation`.
         evaluation: options of the evaluator that make this row; the experiment's and a profile's come before them.
+        note: what a reader of the table has to know of this row.
     """
 
     method: str | None = None
     published: str | None = None
     architecture: str | None = None
+    transfer: Transfer | None = None
+    note: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     of: str | None = None
     inheritance: tuple[Inheritance, ...] = ("scratch", "finetune")
@@ -119,6 +150,8 @@ class Profile:
             headline is the last epoch).
         threads: CPU threads of one run; part of the signature, because it decides the bits.
         evaluation: per evaluator (or row) name, what this profile changes in its options.
+        counted: rows of a given architecture whose network is only built and counted: it has a scale of its own, far
+            from this profile's.
         table_seeds: seeds of a row that a table scores, from 0; they are one run.
         optional_images: rows that need images are left out, with a word, on a machine that does not have them.
     """
@@ -140,6 +173,7 @@ class Profile:
     deterministic: bool = True
     threads: int = field(default=1, metadata=within("[1, 1024]"))
     evaluate_every: int = field(default=1, metadata=within("[1, 100000]"))
+    counted: tuple[str, ...] = ()
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     table_seeds: int = field(default=500, metadata=within("[1, 100000]"))
     optional_images: bool = False

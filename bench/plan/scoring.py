@@ -36,7 +36,8 @@ def space_of(profile: Profile, label: str, row: Row) -> str:
         return published(row.published).space
     if row.architecture is not None:
         return Architecture.load(Path(row.architecture)).space
-    assert row.method is not None
+    if row.method is None:
+        return ""
     cls, where = get_method(row.method), f"rows.{label}.options"
     options: Any = parse(cls.Options, fill_preset(cls.Options, given_options(profile, label, row), where), where)
     return getattr(options, "space", None) or cls.facts.space
@@ -82,7 +83,8 @@ def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: 
 
 def _check_lookup(experiment: Experiment, lookup: Lookup, profile: Profile, label: str, row: Row) -> None:
     """What a look-up cannot have, and architectures that its table does not hold."""
-    for name, given in (("of", row.of), ("select", row.select), ("recipe", row.recipe), ("also", profile.also)):
+    of_rows = {name: getattr(row, name) for name in ("of", "transfer", "select", "recipe")}
+    for name, given in {**of_rows, "also": profile.also, "counted": profile.counted}.items():
         if given:
             raise ConfigError(f"the table {lookup.table} answers instead of trainings: leave '{name}' out")
     refuse_space(lookup.table, space_of(profile, label, row), row.method or "its architecture")

@@ -28,6 +28,8 @@ def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
     Raises:
         ArchitectureError: the given one cannot be read.
     """
+    if info.origin:
+        return _load(info.origin["directory"], info.signature)
     if info.phase == "search":
         return get_space(_searched(info)).reference()
     if info.given is not None:
@@ -41,7 +43,7 @@ def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
 
 @cache
 def _load(path: str, digest: str) -> Architecture:
-    """Once for all seeds; `digest` is what the plan says of it."""
+    """Once for all seeds; `digest` is what the plan says of it, or the signature of the search that found it."""
     return Architecture.load(Path(path))
 
 

@@ -10,7 +10,7 @@ from bench.config import ConfigError, parse
 from bench.names import folder_form
 
 SCHEMA_VERSION = 1
-PHASES = ("search", "transform", "train", "lookup")
+PHASES = ("search", "transform", "train", "lookup", "count")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -25,8 +25,8 @@ class RunInfo:
     Attributes:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
-        phase: "search" (finds an architecture), "transform" (makes a trained network smaller), "train", or "lookup" (a
-            table of trained networks answers instead of a training).
+        phase: "search" (finds an architecture), "transform" (makes a trained network smaller), "train", "lookup" (a
+            table of trained networks answers instead of a training), or "count" (the network is built and counted).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
         retrain_seed: None for a search and a look-up.
@@ -40,6 +40,9 @@ class RunInfo:
         intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
             own in a table.
         preset: of a search, the named set that filled in options (they stand in `config`); for people.
+        note: what the experiment says to readers of the row.
+        origin: of a search that another experiment did, where it is from: its "experiment", "profile", "row", "run" and
+            "directory". What is copied from there is this record; nothing depends on the directory any more.
         environment: commit, dirty, versions, device, host, command, ...
         error: for a failed run, the last line of its error.
     """
@@ -62,6 +65,8 @@ class RunInfo:
     given: str | None = None
     folder: str | None = None
     preset: str | None = None
+    note: str = ""
+    origin: dict[str, str] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
     status: str = "pending"
     error: str | None = None
@@ -98,8 +103,8 @@ class RunInfo:
 
 
 def needs_images(info: RunInfo) -> bool:
-    """Whether a run reads the images of its data set; a look-up reads a table instead."""
-    return info.phase != "lookup"
+    """Whether a run reads the images of its data set; a look-up reads a table, and another experiment's run is done."""
+    return info.phase != "lookup" and not info.origin
 
 
 def name_commit(environment: Mapping[str, Any]) -> str:

@@ -26,6 +26,7 @@ from bench.data.survey import refuse_unreadable, survey, surveyed
 from bench.plan.recipe import Recipe
 from bench.plan.stand_ins import stand_in
 from bench.records.directory import RunInfo
+from bench.records.run_info import needs_images
 from bench.run.phases.check import check_batch, check_searches
 from methods.architecture import ArchitectureError
 from methods.spaces import NetworkSettings, get_space
@@ -39,10 +40,10 @@ def check(planned: Iterable[RunInfo], data: ImageData) -> None:
         ConfigError: something a run needs is not there or does not fit; with the row.
         DataError: the images are too few or lack a class, or the augmentation cannot have them.
     """
-    planned = list(planned)
+    by_signature = {info.signature: info for info in planned}
+    planned = [info for info in by_signature.values() if not info.origin]
     check_searches(planned, data)
     seen: set[str] = set()
-    by_signature = {info.signature: info for info in planned}
     for info in planned:
         for name, look in _looks(info, data, by_signature):
             if name not in seen:
@@ -115,7 +116,7 @@ def check_files(
     Raises:
         DataError: with the names of all files that cannot be read.
     """
-    config = planned[0].config
+    config = next(info.config for info in planned if needs_images(info))
     if not isinstance(data.train.images, ImageFiles) or "folder" in config:
         return
     count = config["data"]

@@ -125,11 +125,13 @@ def _time_runs(
 def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
     if run.phase == "lookup":
         return seconds_of_lookup(run)
+    if run.origin:
+        return 0.0
     assert of is not None
     info, images = of[0], run.config["data"]["train_images"] or of[1]
     if run.phase == "search":
         return _time_search(run, info, images, engine)
-    return 1.0 if network is None else _time_training(run, network, info, images, engine)
+    return 1.0 if run.phase != "train" or network is None else _time_training(run, network, info, images, engine)
 
 
 def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:

@@ -10,6 +10,7 @@ from bench.data.datasets import load
 from bench.data.folder_settings import settings_of
 from bench.data.folders import Note, load_folder, quiet
 from bench.data.images import DataError, ImageData
+from bench.data.splits import at_most
 from bench.records.run_info import RunInfo, needs_images
 
 
@@ -27,10 +28,13 @@ def load_images(info: RunInfo, runs_dir: Path, note: Note = quiet, download: boo
     size = info.config["data"].get("image_size") or None
     if "folder" not in info.config:
         root = os.environ.get("DATA_ROOT")
-        return load(info.dataset, root, download=download, image_size=size, runs_dir=runs_dir)
-    described = info.config["folder"]
-    settings = settings_of(info.dataset, info.folder or "", described)
-    return load_folder(settings, size, runs_dir, described["content"], note)
+        data = load(info.dataset, root, download=download, image_size=size, runs_dir=runs_dir)
+    else:
+        described = info.config["folder"]
+        settings = settings_of(info.dataset, info.folder or "", described)
+        data = load_folder(settings, size, runs_dir, described["content"], note)
+    counts = info.config["data"]
+    return at_most(data, counts.get("most_train_images"), counts.get("most_test_images"))
 
 
 def images_of(

@@ -17,6 +17,7 @@ import torch
 
 from bench.device.engine import choose_device
 from bench.records.atomic import remove_left_overs
+from bench.records.carried import make_directory
 from bench.records.directory import (
     Record,
     RecordError,
@@ -305,6 +306,8 @@ def make_jobs(folder: Path, planned: Iterable[RunInfo]) -> list[Job]:
         if is_run_directory(job.directory.path):
             _take_stock(job)
             job.rows = [label for label in info.rows if label not in job.info.rows]
+        elif info.origin:
+            job.state = "done"  # elsewhere; `create_missing` brings it here
         jobs.append(job)
     return jobs
 
@@ -317,7 +320,7 @@ def create_missing(jobs: Iterable[Job]) -> None:
     """
     for job in jobs:
         if job.state != "failed" and not job.directory.exists():
-            job.directory.create(job.info)
+            make_directory(job.directory, job.info)
         elif job.state != "failed" and job.rows:
             _note_rows(job)
 

@@ -1,6 +1,6 @@
 """The phases of a run: search finds an architecture, transform makes a trained one smaller, train trains it.
 
-Lookup asks a table of trained networks instead of a training.
+Lookup asks a table of trained networks instead of a training; count builds the network and counts it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.records.run_info import RunInfo
+from bench.run.phases.count import run_count
 from bench.run.phases.lookup import run_lookup
 from bench.run.phases.search import run_search
 from bench.run.phases.task import Task
@@ -45,4 +46,5 @@ PHASES = {
     "transform": Phase(run_transform, _never),
     "train": Phase(run_train, lambda info: True),
     "lookup": Phase(run_lookup, _never),
+    "count": Phase(run_count, _never),
 }

@@ -85,6 +85,9 @@ def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
     assert source.result is not None
     report = dict(source.result.get("report", {}))
     select = wanted["select"]
+    there = source.result.get("family") if select else source.result["architecture"]
+    if wanted.get("found", there) != there:
+        raise RunError(f"{source.info.name} holds another architecture than was planned with; run the experiment again")
     if select is None:
         return found_architecture(source), report
     return chosen_member(task, source, select, report)
