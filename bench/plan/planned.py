@@ -143,7 +143,7 @@ class Plan:
 
     def carried(self, label: str, search: RunInfo) -> RunInfo:
         """A finished search of another experiment as a run of this one, for one of its rows."""
-        whose = {"experiment": self.experiment.name, "profile": self.profile_name, "label": label}
+        whose: dict[str, Any] = {"experiment": self.experiment.name, "profile": self.profile_name, "label": label}
         own = self.runs.setdefault(search.signature, replace(search, **whose, also=[], note=""))
         if label not in own.rows:
             own.also.append(label)

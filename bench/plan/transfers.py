@@ -39,7 +39,7 @@ class Transfers:
     def left_out(self, experiment: Experiment, label: str) -> bool:
         """Whether a row is, or rests on, a transferred one of which nothing is there."""
         row = experiment.rows[label]
-        rests_on = [name for name in (label, row.of, row.match and row.match.row) if name is not None]
+        rests_on = [name for name in (label, row.of, row.match.row if row.match else None) if name is not None]
         return any(experiment.rows[name].transfer is not None and not self.found.get(name) for name in rests_on)
 
     def sentences(self, experiment: Experiment, rows: Sequence[str]) -> list[str]:

@@ -108,10 +108,9 @@ def test_a_search_of_another_experiment_is_brought_over_with_its_costs(
     assert found_architecture(training).provenance["experiment"] == "source"
     ((entry,),) = [table.entries for table in analyse(records)[0]]
     assert entry.summary.search_hours == pytest.approx(source.result["costs"]["device_s"] / 3600)
-    assert entry.row.notes[:2] == [
-        "a note of mine",
-        f"found by row 'darts' of source, profile tiny: {source.path.name}",
-    ]
+    assert {"a note of mine", f"found by row 'darts' of source, profile tiny: {source.path.name}"} <= set(
+        entry.row.notes
+    )
 
 
 def test_without_finished_searches_the_other_rows_run(
@@ -160,8 +159,8 @@ def test_a_search_that_changed_since_it_was_planned_is_not_brought_over(
     monkeypatch.chdir(tmp_path)
     write(tmp_path)
     directory = search()
-    path = directory.path / "architecture.json"
-    path.write_text(path.read_text().replace("sep_conv_3x3", "sep_conv_5x5").replace("max_pool_3x3", "sep_conv_5x5"))
+    with open(directory.path / "metrics.jsonl", "a") as file:
+        file.write("{}")
     assert run(tmp_path, "--methods", "mine") != 0
     assert "is not as its run left it" in capsys.readouterr().err
     assert not list((tmp_path / "runs").glob("target-tiny/*/result.json"))
@@ -224,7 +223,7 @@ def test_a_counted_network_stands_in_the_table_with_its_counts(tmp_path: Path) -
     assert not problems
     trained, counted = table.entries
     assert (counted.row.name, counted.summary.error, counted.rank) == ("PDARTS", None, None)
-    assert counted.row.notes[0] == "counted, not trained"
+    assert "counted, not trained" in counted.row.notes
     assert trained.summary.params is not None
     assert counted.summary.params is not None
     assert counted.summary.params > trained.summary.params
