@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
 from methods.facts import Facts
+from methods.watched import Watched
 
 Batch = tuple[Tensor, Tensor]
 """Images, float, (batch, channels, height, width), normalised; and labels, int64, (batch,)."""
@@ -89,7 +90,11 @@ class GradientSearch(Method):
         batch_size: images of one training batch (and one validation batch where the split is paired).
         split: see `SearchSplit`.
         augmentation: name of the training augmentation, e.g. "crop-flip" or "crop-flip-autoaugment-cutout".
+
+    `watched`, on the class: the figures that a report draws of what `on_epoch_end` returns.
     """
+
+    watched: ClassVar[tuple[Watched, ...]] = ()
 
     supernet: nn.Module
     epochs: int

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.records.directory import Record, RecordError, read_records, write_atomically
 from reports.analysis import Table, analyse
-from reports.lookups import tables as lookups_as
+from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
 from reports.lookups.tables import LookupTable, lookup_tables
 from reports.raw import runs_csv

@@ -9,20 +9,7 @@ from typing import Any
 import numpy as np
 
 from bench.records.directory import Record, RecordError
-from reports.endings import UNIFORM, is_near_uniform
 from reports.rows import number
-
-COLLAPSE = 4
-"""Skip connections in a cell from which a search counts as collapsed."""
-SKIPS = ("arch/skips_normal", "arch/skips")
-"""Skip connections of the normal cell, or of the only kind of cell there is."""
-NORMAL_EDGES = 8
-"""Edges of a normal cell of the DARTS space that are kept."""
-OPERATIONS = "arch/operations/"
-ENTROPIES = (("arch/entropy_normal", "-"), ("arch/entropy", "-"), ("arch/entropy_reduce", ":"))
-"""Entropy of the gates of the normal cell, the only kind, the reduction cell; each with its line style."""
-CUT_VALUES = "mgas/cut"
-"""Operations that an epoch limit removed, by epoch."""
 
 
 @dataclass
@@ -32,37 +19,6 @@ class Curve:
     record: Record
     epochs: np.ndarray
     values: dict[str, np.ndarray]
-
-    @property
-    def skips(self) -> str | None:
-        """The name of its values of `SKIPS`, if it has any."""
-        return next((name for name in SKIPS if name in self.values), None)
-
-    @property
-    def edges(self) -> int | None:
-        """Edges of the cell whose skip connections are counted; None where the record does not say."""
-        if self.skips == SKIPS[0]:
-            return NORMAL_EDGES
-        counts = [series for name, series in self.values.items() if name.startswith(OPERATIONS)]
-        sums = np.sum(counts, axis=0) if counts else np.array([])
-        return int(sums[-1]) if len(sums) and np.isfinite(sums[-1]) else None
-
-    @property
-    def near_uniform(self) -> bool:
-        """The last epoch's gates are nearly equal; see `reports.endings`."""
-        last = [float(self.values[name][-1]) for name, _ in ENTROPIES if name in self.values]
-        return bool(last) and UNIFORM in self.values and is_near_uniform(last, float(self.values[UNIFORM][-1]))
-
-    @property
-    def cut(self) -> bool:
-        """Operations went at its epoch limit."""
-        return bool(np.nansum(self.values.get(CUT_VALUES, 0)) > 0)
-
-    @property
-    def collapsed(self) -> bool:
-        """The last epoch's normal cell, or only cell, holds `COLLAPSE` skip connections or more."""
-        skips = self.values.get(self.skips or "")
-        return skips is not None and bool(skips[~np.isnan(skips)][-1:] >= COLLAPSE)
 
 
 def read_curves(searches: Mapping[str, Sequence[Record]]) -> tuple[dict[str, list[Curve]], list[str]]:

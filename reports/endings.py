@@ -10,15 +10,11 @@ import numpy as np
 
 from bench.records.directory import Record
 from methods.architecture import JSON_NAME
+from methods.parts.watched import NEAR_UNIFORM, UNIFORM
 from reports.rows import number
 
-NEAR_UNIFORM = 0.99
-"""Share of the largest entropy, log of the number of candidates, from which gates count as near-uniform. At .99 the
-logarithms of the eight gates of an edge have a standard deviation of .2: the largest is some
-30 % above the mean (of eight normal values the largest lies 1.4 deviations above)."""
 CUT = "cut_at_epoch_limit"
 """In the provenance of an architecture whose last operations went at the epoch limit, not below their thresholds."""
-UNIFORM = "arch/entropy_uniform"
 
 
 def is_near_uniform(entropies: Iterable[float], uniform: float) -> bool:

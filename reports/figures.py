@@ -22,8 +22,6 @@ from reports.plot import Plot
 from reports.plots import all_plots
 from reports.style import Palette, figure_style, save, svg, themed
 
-WIDE = ("trajectory", "search-curves", "operations", "skips", "entropy", "mgas-ratios", "mgas-size")
-
 
 class Room(Protocol):
     """What is left of the page's size."""
@@ -64,7 +62,7 @@ def drawn(plot: Plot, stem: Path, formats: Sequence[str], page: bool, room: Room
     text = themed(text, plot.figure) if page else ""
     fits = room.take(text)
     told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
-    return Figure(plot.title, told, text if fits else "", plot.name in WIDE)
+    return Figure(plot.title, told, text if fits else "", plot.wide)
 
 
 def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:

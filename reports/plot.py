@@ -9,12 +9,16 @@ from matplotlib.figure import Figure
 
 @dataclass
 class Plot:
-    """A figure with the name of its file, a title for the page and a text for those who cannot see it."""
+    """A figure with the name of its file, a title for the page and a text for those who cannot see it.
+
+    `wide`: it takes the whole width of the page.
+    """
 
     name: str
     title: str
     caption: str
     figure: Figure
+    wide: bool = False
 
 
 def millions(value: float | None) -> float | None:

@@ -63,7 +63,7 @@ def trajectories(table: LookupTable, palette: Palette) -> Plot | None:
         f"Median{band_told} over the seeds of a row. Left, what the search sees; right, the test accuracy, which it "
         "does not see, of the network that is best by it."
     )
-    return Plot("trajectory", "Best so far against evaluations", caption, figure)
+    return Plot("trajectory", "Best so far against evaluations", caption, figure, wide=True)
 
 
 def by_evaluation(row: LookupRow, column: int) -> tuple[Numbers, Numbers]:

@@ -13,12 +13,13 @@ import matplotlib.pyplot as plt
 
 from reports.curves import read_curves
 from reports.figures import Room, drawn
+from reports.lookups.columns import Cell, lookup_columns
 from reports.lookups.plots import all_plots
 from reports.lookups.rows import LookupRow
-from reports.lookups.tables import Cell, LookupEntry, LookupTable, lookup_columns
+from reports.lookups.tables import LookupEntry, LookupTable
 from reports.page import NAMING, Figure
-from reports.plots import search_plots
 from reports.style import Palette, figure_style
+from reports.watched import search_plots
 
 RUNS_SHOWN = 20
 """Run directories named in a row's fold-out."""
@@ -39,7 +40,8 @@ class LookupSection:
         rows = []
         for index, entry in enumerate(self.table.entries):
             cells = [
-                {"key": c.key, "text": c.text(entry), "value": _value(c.raw(entry)), "left": c.left} for c in chosen
+                {"key": c.key, "text": c.text(entry), "value": _value(c.raw(entry)), "left": c.left, "title": ""}
+                for c in chosen
             ]
             row = entry.row
             rows.append(

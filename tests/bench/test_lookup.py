@@ -32,8 +32,9 @@ from methods import registry
 from methods.architecture import Architecture
 from methods.base import SearchContext
 from methods.sampling.random_sampling import RandomSampling, RandomSamplingOptions
+from reports.lookups.formats import to_text
 from reports.lookups.rows import lookup_rows
-from reports.lookups.tables import lookup_tables, to_text
+from reports.lookups.tables import lookup_tables
 
 YAML = Path(__file__).parent.parent / "experiments" / "lookup.yaml"
 Change = Callable[[dict[str, Any]], object]

@@ -171,3 +171,17 @@ def test_its_split_is_known_before_there_is_a_search(name: str) -> None:
     method = new(name)
     assert cls.split_of(cls.Options(**tiny(name))) == method.split
     assert method.split.train + method.split.valid <= 1
+
+
+@every_method
+def test_what_it_says_is_worth_watching_is_in_its_epochs(name: str) -> None:
+    """By these names, and of the shape that the figure has; figures of one name are one figure."""
+    method = new(name)
+    method.on_epoch_start(0)
+    values = method.on_epoch_end(0, lambda: evaluation(method))
+    for watched in method.watched:
+        shown = watched.of(values)
+        assert shown, watched.name
+        assert {isinstance(values[key], list) for key in shown} == {watched.shape == "by cell"}, watched.name
+        others = [each for cls in all_methods().values() for each in getattr(cls, "watched", ())]
+        assert all(each == watched for each in others if each.name == watched.name), watched.name

@@ -9,10 +9,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+from methods.parts.watched import NEAR_UNIFORM
 from reports.analysis import Table, analyse
 from reports.build import build, gather
 from reports.curves import read_curves
-from reports.endings import NEAR_UNIFORM, is_near_uniform
+from reports.endings import is_near_uniform
 from reports.figures import found_architecture
 from reports.plots import all_plots
 from reports.style import Palette

@@ -1,5 +1,6 @@
 """Figures: what is computed for them, and that nothing on them overlaps."""
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from itertools import combinations
@@ -9,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
+from methods import registry
 from methods.architecture import Architecture, ArchitectureError
+from methods.base import GradientSearch
 from methods.genotypes import published, published_names
+from methods.parts.watched import SKIPS
+from methods.watched import Flag, Watched
 from reports.analysis import analyse
 from reports.build import gather
 from reports.curves import read_curves
@@ -18,6 +23,7 @@ from reports.draw import describe, draw, draw_architecture
 from reports.plots import all_plots
 from reports.style import COLOURS, Palette, figure_style, svg, themed
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, pareto
+from reports.watched import flagged, search_plots
 from tests.reports.synthetic import KINDS, Kind, experiment
 
 FIFTEEN = tuple(
@@ -153,7 +159,7 @@ def test_every_plot_is_drawn_and_its_svg_is_sound(table):
         names.add(plot.name)
         plt.close(plot.figure)
     assert names == {"accuracy-params", "accuracy-macs", "accuracy-cost", "memory", "search-curves", "operations",
-                     "skips", "entropy", "mgas-ratios", "mgas-size"}  # fmt: skip
+                     "skips", "entropy", "mgas-ratios", "mgas-size", "mgas-lambda"}  # fmt: skip
 
 
 def test_hover_values_are_escaped(tmp_path):
@@ -194,12 +200,59 @@ def test_collapse_is_flagged(tmp_path):
     kinds = (Kind("fine", "darts", 3.0), Kind("collapsing", "darts", 4.0, collapse=True))
     table = analyse(gather([experiment(tmp_path, kinds, searches=2)])[0])[0][0]
     curves, _ = read_curves(searches(table))
-    assert {name: [curve.collapsed for curve in found] for name, found in curves.items()} == {
+    assert {name: [flagged(SKIPS, curve) for curve in found] for name, found in curves.items()} == {
         "fine": [False, False],
         "collapsing": [True, True],
     }
     skips = next(plot for plot in all_plots(table, curves, palette_of(table)) if plot.name == "skips")
     assert sorted(axes.get_title() for axes in skips.figure.axes) == ["collapsing\n⚠ 2 of 2 collapsed", "fine"]
+
+
+class Cooling(GradientSearch):
+    """A method that no report has heard of."""
+
+    watched = (
+        Watched(
+            "cooling",
+            "Cooling",
+            {"cool/t": "hot", "cool/u": "cold"},
+            "degrees",
+            "How warm it is",
+            flag=Flag("warm", "a search that ends at 9", ("cool/t",), 9),
+        ),
+        Watched("lists", "Lists", {"cool/by_cell": ""}, "degrees", "Each cell", "by cell"),
+        Watched("parts", "Parts", {"cool/part/": ""}, "parts", "What it is made of", "shares"),
+        Watched("never", "Never", {"cool/never": ""}, "", "Not in any record"),
+        Watched("wrong", "Wrong", {"cool/by_cell": ""}, "", "A list for each epoch, which is no line"),
+    )
+
+
+def test_a_new_method_has_its_curves_by_saying_what_is_worth_watching(tmp_path, monkeypatch):
+    monkeypatch.setitem(registry._methods, "cooling", Cooling)
+    folder = experiment(tmp_path, (Kind("mine", "cooling", 3.0), Kind("theirs", "not-installed", 4.0)), searches=2)
+    values = {"cool/t": 9.0, "cool/u": 0.5, "cool/by_cell": [1, 2], "cool/part/a": 3, "cool/part/skip_connect": 1}
+    for path in folder.glob("search-mine-*/metrics.jsonl"):
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps({**line, "values": line["values"] | values}) + "\n" for line in lines))
+    table = analyse(gather([folder])[0])[0][0]
+    plots = {plot.name: plot for plot in search_plots(read_curves(searches(table))[0], palette_of(table))}
+    assert set(plots) == {"search-curves", "cooling", "lists", "parts", "operations", "skips", "entropy"}
+    (axes,) = plots["cooling"].figure.axes
+    assert axes.get_title() == "mine\n⚠ 2 of 2 warm"
+    assert [len(set(line.get_ydata())) for line in axes.lines] == [1, 1, 1, 1, 1]  # two searches, two values, the limit
+    assert plots["cooling"].caption.startswith(
+        "How warm it is; solid hot, dotted cold; a search that ends at 9 (dots) is flagged as warm; "
+    )
+    assert [text.get_text() for text in plots["parts"].figure.legends[0].texts] == ["skip_connect", "a"]
+    assert len(plots["lists"].figure.axes[0].lines) == 2
+    assert {axes.get_title() for axes in plots["skips"].figure.axes} == {"mine", "theirs"}
+
+
+def test_a_figure_that_cannot_be_drawn_is_refused():
+    with pytest.raises(ValueError, match="'five' of lines takes 1 to 4 values, not 5"):
+        Watched("five", "", dict.fromkeys("abcde", ""), "", "")
+    with pytest.raises(ValueError, match="'two' of shares takes 1 to 1 values, not 2"):
+        Watched("two", "", {"a/": "", "b/": ""}, "", "", "shares")
 
 
 def test_damaged_metrics_are_a_problem_not_a_crash(tmp_path):

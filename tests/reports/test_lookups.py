@@ -15,11 +15,15 @@ import reports
 from bench.data.tables import get_table
 from bench.records.directory import read_records
 from bench.run.table_search import Answers
+from methods.parts.watched import SKIPS
 from reports.curves import read_curves
 from reports.lookups import published
+from reports.lookups.columns import lookup_columns
+from reports.lookups.formats import to_csv, to_text
 from reports.lookups.plots import by_evaluation
 from reports.lookups.rows import LookupRow, lookup_rows
-from reports.lookups.tables import LookupTable, lookup_columns, lookup_tables, to_csv, to_text
+from reports.lookups.tables import LookupTable, lookup_tables
+from reports.watched import flagged
 from tests.reports.looked_up import write_batch, write_lookup
 
 
@@ -192,7 +196,7 @@ def test_an_agreement_that_cannot_be_is_named(tmp_path: Path) -> None:
 
 
 def test_searches_that_are_looked_up_have_their_figures(tmp_path: Path) -> None:
-    """Skip connections of a cell of six edges: four of them are flagged, and nothing speaks of eight."""
+    """Skip connections of the only kind of cell: four of them are flagged."""
     for seed, skips in enumerate((1, 4)):
         counts = {"arch/operations/skip_connect": skips, "arch/operations/nor_conv_3x3": 6 - skips}
         values = {"arch/skips": skips, "arch/entropy": 1.5, **counts}
@@ -200,12 +204,12 @@ def test_searches_that_are_looked_up_have_their_figures(tmp_path: Path) -> None:
     table = table_of(tmp_path / "nas-quick")
     curves, problems = read_curves({entry.row.label: entry.row.searches for entry in table.entries})
     assert problems == []
-    assert [(curve.edges, curve.collapsed) for curve in curves["gradient"]] == [(6, False), (6, True)]
+    assert [flagged(SKIPS, curve) for curve in curves["gradient"]] == [False, True]
     made = reports.build([tmp_path / "nas-quick"], tmp_path / "out", ["svg", "html"])
     assert made.problems == []
     names = {path.name.rsplit("-", 1)[1] for path in (tmp_path / "out" / "plots").iterdir()}
     assert names == {"regret.svg", "operations.svg", "skips.svg", "entropy.svg"}
     page = (tmp_path / "out" / "index.html").read_text()
-    assert "Skip connections in the cell of 6 edges; a search that ends with 4 or more" in page
+    assert "(of 6 in NAS-Bench-201); a search that ends with 4 or more (dots) is flagged as collapsed" in page
     assert "1 of 2 collapsed" in page
     assert "gradient, search seed 1, collapsed" in page

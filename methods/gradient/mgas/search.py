@@ -20,7 +20,7 @@ from methods.gradient.mgas.controller import LambdaState, next_lambda
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.export import export, whole
 from methods.gradient.mgas.losses import l_cost, l_thre, operation_costs
-from methods.gradient.mgas.monitor import operation_histogram, remaining_ratios
+from methods.gradient.mgas.monitor import WATCHED, operation_histogram, remaining_ratios
 from methods.gradient.mgas.narrow import CellChannels, plan_narrowing
 from methods.gradient.mgas.optimizers import Optimizers, pace_of
 from methods.gradient.mgas.options import MGASOptions
@@ -57,6 +57,7 @@ class MGAS(GradientSearch):
 
     Options = MGASOptions
     split = SearchSplit(train=0.9, valid=0.1, paired=False)
+    watched = WATCHED
     supernet: Supernet
 
     def __init__(self, options: MGASOptions, context: SearchContext) -> None:
