@@ -192,7 +192,7 @@ def test_mgas_on_two_processes(tmp_path: Path) -> None:
 
 def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[bytes]]:
     port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "bench.run.one_run", str(directory.path), "--device", "cpu"]
+    command = [sys.executable, "-W", "ignore", "-m", "bench.run", str(directory.path), "--device", "cpu"]
     return [subprocess.Popen(command, env={**os.environ, **environment(rank, port), **more}) for rank in range(2)]
 
 

@@ -168,7 +168,7 @@ def test_two_processes_on_one_run(tmp_path: Path) -> None:
     while not list_checkpoints(directory.checkpoints):
         time.sleep(0.01)
     second = subprocess.run(
-        [sys.executable, "-W", "ignore", "-m", "bench.run.one_run", str(directory.path)], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-m", "bench.run", str(directory.path)], capture_output=True, text=True
     )
     assert second.returncode in (BUSY, DONE)
     assert second.returncode == DONE or f"process {first} on" in second.stderr
