@@ -172,7 +172,7 @@ def test_every_process_of_a_run_takes_what_the_first_one_takes(
     assert chosen() == OTHER
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_killed_and_continued_beside_another_measurement(tiny_runs: Callable[..., list[RunDirectory]]) -> None:
     """SIGKILL, and before the run goes on the file says something else, then nothing at all."""
     whole, cut = tiny_runs("darts", folder="whole")[0], tiny_runs("darts", folder="cut")[0]

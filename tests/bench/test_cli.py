@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from pathlib import Path
 
@@ -89,36 +91,47 @@ def test_a_runs_folder_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_pa
     assert "set RUNS_DIR" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str], str]:
+    """The working folder of a whole experiment, its command line, and what was printed."""
+    folder = tmp_path_factory.mktemp("finished")
+    arguments = ["run", str(TINY), "--runs-dir", str(folder / "runs"), "--search-seeds", "0", "--device", "cpu"]
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.chdir(folder)
+        assert main(arguments) == 0
+    return folder, arguments, said.getvalue()
+
+
 @pytest.mark.slow
 def test_a_whole_experiment_and_again(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: tuple[Path, list[str], str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    arguments = ["run", str(TINY), "--runs-dir", str(tmp_path / "runs"), "--search-seeds", "0", "--device", "cpu"]
-    assert main(arguments) == 0
-    said = capsys.readouterr().out
+    folder, arguments, said = finished
+    monkeypatch.chdir(folder)
     for word in ("darts", "random", "DARTS_V2", "tiny", "MLflow is up to date", "Report:"):
         assert word in said
-    assert (tmp_path / "runs" / "mlflow.db").exists()
-    assert list((tmp_path / "report").rglob("*.csv"))
-    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs" / "tiny-tiny").rglob("result.json")}
+    assert (folder / "runs" / "mlflow.db").exists()
+    assert list((folder / "report").rglob("*.csv"))
+    before = {path: path.stat().st_mtime_ns for path in (folder / "runs" / "tiny-tiny").rglob("result.json")}
     assert len(before) == 5
     assert main(arguments) == 0
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
 @pytest.mark.slow
-def test_models_and_the_report_are_in_mlflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_and_the_report_are_in_mlflow(
+    finished: tuple[Path, list[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     import mlflow
     import torch
 
     from bench.run.export import trained_network
 
-    monkeypatch.chdir(tmp_path)
-    runs = tmp_path / "runs"
-    where = ["--runs-dir", str(runs)]
-    assert main(["run", str(TINY), *where, "--methods", "DARTS_V2", "--device", "cpu"]) == 0
-    assert main(["sync", "--models", *where]) == 0
+    folder, *_ = finished
+    monkeypatch.chdir(folder)
+    runs = folder / "runs"
+    assert main(["sync", "--models", "--runs-dir", str(runs)]) == 0
     client = mlflow.MlflowClient(f"sqlite:///{runs / 'mlflow.db'}")
     (experiment,) = client.search_experiments(filter_string="name = 'tiny'")
     found = client.search_runs([experiment.experiment_id])
@@ -129,8 +142,7 @@ def test_models_and_the_report_are_in_mlflow(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{runs / 'mlflow.db'}")
     model = f"runs:/{child.info.run_id}/model"
     loaded = mlflow.pytorch.load_model(model)
-    (path,) = (runs / "tiny-tiny").glob("train-*")
-    network, shape = trained_network(path)
+    network, shape = trained_network(runs / "tiny-tiny" / Path(child.data.tags["run_directory"]).name)
     images = torch.randn(3, *shape)
     torch.testing.assert_close(loaded(images), network(images), atol=1e-5, rtol=1e-4)
     assert mlflow.models.get_model_info(model).signature.inputs.inputs[0].shape == (-1, *shape)

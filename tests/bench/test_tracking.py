@@ -142,7 +142,7 @@ def test_a_sync_cut_short_is_completed_without_duplicates(runs_dir: Path, monkey
 
 
 def _sync_in_a_process(runs_dir: Path) -> None:
-    sync(runs_dir / "tiny-quick", open_store(runs_dir))
+    sync(runs_dir / "tiny-quick", open_store(runs_dir), wait_s=240)  # while the other makes the database
 
 
 def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path) -> None:

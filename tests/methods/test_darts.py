@@ -158,7 +158,12 @@ def test_architecture_is_frozen_before_its_first_epoch():
 
 
 @pytest.mark.parametrize(
-    ("cls", "options"), [(DARTS, {}), (DARTS, {"unrolled": True}), (PCDARTS, {"arch_start_epoch": 1})]
+    ("cls", "options"),
+    [  # the contract tests restart every method, too
+        pytest.param(DARTS, {}, marks=pytest.mark.long),
+        pytest.param(DARTS, {"unrolled": True}, marks=pytest.mark.long),
+        (PCDARTS, {"arch_start_epoch": 1}),
+    ],
 )
 def test_resumed_search_has_the_same_bits(cls, options):
     data = batches(6)

@@ -145,7 +145,9 @@ def test_mask_files_that_do_not_fit_their_description(tmp_path: Path) -> None:
         Architecture.load(path)
 
 
-@pytest.mark.parametrize(("stem", "size"), [("imagenet", 100), ("cifar", 30), ("cifar", 2)])
+@pytest.mark.parametrize(
+    ("stem", "size"), [("imagenet", 100), pytest.param("cifar", 30, marks=pytest.mark.long), ("cifar", 2)]
+)
 def test_an_image_size_that_does_not_go_through_lists_sizes_that_do(stem: str, size: int) -> None:
     """Every size that the message names is one that the real network takes."""
     settings = NetworkSettings(4, 7, stem=stem)

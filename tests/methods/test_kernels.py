@@ -86,8 +86,10 @@ def leaf(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("edges", "candidates", "shared"), [(4, 4, 3), (3, 5, 2), (1, 4, 3), (2, 0, 1)])
-@pytest.mark.parametrize(("batch", "size"), [(3, (5, 7)), (40, (6, 6)), (1, (2, 1))])
+@pytest.mark.parametrize(
+    ("edges", "candidates", "shared"), [(4, 4, 3), pytest.param(3, 5, 2, marks=long), (1, 4, 3), (2, 0, 1)]
+)
+@pytest.mark.parametrize(("batch", "size"), [(3, (5, 7)), pytest.param(40, (6, 6), marks=long), (1, (2, 1))])
 def test_weighted_sum(
     edges: int, candidates: int, shared: int, batch: int, size: tuple[int, int], dtype: torch.dtype
 ) -> None:
@@ -113,7 +115,9 @@ def test_weighted_sum(
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kernel", [3, 5])
-@pytest.mark.parametrize(("stride", "dilation"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+@pytest.mark.parametrize(
+    ("stride", "dilation"), [pytest.param(1, 1, marks=long), (2, 1), pytest.param(1, 2, marks=long), (2, 2)]
+)
 @pytest.mark.parametrize(
     ("edges", "size"),
     [pytest.param(4, (8, 8), marks=long), (3, (7, 5)), (1, (1, 2)), pytest.param(5, (3, 3), marks=long)],

@@ -345,7 +345,13 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "variant",
+    [
+        pytest.param(name, marks=pytest.mark.long if name in ("costs", "macs", "single stage") else ())
+        for name in VARIANTS
+    ],
+)
 def test_variants_run_to_their_end(variant: str):
     search = new_search(thin=0.75, **{"phase_epochs": (3,), "targets": (13_000.0,), **VARIANTS[variant]})
     values = run_epochs(search, 0, search.epochs, steps=1)
