@@ -7,15 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from bench.records.run_info import RunInfo
-from bench.run.phases.count import run_count
-from bench.run.phases.lookup import run_lookup
-from bench.run.phases.search import run_search
 from bench.run.phases.task import Task
-from bench.run.phases.train import run_train
-from bench.run.phases.transform import run_transform
 from methods.base import GradientSearch
 from methods.registry import get_method
 
@@ -25,12 +21,18 @@ class Phase:
     """How the runs of a phase are done.
 
     Attributes:
-        run: does one and returns its result (empty in the processes that do not write).
+        name: also of its module in this room, which is imported when a run is done: looking up brings libraries with it
+            that no training needs.
         shared: whether several processes can do a run together.
     """
 
-    run: Callable[[Task], dict[str, Any]]
+    name: str
     shared: Callable[[RunInfo], bool]
+
+    def run(self, task: Task) -> dict[str, Any]:
+        """Do one and return its result (empty in the processes that do not write)."""
+        done: dict[str, Any] = getattr(import_module(f"bench.run.phases.{self.name}"), f"run_{self.name}")(task)
+        return done
 
 
 def _never(info: RunInfo) -> bool:
@@ -41,10 +43,5 @@ def _by_gradient(info: RunInfo) -> bool:
     return issubclass(get_method(info.method), GradientSearch)
 
 
-PHASES = {
-    "search": Phase(run_search, _by_gradient),
-    "transform": Phase(run_transform, _never),
-    "train": Phase(run_train, lambda info: True),
-    "lookup": Phase(run_lookup, _never),
-    "count": Phase(run_count, _never),
-}
+_SHARED = {"search": _by_gradient, "transform": _never, "train": lambda info: True, "lookup": _never, "count": _never}
+PHASES = {name: Phase(name, shared) for name, shared in _SHARED.items()}
