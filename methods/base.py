@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
 from methods.facts import Facts
+from methods.spaces.base import SizeMatch
 from methods.watched import Watched
 
 Batch = tuple[Tensor, Tensor]
@@ -34,6 +35,7 @@ class SearchContext:
         image_size: height and width in pixels.
         stem: "cifar" or "imagenet".
         seed: the search seed, for generators a method owns (weights come from torch's global generator).
+        match: the size that proposals are to have, for a method that `draws_at_size`.
     """
 
     num_classes: int
@@ -41,6 +43,7 @@ class SearchContext:
     image_size: int = 32
     stem: str = "cifar"
     seed: int = 0
+    match: SizeMatch | None = None
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,8 @@ class SamplingSearch(Method):
     """
 
     samples: int
+    draws_at_size: ClassVar[bool] = False
+    """Whether it can keep to the size of another row's architecture (`SearchContext.match`), in a space that can."""
     anytime: ClassVar[bool] = False
     """Whether no proposal depends on `samples`: the first n of a longer search are then the search of n, and one search
     answers for every smaller budget. `architecture` can be asked for after any `tell` and changes nothing."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.records.directory import Record, RecordError, read_records, write_atomically
+from reports import ratios
 from reports.analysis import Table, analyse
 from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
@@ -17,6 +18,7 @@ from reports.table import to_csv, to_latex, to_markdown, to_text
 
 FORMATS = ("csv", "md", "tex", "png", "svg", "pdf", "html")
 _TABLES: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
+_RATIOS: dict[str, Callable[[Table], str]] = {"csv": ratios.to_csv, "md": ratios.to_markdown, "tex": ratios.to_latex}
 _LOOKUPS: dict[str, Callable[[LookupTable], str]] = {
     "csv": lookups_as.to_csv,
     "md": lookups_as.to_markdown,
@@ -82,7 +84,7 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
     problems += wrong
     if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))
-    texts = [*map(lookups_as.to_text, lookups), *map(to_text, tables)]
+    texts = [*map(lookups_as.to_text, lookups), *map(_both, tables)]
     result = ReportResult("\n".join(texts), problems=problems)
     try:
         _write(tables, lookups, problems, records, out, wanted, result.files)
@@ -94,6 +96,12 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         lines = "\n".join(f"  {problem}" for problem in problems)
         result.table += f"\n{len(problems)} records or groups with problems:\n{lines}\n"
     return result
+
+
+def _both(table: Table) -> str:
+    """A table, and below it that of learned, fixed and random ratios, where it has the rows."""
+    beside = ratios.to_text(table)
+    return f"{to_text(table)}\n{beside}" if beside else to_text(table)
 
 
 def gather(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
@@ -153,6 +161,8 @@ def _write(
         for suffix, render_table in _TABLES.items():
             if suffix in formats:
                 write(f"tables/{table.setting.slug}.{suffix}", render_table(table))
+            if suffix in formats and ratios.groups(table):
+                write(f"tables/{table.setting.slug}-ratios.{suffix}", _RATIOS[suffix](table))
     for found in lookups:
         for suffix, render_lookups in _LOOKUPS.items():
             if suffix in formats:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from bench.names import one_line
 from bench.records.directory import Record
+from bench.records.run_info import RunInfo, built_on
 from methods.architecture import canonical_json
 from reports.coupling import origins
 from reports.endings import endings
@@ -63,16 +64,18 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     return sorted(rows.values(), key=_order), problems
 
 
-def ancestors(record: Record, by_signature: Mapping[str, Record]) -> list[Record]:
-    """Every run a run rests on, nearest first, each once."""
+def ancestors(
+    record: Record, by_signature: Mapping[str, Record], needs: Callable[[RunInfo], list[str]] = lambda info: info.needs
+) -> list[Record]:
+    """Every run a run rests on, nearest first, each once; by all it needs, or by what `needs` says."""
     found: dict[str, Record] = {}
-    frontier = list(record.info.needs)
+    frontier = list(needs(record.info))
     while frontier:
         signature = frontier.pop(0)
         if signature in found or signature not in by_signature:
             continue
         found[signature] = by_signature[signature]
-        frontier.extend(found[signature].info.needs)
+        frontier.extend(needs(found[signature].info))
     return list(found.values())
 
 
@@ -193,7 +196,7 @@ def _attach_searches(
         found = {
             run.info.signature: run
             for train in [*row.trains, *row.unfinished]
-            for run in ancestors(train, by_signature)
+            for run in ancestors(train, by_signature, built_on)
             if run.info.phase not in SHOWN
         }
         used |= set(found)

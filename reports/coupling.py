@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.records.directory import Record
+from bench.records.run_info import built_on
 from reports.rows import Row, search_seed
 
 Origins = Mapping[int, frozenset[str]]
@@ -27,7 +28,7 @@ def descent(record: Record, by_signature: Mapping[str, Record]) -> frozenset[str
         if signature in by_signature:
             info = by_signature[signature].info
             source = info.config.get("source")
-            frontier += [str(source)] if source else map(str, info.needs)
+            frontier += [str(source)] if source else map(str, built_on(info))
     return frozenset(found)
 
 

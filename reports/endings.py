@@ -56,7 +56,7 @@ def _cut(trains: Sequence[Record]) -> str:
     """A sentence on the row's architectures that were cut to their size; of each search they count once."""
     found: dict[str, bool] = {}
     for run in trains:
-        provenance = _provenance(run)
+        provenance = provenance_of(run)
         if CUT in provenance:
             found[str((run.result or {}).get("architecture"))] = bool(provenance[CUT])
     if not any(found.values()):
@@ -66,7 +66,7 @@ def _cut(trains: Sequence[Record]) -> str:
     )
 
 
-def _provenance(run: Record) -> Mapping[str, Any]:
+def provenance_of(run: Record) -> Mapping[str, Any]:
     """What an architecture remembers of how it was found; empty where the run found none, or it cannot be read."""
     if "run" not in (run.info.config.get("architecture") or {}):
         return {}

@@ -12,7 +12,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records.directory import Record
-from reports import coverage
+from reports import coverage, ratios
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
 from reports.columns import COLUMNS, Column, columns, folded
@@ -100,6 +100,9 @@ def render(
         sections=[_section(index, section) for index, section in enumerate(sections)],
         run_columns=RUN_COLUMNS,
         legend=COLUMNS,
+        ratio_title=ratios.TITLE,
+        ratio_headings=ratios.HEADINGS,
+        ratio_note=ratios.NOTE,
         method_notes=METHOD_NOTES,
         css=(TEMPLATES / "page.css").read_text(),
         js=(TEMPLATES / "page.js").read_text(),
@@ -120,6 +123,7 @@ def _section(index: int, section: Section) -> dict[str, Any]:
         "rest": {*NAMING, *more},
         "rows": [_row(f"t{index}r{i}", entry, chosen, section) for i, entry in enumerate(table.entries)],
         "intermediate": intermediate_lines(table),
+        "ratios": list(ratios.sections(table)),
         "comparisons": list(_comparisons(table)),
         "plots": section.figures,
         "checklist": section.checklist,

@@ -152,5 +152,5 @@ def mean_of_means(nested: Mapping[int, Mapping[int, float]]) -> float | None:
 
 
 def is_random(row: Row) -> bool:
-    """Whether a row is random sampling, the baseline of relative improvement."""
-    return row.method == RANDOM_METHOD
+    """Whether a row is random sampling, the baseline of relative improvement; not that at the size of another row."""
+    return row.method == RANDOM_METHOD and not any(run.info.config.get("match") for run in row.searches)

@@ -17,14 +17,15 @@ from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
-from bench.plan.schema import Profile, Row, Transfer, given_options
+from bench.plan.schema import Match, Profile, Row, Transfer, given_options
 from bench.plan.scoring import check_scoring
 from bench.plan.shared_profiles import with_shared
 from bench.strict_yaml import read_mapping
-from methods.base import GradientSearch, Method, MethodError, Transform
+from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Transform
 from methods.domain import shown
 from methods.genotypes import published_names
 from methods.registry import get_method
+from methods.sampling.random_sampling import RandomSamplingOptions, refuse_no_size
 
 FOLDER = Path(__file__).parent / "experiments"
 
@@ -61,6 +62,14 @@ def load_experiment(name: str) -> Experiment:
         _check_profile(experiment, profile, f"{experiment.name}.profiles.{profile_name}")
         check_scoring(experiment, profile, f"{experiment.name}.profiles.{profile_name}")
     return experiment
+
+
+def _check_space(profile: Profile, label: str, row: Row, where: str) -> None:
+    """A row that is drawn at a size names a space in which that can be done."""
+    try:
+        refuse_no_size(given_options(profile, label, row).get("space", RandomSamplingOptions().space))
+    except MethodError as error:
+        raise ConfigError(f"{where} with rows.{label}: {error}") from None
 
 
 def _beside(path: Path, row: Row) -> Row:
@@ -110,6 +119,8 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             given, place = given_options(profile, label, row), f"{where} with rows.{label}.options"
             parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
+            if row.match is not None and row.of is None:
+                _check_space(profile, label, row, where)
     for key, given in profile.search_data.items():
         if key not in experiment.rows:
             _method(key, where + ".search_data")
@@ -136,6 +147,10 @@ def search_protocol_of(profile: Profile, label: str, row: Row, where: str) -> Se
     if protocol.valid == 0 and paired:
         raise ConfigError(f"{where}: {row.method} draws validation batches; it needs a share valid above 0")
     return protocol
+
+
+DRAWN_ON = ("params", "macs")
+"""Counts at which an architecture is drawn."""
 
 
 def _method(name: str, where: str) -> type[Method]:
@@ -166,8 +181,8 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     is_transform = issubclass(_method(row.method, where), Transform)
     if is_transform and row.of is None:
         raise ConfigError(f"{where}: {row.method} makes a trained network smaller; name its row with 'of'")
-    if not is_transform and (row.of or row.match):
-        raise ConfigError(f"{where}: 'of' and 'match' belong to transforms; {row.method} searches from nothing")
+    if not is_transform and row.of:
+        raise ConfigError(f"{where}: 'of' belongs to transforms; {row.method} searches from nothing")
     for other in [row.of, row.match.row if row.match else None]:
         if other is not None and other not in experiment.rows:
             raise ConfigError(f"{where}: unknown row {shown(other)}" + nearest(other, experiment.rows))
@@ -175,6 +190,8 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
             raise ConfigError(
                 f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
             )
+    if not is_transform and row.match is not None:
+        _check_drawn(experiment, label, row, row.match, where)
 
 
 def _check_transfer(transfer: Transfer, profiles: Iterable[str], where: str) -> None:
@@ -202,3 +219,17 @@ def _check_transfer(transfer: Transfer, profiles: Iterable[str], where: str) -> 
         raise ConfigError(
             f"{where}: row '{transfer.row}' of {transfer.experiment} does not search; name a row that does"
         )
+
+
+def _check_drawn(experiment: Experiment, label: str, row: Row, match: Match, where: str) -> None:
+    """What a row cannot have that is drawn at the size of another."""
+    cls = _method(row.method or "", where)
+    if not (issubclass(cls, SamplingSearch) and cls.draws_at_size):
+        raise ConfigError(f"{where}: {row.method} cannot keep to the size of another row; leave 'match' out")
+    if match.on not in DRAWN_ON:
+        raise ConfigError(f"{where}: a size is drawn on {' or '.join(DRAWN_ON)}, not on {match.on}")
+    other = experiment.rows[match.row]
+    if match.row == label or other.match is not None:
+        raise ConfigError(f"{where}: row '{match.row}' is itself drawn at a size; name the row that has one of its own")
+    if other.architecture is not None or other.transfer is not None:
+        raise ConfigError(f"{where}: 'match' of a draw names the row of a search or of a published architecture")

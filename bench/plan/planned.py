@@ -16,7 +16,7 @@ from bench.plan.architectures import is_own_file, load_valid
 from bench.plan.evaluation import ProxyEvaluation, as_config
 from bench.plan.experiment import search_protocol_of
 from bench.plan.recipe import Recipe, load_recipe
-from bench.plan.schema import Experiment, Inheritance, Row, given_options
+from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
 from bench.plan.scoring import evaluation_of
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
@@ -169,8 +169,26 @@ class Plan:
             config |= as_config(evaluation)
             if isinstance(evaluation, ProxyEvaluation):
                 config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
+        needs: list[str] = []
+        if row.match is not None:
+            match, needs = self._size_of(row.match, seed)
+            config |= {"match": match, "network": self.network}
         preset = given_options(self.profile, label, row).get("preset")
-        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=None, preset=preset)
+        return self.add(
+            label, row.method, "search", config, search_seed=seed, retrain_seed=None, preset=preset, needs=needs
+        )
+
+    def _size_of(self, match: Match, seed: int) -> tuple[dict[str, Any], list[str]]:
+        """Whose size a draw has, in its configuration, and the search that it waits for.
+
+        The number is not known when a run is planned; it follows from that search, whose signature stands for it.
+        """
+        row = self.experiment.rows[match.row]
+        size = {"on": match.on, "tolerance": match.tolerance}
+        if row.method is None:
+            return {**self.given(match.row, row), **size}, []
+        found = self.search(match.row, row, seed).signature
+        return {"run": found, "select": identity(row.select) if row.select else None, **size}, [found]
 
     def recipe(self, row: Row) -> Recipe:
         name = row.recipe or self.profile.recipe

@@ -77,10 +77,15 @@ class Selection:
 
 @dataclass(frozen=True)
 class Match:
-    """The size a transform should reach: the count `on` of the row called `row`, with the same seeds."""
+    """The size to reach: the count `on` of the row called `row`, with the same seeds.
+
+    Attributes:
+        tolerance: of an architecture that is drawn at a size, how much smaller it may be, as a share of that size.
+    """
 
     row: str
     on: Literal["params", "params_nonzero", "macs", "macs_sparse"] = "params_nonzero"
+    tolerance: float = field(default=0.01, metadata=within("(0, 0.5]"))
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,8 @@ class Row:
         options: the method's options that make this row; a profile's options come before them.
         of: for a transform, the row whose trained network it makes smaller.
         inheritance: for a transform, the lines it gives: trained from scratch, fine-tuned from inherited weights.
-        match: for a transform, take the size of another row's result instead of the ratio.
+        match: for a transform, take the size of another row's result instead of the ratio; for random sampling from a
+            space that can, draw at the size of another row's architecture.
         select: for a method that gives a family of sizes, the member this row takes.
         search_data: fields of `SearchProtocol` that make this row; a profile's come before them.
         recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.

@@ -83,7 +83,7 @@ def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: 
 
 def _check_lookup(experiment: Experiment, lookup: Lookup, profile: Profile, label: str, row: Row) -> None:
     """What a look-up cannot have, and architectures that its table does not hold."""
-    of_rows = {name: getattr(row, name) for name in ("of", "transfer", "select", "recipe")}
+    of_rows = {name: getattr(row, name) for name in ("of", "match", "transfer", "select", "recipe")}
     for name, given in {**of_rows, "also": profile.also, "counted": profile.counted}.items():
         if given:
             raise ConfigError(f"the table {lookup.table} answers instead of trainings: leave '{name}' out")

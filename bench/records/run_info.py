@@ -102,6 +102,13 @@ class RunInfo:
         return "-".join([*parts, self.signature[:10]])
 
 
+def built_on(info: RunInfo) -> list[str]:
+    """The needs of a run without the search whose size alone it takes: it costs the run nothing."""
+    match = info.config.get("match") if info.phase == "search" else None
+    taken = match.get("run") if isinstance(match, Mapping) else None
+    return [name for name in info.needs if name != taken]
+
+
 def needs_images(info: RunInfo) -> bool:
     """Whether a run reads the images of its data set; a look-up reads a table, and another experiment's run is done."""
     return info.phase != "lookup" and not info.origin

@@ -30,7 +30,8 @@ class History:
 
     def add(self, drawn: Architecture) -> Architecture:
         """The next proposal: `drawn`, with its provenance."""
-        provenance = {"method": self.method, "seed": self.seed, "sample": len(self.asked)}
+        known = {"method": self.method, "seed": self.seed, "sample": len(self.asked)}
+        provenance = {**drawn.provenance, **known}
         self.waiting.append(len(self.asked))
         self.asked.append(replace(drawn, provenance=provenance))
         self.scores.append(None)

@@ -15,7 +15,8 @@ from methods.base import MethodError, SamplingSearch, SearchContext
 from methods.domain import check, within
 from methods.registry import register
 from methods.sampling.history import History
-from methods.spaces import Space, get_space
+from methods.spaces import NetworkSettings, Space, get_space
+from methods.spaces.base import DrawsAtSize
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,13 @@ def sampled_space(name: str) -> Space:
         raise MethodError(f"space is '{name}': {error}") from None
 
 
+def refuse_no_size(name: str) -> None:
+    """Raises MethodError where architectures of a space cannot be drawn at a size."""
+    space = sampled_space(name)
+    if not isinstance(space, DrawsAtSize) or not space.draws_at_size:
+        raise MethodError(f"architectures of {name} cannot be drawn at a size; those of dense_cell can")
+
+
 @register(
     "random_sampling",
     special="architectures drawn uniformly, the best kept: the line every other method has to beat",
@@ -54,14 +62,26 @@ class RandomSampling(SamplingSearch):
 
     Options = RandomSamplingOptions
     anytime = True
+    draws_at_size = True
 
     def __init__(self, options: RandomSamplingOptions, context: SearchContext) -> None:
         self.samples, self.space = options.samples, sampled_space(options.space)
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)
+        self.context = context
+        if context.match is not None:
+            refuse_no_size(options.space)
 
     def ask(self) -> Architecture:
-        return self.history.add(self.space.sample(self.generator))
+        return self.history.add(self._draw())
+
+    def _draw(self) -> Architecture:
+        match, context = self.context.match, self.context
+        if match is None:
+            return self.space.sample(self.generator)
+        assert isinstance(self.space, DrawsAtSize)
+        settings = NetworkSettings(stem=context.stem, in_channels=context.in_channels)
+        return self.space.sample_at_size(self.generator, match, context.num_classes, settings, context.image_size)
 
     def tell(self, architecture: Architecture, score: float) -> None:
         self.history.tell(architecture, score)

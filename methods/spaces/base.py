@@ -37,6 +37,25 @@ class NetworkSettings:
     scales: Mapping[str, Mapping[str, int]] = field(default_factory=dict, hash=False)
 
 
+@dataclass(frozen=True)
+class SizeMatch:
+    """The size that a randomly drawn architecture is to have: that of another one.
+
+    Attributes:
+        on: "params" or "macs" of the built network, without an auxiliary head.
+        value: its number.
+        tolerance: how much smaller it may be, as a share of that.
+        masked: single weights that the other one's masks take away; the drawn one's take away as many.
+        scale: initial channels and cells of the other one.
+    """
+
+    on: str
+    value: float
+    tolerance: float
+    masked: int = 0
+    scale: Mapping[str, int] = field(default_factory=dict, hash=False)
+
+
 class Space(DecisionSpace, Protocol):
     """A search space: its name, its decisions (`methods.spaces.decisions`), its networks."""
 
@@ -59,6 +78,18 @@ class Space(DecisionSpace, Protocol):
 
     def sample(self, generator: torch.Generator) -> Architecture:
         """An architecture drawn uniformly from the space, where it has decisions."""
+
+
+@runtime_checkable
+class DrawsAtSize(Protocol):
+    """A space that may be able to draw an architecture at a size; a class can stand for several spaces."""
+
+    @property
+    def draws_at_size(self) -> bool: ...
+
+    def sample_at_size(
+        self, generator: torch.Generator, match: SizeMatch, num_classes: int, settings: NetworkSettings, image_size: int
+    ) -> Architecture: ...
 
 
 @runtime_checkable

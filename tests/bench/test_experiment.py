@@ -169,5 +169,5 @@ def test_what_no_seed_changes_is_read_once(monkeypatch: pytest.MonkeyPatch) -> N
         )
     plan(demo, "quick", search_seeds=[0], retrain_seeds=[0])
     once = Counter(asked)
-    assert len(plan(demo, "quick", search_seeds=range(6), retrain_seeds=range(3))) == 147
+    assert len(plan(demo, "quick", search_seeds=range(6), retrain_seeds=range(3))) == 171
     assert asked == once + once

@@ -10,10 +10,12 @@ import pytest
 import torch
 import yaml
 
+from bench.config import ConfigError
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import Record, RunDirectory
 from bench.run.one_run import DONE, execute
+from methods.architecture import Architecture
 from methods.genotypes import published
 from tests.bench.conftest import TINY
 
@@ -68,6 +70,61 @@ def test_a_size_above_the_dense_one_is_refused(tmp_path: Path, capsys: pytest.Ca
     done = run_all(tmp_path, rows, ["matched"])
     assert "train matched scratch" not in done
     assert "dense" in capsys.readouterr().err
+
+
+MGAS = {
+    "method": "mgas",
+    "options": {
+        "channels": 4, "cells": 3, "batch_size": 16, "targets": [18000, 12000], "autoaugment": False, "stages": 1,
+        "warmup_epochs": [0], "commit_interval": 1, "phase_epochs": [1, 1], "max_epochs": 2, "valid_fraction": 0.2,
+    },
+}  # fmt: skip
+
+
+def test_random_sampling_at_the_size_of_a_search_of_the_same_seed(tmp_path: Path) -> None:
+    small = MGAS | {"select": {"on": "params", "smallest": True}}
+    drawn = {"method": "random_sampling", "options": {"space": "dense_cell"}, "match": {"row": "small", "on": "params"}}
+    rows: dict[str, object] = {"small": small, "drawn": drawn}
+    done = run_all(tmp_path, rows, ["drawn"])
+    assert set(done) == {"search small scratch", "search drawn scratch", "train drawn scratch"}, "no training of small"
+    matched, search, trained = (done[f"{name} scratch"] for name in ("search small", "search drawn", "train drawn"))
+    assert search.info.needs == [matched.info.signature]
+    assert search.info.config["match"]["run"] == matched.info.signature
+    members = [Architecture.load(path) for path in (matched.path / "family").iterdir()]
+    theirs = min((member for member in members), key=lambda member: member.provenance["sizes"]["params"])
+    ours = Architecture.load(trained.path)
+    told = ours.provenance["match"]
+    assert told["target"] == theirs.provenance["sizes"]["params"]
+    assert told["achieved"] == costs(trained)["params"] <= told["target"]
+    assert told["achieved"] >= 0.99 * told["target"]
+    assert costs(trained)["params"] - costs(trained)["params_nonzero"] == told["masked_weights"]
+    assert ours.scale == theirs.scale
+    assert search.result is not None
+    assert search.result["report"]["match"] == told
+    assert not costs(trained)["search_device_s"], (
+        "drawing costs nothing, and the search whose size it has is not its own"
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ({"method": "regularized_evolution", "match": {"row": "darts"}}, "cannot keep to the size"),
+        (
+            {"method": "random_sampling", "match": {"row": "darts", "on": "params"}},
+            "darts_cell cannot be drawn at a size",
+        ),
+        ({"method": "random_sampling", "match": {"row": "darts"}}, "on params or macs, not on params_nonzero"),
+        ({"method": "random_sampling", "match": {"row": "me", "on": "macs"}}, "is itself drawn at a size"),
+        ({"method": "random_sampling", "match": {"row": "dart", "on": "macs"}}, "unknown row 'dart'"),
+        ({"method": "random_sampling", "of": "darts"}, "'of' belongs to transforms"),
+    ],
+)
+def test_what_cannot_be_drawn_at_a_size_is_refused_before_anything_runs(
+    tmp_path: Path, row: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        run_all(tmp_path, {"me": row}, ["me"])
 
 
 def test_select_needs_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

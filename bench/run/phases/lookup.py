@@ -44,7 +44,7 @@ def run_lookup(task: Task) -> dict[str, Any]:
 def look_up(task: Task) -> dict[str, Any]:
     """What the table says of one architecture; nothing is trained."""
     began = time.monotonic()
-    architecture, report = chosen_architecture(task)
+    architecture, report = chosen_architecture(task, task.config["architecture"])
     save_architecture(architecture, task.directory.path)
     found = _answers(task)
     index = found.table.index(architecture)

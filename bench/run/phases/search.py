@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -13,6 +13,7 @@ from bench.data.search_protocol import search_protocol
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture
 from bench.run.evaluators import make_evaluator
+from bench.run.phases.match import said, size_to_match
 from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import write_proposals
 from bench.run.search import SamplingState, gradient_search, sampling_search
@@ -41,7 +42,8 @@ def run_search(task: Task) -> dict[str, Any]:
     options: Any = restore(cls.Options, task.config["options"], "options")
     seed = task.seed("search", task.info.search_seed)
     seed_everything(seed)
-    method = cls(options, task.context())  # type: ignore[call-arg]
+    match = size_to_match(task)
+    method = cls(options, replace(task.context(), match=match))  # type: ignore[call-arg]
     if isinstance(method, GradientSearch):
         found = run_gradient_search(task, method, seed)
     elif isinstance(method, SamplingSearch):
@@ -53,7 +55,8 @@ def run_search(task: Task) -> dict[str, Any]:
     for number, member in enumerate(found.family):
         folder = task.directory.path / "family" / f"{number:02d}"
         save_architecture(with_provenance(task, member, method.provenance()), folder)
-    architecture = with_provenance(task, found.architecture, method.provenance())
+    matched = said(match, task.config.get("match"), found.architecture)
+    architecture = with_provenance(task, found.architecture, method.provenance() | matched)
     save_architecture(architecture, task.directory.path)
     return {
         "metrics": found.metrics,
@@ -61,7 +64,7 @@ def run_search(task: Task) -> dict[str, Any]:
         "architecture": architecture.digest,
         "family": [member.digest for member in found.family],
         "epochs": found.epochs,
-        "report": {"family": len(found.family), **found.report},
+        "report": {"family": len(found.family), **found.report, **matched},
     }
 
 

@@ -11,6 +11,7 @@ from bench.data.splits import FinalEvaluation, train_data
 from bench.plan.recipe import Recipe
 from bench.records.directory import Record, save_architecture
 from bench.records.inputs import found_architecture, found_family, verified_file
+from bench.records.run_info import built_on
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
 from bench.run import cost
 from bench.run.phases.task import RunError, Task, settings_for
@@ -27,7 +28,7 @@ def run_train(task: Task) -> dict[str, Any]:
     """Train the architecture with the recipe, evaluate on the test set, count, write weights and result."""
     config = task.config
     recipe = restore(Recipe, config["recipe"], "recipe")
-    architecture, report = chosen_architecture(task)
+    architecture, report = chosen_architecture(task, config["architecture"])
     if task.engine.group.rank == 0:
         save_architecture(architecture, task.directory.path)
     seed = task.seed("retrain", task.info.retrain_seed)
@@ -72,13 +73,12 @@ def run_train(task: Task) -> dict[str, Any]:
     }
 
 
-def chosen_architecture(task: Task) -> tuple[Architecture, dict[str, Any]]:
-    """The architecture a training is of, and what the run that made it reported.
+def chosen_architecture(task: Task, wanted: dict[str, Any]) -> tuple[Architecture, dict[str, Any]]:
+    """The architecture that a configuration names, and what the run that made it reported.
 
     Raises:
         RunError: a published or given architecture is no longer the one that was planned.
     """
-    wanted = task.config["architecture"]
     if "run" not in wanted:
         return _given_architecture(task, wanted), {}
     source = task.needed(wanted["run"])
@@ -177,7 +177,7 @@ def cost_of_needs(task: Task) -> dict[str, Any]:
         for signature in needs:
             if signature not in found:
                 found[signature] = task.needed(signature)
-                collect(found[signature].info.needs)
+                collect(built_on(found[signature].info))
 
     collect(task.info.needs)
     costs = [record.result["costs"] for record in found.values() if record.result is not None]

@@ -12,7 +12,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.form import refuse_unknown
 from methods.genotypes import published
 from methods.parts.counts import NetworkCounts
-from methods.spaces.base import NetworkSettings
+from methods.spaces.base import NetworkSettings, SizeMatch
 from methods.spaces.cell.conventions import DARTS, MGAS, Conventions
 from methods.spaces.cell.counts import network_counts
 from methods.spaces.cell.decisions import (
@@ -25,6 +25,7 @@ from methods.spaces.cell.decisions import (
 )
 from methods.spaces.cell.layout import INPUTS, cells_of, layout, network_scale, refuse_gaps, validate_cell
 from methods.spaces.cell.network import CellNetwork
+from methods.spaces.cell.sized import draw_at_size
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.operations import OPERATIONS
@@ -71,6 +72,29 @@ class CellSpace:
             return {"edges": edges, "concat": list(TOPOLOGY.node_numbers)}
 
         return Architecture(self.name, {"normal": cell(), "reduce": cell()})
+
+    @property
+    def draws_at_size(self) -> bool:
+        """A node of `darts_cell` has two operations always: its architectures of a scale have much the same size."""
+        return self.max_inputs is None
+
+    def sample_at_size(
+        self, generator: torch.Generator, match: SizeMatch, num_classes: int, settings: NetworkSettings, image_size: int
+    ) -> Architecture:
+        """Every cell its own, with widths and masks; see `methods.spaces.cell.sized`, and what it raises."""
+
+        def shapes(architecture: Architecture) -> dict[str, torch.Size]:
+            with torch.device("meta"):
+                network = self.build(architecture, num_classes, settings)
+            return {name: parameter.shape for name, parameter in network.named_parameters()}
+
+        return draw_at_size(
+            self.name,
+            generator,
+            match,
+            lambda architecture: self.counts(architecture, num_classes, settings, image_size),
+            shapes,
+        )
 
     def decisions(self) -> tuple[Decision, ...]:
         """Of one normal and one reduction cell (`methods.spaces.cell.decisions`)."""

@@ -1,0 +1,50 @@
+"""The size of another run's architecture, for a search that draws at that size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bench.run.phases.task import Task
+from bench.run.phases.train import chosen_architecture
+from methods.architecture import Architecture
+from methods.spaces import NetworkSettings, get_space
+from methods.spaces.base import SizeMatch
+
+
+def size_to_match(task: Task) -> SizeMatch | None:
+    """What `match` of a search's configuration comes to; None where there is none.
+
+    Counted in closed form, with the experiment's scale for an architecture that states none.
+    """
+    wanted = task.config.get("match")
+    if wanted is None:
+        return None
+    architecture, _ = chosen_architecture(task, wanted)
+    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    space = get_space(architecture.space)
+    counts = space.counts(architecture, task.data.info.num_classes, settings, task.image_shape[-1])
+    return SizeMatch(
+        on=wanted["on"],
+        value=getattr(counts, wanted["on"]),
+        tolerance=wanted["tolerance"],
+        masked=sum(mask.numel() - int(mask.sum()) for mask in architecture.masks.values()),
+        scale=dict(space.scale(architecture, settings)),
+    )
+
+
+def said(match: SizeMatch | None, wanted: dict[str, Any] | None, drawn: Architecture) -> dict[str, Any]:
+    """What a drawn architecture remembers of the size it was drawn at; nothing without one."""
+    if match is None or wanted is None:
+        return {}
+    achieved = drawn.provenance["sizes"][match.on]
+    return {
+        "match": {
+            "of": wanted.get("run") or wanted.get("published"),
+            "on": match.on,
+            "target": match.value,
+            "achieved": achieved,
+            "below": 1.0 - achieved / match.value,
+            "tolerance": match.tolerance,
+            "masked_weights": match.masked,
+        }
+    }
