@@ -7,6 +7,10 @@ A method declares its facts where it is registered; whoever says nothing is list
 and a space:
 
     @register_space("darts_cell", "a normal and a reduction cell of 4 nodes, ...")
+
+and an operation of cells:
+
+    @register_operation("sep_conv", {"sep_conv_3x3": 3, "sep_conv_5x5": 5}, inner_width=True)
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TypeGuard
 
 from methods.domain import MethodError
 
@@ -91,14 +96,54 @@ def own_spaces() -> Mapping[str, SpaceFacts]:
     """
     found: dict[str, SpaceFacts] = {}
     for path, text in _sources().items():
-        for node in ast.parse(text).body if "@register_space(" in text else ():
-            for call in getattr(node, "decorator_list", []):
-                if _is_registration(call, "register_space"):
-                    name, special = map(ast.literal_eval, call.args)
-                    if name in found:
-                        raise MethodError(f"two spaces are called '{name}': {found[name].module} and {_module(path)}")
-                    found[name] = SpaceFacts(special, _module(path))
+        for call in _registrations(text, "register_space"):
+            name, special = map(ast.literal_eval, call.args)
+            if name in found:
+                raise MethodError(f"two spaces are called '{name}': {found[name].module} and {_module(path)}")
+            found[name] = SpaceFacts(special, _module(path))
     return dict(sorted(found.items()))
+
+
+@dataclass(frozen=True)
+class OperationFacts:
+    """What follows from the name of an operation of cells.
+
+    Attributes:
+        family: the class that it is of, by the name it is registered under.
+        kernel: height and width in pixels; 0 where it has none.
+        module: that registers it.
+        keeps_width_at: strides at which it has no filters of its own, and gives as many channels as it gets.
+        inner_width: whether there are channels inside that are neither its input's nor its output's.
+        pool: whether it is normalised as a genotype's conventions say of pools.
+        multiple: of how many channels its input has a multiple.
+    """
+
+    family: str
+    kernel: int
+    module: str
+    keeps_width_at: tuple[int, ...] = ()
+    inner_width: bool = False
+    pool: bool = False
+    multiple: int = 1
+
+
+@cache
+def own_operations() -> Mapping[str, OperationFacts]:
+    """Every operation of cells of this package, by name. Nothing is imported for that.
+
+    Raises:
+        MethodError: two files register one name.
+    """
+    found: dict[str, OperationFacts] = {}
+    for path, text in _sources().items():
+        for call in _registrations(text, "register_operation"):
+            family, kernels = map(ast.literal_eval, call.args)
+            given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
+            for name, kernel in kernels.items():
+                if name in found:
+                    raise MethodError(f"two operations are called '{name}': {found[name].module} and {_module(path)}")
+                found[name] = OperationFacts(family, kernel, _module(path), **given)
+    return found
 
 
 def declared(source: str) -> Iterator[tuple[str, Facts]]:
@@ -108,13 +153,21 @@ def declared(source: str) -> Iterator[tuple[str, Facts]]:
     for node in ast.parse(source).body:
         for call in getattr(node, "decorator_list", []):
             if isinstance(node, ast.ClassDef) and _is_registration(call):
-                given = {word.arg: ast.literal_eval(word.value) for word in call.keywords}
+                given = {str(word.arg): ast.literal_eval(word.value) for word in call.keywords}
                 special = given.pop("special", "") or first_line(ast.get_docstring(node))
                 bases = [ast.unparse(base).rpartition(".")[2] for base in node.bases]
                 yield ast.literal_eval(call.args[0]), Facts(special, kind=_kind(bases), **given)
 
 
-def _is_registration(node: ast.expr, decorator: str = "register") -> bool:
+def _registrations(source: str, decorator: str) -> Iterator[ast.Call]:
+    """The calls of a decorator over the classes of a module's text."""
+    for node in ast.parse(source).body if f"@{decorator}(" in source else ():
+        for call in getattr(node, "decorator_list", []):
+            if _is_registration(call, decorator):
+                yield call
+
+
+def _is_registration(node: ast.expr, decorator: str = "register") -> TypeGuard[ast.Call]:
     return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == decorator
 
 

@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="a file with Genotype(...), a gene of MG-DARTS, a sample of NNI, ...; - for standard input; or the text",
     )
-    parser.add_argument("--name", help="which of several; or what to call one that has no name in the text")
+    parser.add_argument("--name", help="which of several; or what to call the only one")
     parser.add_argument("--all", action="store_true", help="every architecture of the text")
     parser.add_argument(
         "--out", type=local_path, default=Path("architectures"), help="folder to write (./architectures)"

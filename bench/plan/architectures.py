@@ -6,7 +6,7 @@ import difflib
 import re
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from methods.architecture import JSON_NAME, Architecture, ArchitectureError
@@ -40,6 +40,8 @@ def read_source(given: str) -> Source:
     """
     if given == STANDARD_INPUT:
         return Source(_decode(sys.stdin.buffer.read(MOST_CHARACTERS + 1), "standard input"), "standard input")
+    if not given.strip():
+        raise ArchitectureError("no text given; give a file, - for standard input, or the text itself")
     path = _existing(given)
     if path is None:
         if NOTATION.search(given):
@@ -106,14 +108,15 @@ def import_text(source: Source, name: str | None, choices: Choices) -> tuple[str
     """One architecture of a text, and the name it is to have.
 
     Args:
-        name: which of several; or what to call the only one, if it has no name in the text.
+        name: which of several; or what to call the only one.
 
     Raises:
         ArchitectureError: it is malformed, or `name` does not choose one.
     """
     chosen = choose(candidates(source.text, source.where), name, source.where)
-    label = name if chosen.found.name is None and name else _label(chosen, source)
-    imported = chosen.read(source.where, choices)
+    label, imported = name or _label(chosen, source), chosen.read(source.where, choices)
+    if chosen.found.name is not None and label not in (chosen.found.name, chosen.name):
+        imported = replace(imported, notes=(f"called {shorten(chosen.found.name)} in the text", *imported.notes))
     return _checked(label or f"cell-{imported.architecture.digest[:8]}"), imported
 
 

@@ -13,7 +13,7 @@ from bench.data import kept
 from bench.data.folder_settings import FolderSettings, folder_identity
 from bench.data.layout import list_parts
 from bench.plan.architectures import is_own_file, load_valid
-from bench.plan.evaluation import ProxyEvaluation, as_config
+from bench.plan.evaluation import as_config
 from bench.plan.experiment import search_protocol_of
 from bench.plan.recipe import Recipe, load_recipe
 from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
@@ -167,7 +167,7 @@ class Plan:
                 ("evaluation", label), lambda: evaluation_of(self.experiment, self.profile, label, row)
             )
             config |= as_config(evaluation)
-            if isinstance(evaluation, ProxyEvaluation):
+            if evaluation.trains:
                 config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
         needs: list[str] = []
         if row.match is not None:

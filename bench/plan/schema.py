@@ -13,6 +13,7 @@ from bench.config import ConfigError, nearest
 from bench.data.folder_settings import FolderSettings
 from bench.data.names import DATASETS
 from bench.names import LABEL, NAME
+from bench.plan.evaluation import evaluator_names
 from bench.plan.lookup import Lookup
 from methods.domain import check, shown, within
 
@@ -135,8 +136,14 @@ class Row:
     select: Selection | None = None
     recipe: str | None = None
     search_data: dict[str, Any] = field(default_factory=dict)
-    evaluator: Literal["proxy", "table", "supernet"] = "proxy"
+    evaluator: str = "proxy"
     evaluation: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.evaluator not in evaluator_names():
+            raise ConfigError(
+                f"evaluator {shown(self.evaluator)} is not possible" + nearest(self.evaluator, evaluator_names())
+            )
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.config import ConfigError, fill_preset, nearest, parse
 from bench.data.tables import get_table
-from bench.plan.evaluation import EVALUATIONS, Evaluation, TableEvaluation, make_evaluation
+from bench.plan.evaluation import Evaluation, evaluator_names, make_evaluation
 from bench.plan.lookup import Lookup, refuse_space
 from bench.plan.schema import Experiment, Profile, Row, given_options
 from methods.architecture import Architecture
@@ -44,14 +44,14 @@ def space_of(profile: Profile, label: str, row: Row) -> str:
 
 
 def is_scored_by_table(row: Row) -> bool:
-    return row.evaluator == TableEvaluation.name
+    return row.evaluator == "table"
 
 
 def check_scoring(experiment: Experiment, profile: Profile, where: str) -> None:
     """Raises ConfigError for an evaluator or a look-up that cannot be, with its place."""
     for place, key in _named(experiment, profile, where):
-        if key not in EVALUATIONS and key not in experiment.rows:
-            raise ConfigError(f"{place}: unknown evaluator or row {shown(key)}" + nearest(key, EVALUATIONS))
+        if key not in evaluator_names() and key not in experiment.rows:
+            raise ConfigError(f"{place}: unknown evaluator or row {shown(key)}" + nearest(key, evaluator_names()))
     for label, row in experiment.rows.items():
         place = f"{where} with rows.{label}"
         try:
@@ -74,11 +74,10 @@ def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: 
         return
     evaluation = evaluation_of(experiment, profile, label, row)
     evaluation.refuse(space_of(profile, label, row), row.method)
-    if isinstance(evaluation, TableEvaluation):
-        if row.search_data:
-            raise ConfigError("the table scores its proposals: no images are searched on, leave search_data out")
-        if experiment.lookup is None:
-            get_table(evaluation.table).measure(experiment.dataset_name, "validation", evaluation.epochs)
+    if row.search_data and not evaluation.sees_images:
+        raise ConfigError(f"the {row.evaluator} scores its proposals: no images are searched on, leave search_data out")
+    if experiment.lookup is None:
+        evaluation.refuse_dataset(experiment.dataset_name)
 
 
 def _check_lookup(experiment: Experiment, lookup: Lookup, profile: Profile, label: str, row: Row) -> None:

@@ -55,17 +55,19 @@ def candidates(text: str, source: str) -> list[Candidate]:
 
 
 def choose(among: Sequence[Candidate], name: str | None, source: str) -> Candidate:
-    """One of several, by name; names that stand for one and the same thing count once.
+    """One of several, by name; the only one whatever its name. Names that stand for one and the same thing count once.
 
     Raises:
         ArchitectureError: no name given and several there, or none of that name; the message lists them.
     """
+    if len(among) == 1:
+        return among[0]
     if name is None:
         if len({each.found.key for each in among}) == 1:
             return among[0]
         raise ArchitectureError(f"{source} has {len(among)} architectures; choose one with --name: {_list(among)}")
     for each in among:
-        if each.name == name or (len(among) == 1 and each.found.name is None):
+        if each.name == name:
             return each
     near = difflib.get_close_matches(name, [each.name for each in among], n=1)
     hint = f"; did you mean '{near[0]}'?" if near else ";"

@@ -19,7 +19,7 @@ from typing import Any
 from methods.architecture import ArchitectureError
 from methods.importing.found import shorten
 from methods.spaces.cell.layout import INPUTS
-from methods.spaces.operations import FAMILY
+from methods.spaces.operation_names import KNOWN
 
 PER_NODE = 2
 MOST_NODES = 64
@@ -137,10 +137,10 @@ def _parts(entry: Any, place: str) -> tuple[str, int, int | None, bool]:
 
 
 def _check_operation(operation: str, place: str) -> None:
-    if operation not in FAMILY:
-        near = difflib.get_close_matches(operation, FAMILY, n=1, cutoff=0.5)
+    if operation not in KNOWN:
+        near = difflib.get_close_matches(operation, KNOWN, n=1, cutoff=0.5)
         hint = f"; did you mean '{near[0]}'?" if near else "."
-        raise ArchitectureError(f"{place}: unknown operation {_told(operation)}{hint} Known: {', '.join(FAMILY)}")
+        raise ArchitectureError(f"{place}: unknown operation {_told(operation)}{hint} Known: {', '.join(KNOWN)}")
 
 
 def _check_edge(operation: str, source: int, node: int, place: str) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import ast
 import difflib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from methods.architecture import ArchitectureError
 from methods.importing import mg_darts
@@ -41,13 +41,17 @@ def find(text: str) -> list[Found]:
     """Every genotype of a text. In Python text only assignments and expressions at the top level count."""
     if "Genotype" not in text:
         return []
+    stripped = text.strip().replace("\r\n", "\n").replace("\r", "\n")  # lines as Python counts them
+    tree: ast.Module | None
     try:
-        tree = parse(text.strip(), "exec")
+        tree = cast(ast.Module, parse(stripped, "exec"))
     except ArchitectureError:
+        tree = None
+    if tree is None or _is_a_log(tree):
         calls = list(_scan(text))
     else:
-        assert isinstance(tree, ast.Module)
-        calls = list(_assignments(tree, text.strip(), text[: len(text) - len(text.lstrip())].count("\n")))
+        lines_before = text[: len(text) - len(text.lstrip())].count("\n")
+        calls = list(_assignments(tree, stripped.split("\n"), lines_before))
     return [Found(call.name, call.line, NAME, call.text, partial(read, call)) for call in calls]
 
 
@@ -124,7 +128,13 @@ def _arguments(node: ast.expr) -> dict[str, Any]:
     return found
 
 
-def _assignments(tree: ast.Module, text: str, lines_before: int) -> Iterator[Call]:
+def _is_a_log(tree: ast.Module) -> bool:
+    """Lines that happen to be Python, such as `INFO - Genotype(...)`: expressions that nobody writes in a module."""
+    expressions = [statement.value for statement in tree.body if isinstance(statement, ast.Expr)]
+    return len(expressions) == len(tree.body) and any(isinstance(each, ast.BinOp) for each in expressions)
+
+
+def _assignments(tree: ast.Module, lines: Sequence[str], lines_before: int) -> Iterator[Call]:
     """Genotypes assigned at the top level of a module, other names for them, and genotypes standing alone."""
     known: dict[str, Call] = {}
     for statement in tree.body:
@@ -138,13 +148,22 @@ def _assignments(tree: ast.Module, text: str, lines_before: int) -> Iterator[Cal
         function = _function(value)
         if function is None:
             continue
-        segment = ast.get_source_segment(text, value) or "" if value is not None else ""
-        call = Call(None, statement.lineno + lines_before, function, segment)
+        assert value is not None
+        call = Call(None, statement.lineno + lines_before, function, _segment(lines, value))
         if not names:
             yield call
         for name in names:
             known[name] = replace(call, name=name)
             yield known[name]
+
+
+def _segment(lines: Sequence[str], node: ast.expr) -> str:
+    """The text of a node; `ast.get_source_segment` goes through the whole text for each."""
+    assert node.end_lineno is not None
+    taken = [line.encode() for line in lines[node.lineno - 1 : node.end_lineno]]
+    taken[-1] = taken[-1][: node.end_col_offset]
+    taken[0] = taken[0][node.col_offset :]
+    return b"\n".join(taken).decode()
 
 
 def _named(statement: ast.stmt) -> tuple[list[str], ast.expr | None]:

@@ -107,9 +107,13 @@ class ChannelMap:
 
     def produce(self, module: str, name: str, first: int = 0) -> int:
         """The filters of a convolution or linear layer are the group's channels from `first`; returns their end."""
-        length = self.network.get_submodule(module).get_parameter("weight").shape[0]
+        length = self.filters(module)
         self._record("producers", name, Slot(module, 0, first, length))
         return first + length
+
+    def filters(self, module: str) -> int:
+        """Of a convolution or linear layer."""
+        return self.network.get_submodule(module).get_parameter("weight").shape[0]
 
     def norm(self, module: str, name: str) -> None:
         self._record("norms", name, Slot(module, 0, 0, self.sizes[name]))

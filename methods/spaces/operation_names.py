@@ -1,11 +1,15 @@
-"""The names of the operations of cells and what follows from a name alone: its family, its size, whether it keeps the
-width. The modules are in `methods.spaces.operations`; who only reads genotypes needs no torch.
+"""The names of the operations of cells and what follows from a name alone. The modules are in
+`methods.spaces.operations`; who only reads genotypes needs no torch.
 
 The candidates of DARTS (Liu et al., ICLR 2019, section 3.1.1 and its released code), and the operations of the cells
 that were published in other spaces (docs/cells.md).
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from methods.facts import OperationFacts, own_operations
 
 NONE = "none"
 MAX_POOL = "max_pool_3x3"
@@ -21,36 +25,44 @@ POOLS = (MAX_POOL, AVG_POOL)
 SEPARABLE = (SEP_3, SEP_5)
 DILATED = (DIL_3, DIL_5)
 
-NOISE = "noise"
-_FAMILIES = {
-    "sep_conv": [(f"sep_conv_{k}x{k}", k) for k in (3, 5, 7)],
-    "dil_conv": [(f"dil_conv_{k}x{k}", k) for k in (3, 5, 7)],
-    "nor_conv": [(f"nor_conv_{k}x{k}", k) for k in (1, 3, 5, 7)],
-    "cross_conv": [(f"conv_{k}x1_1x{k}", k) for k in (3, 5, 7)],
-    "group_conv": [("group_conv_3x1_1x3", 3)],
-    "max_pool": [(f"max_pool_{k}x{k}", k) for k in (3, 5, 7)],
-    "avg_pool": [(f"avg_pool_{k}x{k}", k) for k in (3, 5, 7)],
-}
-KERNEL: dict[str, int] = {name: kernel for members in _FAMILIES.values() for name, kernel in members}
-FAMILY: dict[str, str] = {name: family for family, members in _FAMILIES.items() for name, _ in members} | {
-    name: name for name in (NONE, SKIP, NOISE)
-}
-"""Every operation that can be built, and what it is a kind of; `KERNEL` has its size."""
+
+class KnownOperations(Mapping[str, OperationFacts]):
+    """Every operation that can be built, by name: ours, and those of other packages once they are imported.
+
+    A name that is none of these is looked for in the packages that offer methods (`methods.registry`).
+    """
+
+    def __init__(self) -> None:
+        self.registered: dict[str, OperationFacts] = {}
+
+    def __getitem__(self, operation: str) -> OperationFacts:
+        for known in (own_operations(), self.registered):
+            if operation in known:
+                return known[operation]
+        from methods.registry import broken_plugins
+
+        broken_plugins()
+        return self.registered[operation]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted({*own_operations(), *self.registered}))
+
+    def __len__(self) -> int:
+        return len(list(iter(self)))
 
 
-GROUPS = 8
-"""Groups of `group_conv_3x1_1x3`: it needs a multiple of as many channels."""
+KNOWN = KnownOperations()
 
 
 def is_pool(operation: str) -> bool:
-    return FAMILY[operation] in ("max_pool", "avg_pool")
+    return KNOWN[operation].pool
 
 
 def has_inner_width(operation: str) -> bool:
     """Whether there are channels inside of the operation that are neither its input's nor its output's."""
-    return FAMILY[operation] in ("sep_conv", "cross_conv")
+    return KNOWN[operation].inner_width
 
 
 def keeps_width(operation: str, stride: int) -> bool:
     """Whether the operation gives as many channels as it gets, having no filters of its own."""
-    return is_pool(operation) or operation in (NONE, NOISE) or (operation == SKIP and stride == 1)
+    return stride in KNOWN[operation].keeps_width_at

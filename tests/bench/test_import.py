@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,27 @@ def test_from_a_file_an_argument_and_standard_input(here: Path, monkeypatch: pyt
     assert main(["import", "-", "--name", "nni", "--out", "architectures"]) == 0
     assert loaded("NEW") == loaded("nni") == published("DARTS_V2")
     assert loaded("given") == loaded("best") == published("DARTS_V1")
+
+
+@pytest.mark.parametrize("line", ["03/12 01:02:03 PM genotype = {}", "BEST = {}", "INFO - {}"])
+def test_the_only_one_of_a_text_is_called_as_one_likes(
+    line: str, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line.format(V2).encode() + b"\n")))
+    assert main(["import", "-", "--name", "MINE"]) == 0
+    assert loaded("MINE") == published("DARTS_V2")
+    own = line.partition(" =")[0].split()[-1] if "=" in line else None
+    assert (f"called {own} in the text" in capsys.readouterr().out) == bool(own)
+
+
+def test_a_long_module_of_many_cells_is_read_once(here: Path) -> None:
+    """Each genotype's text costs its own length, not the module's."""
+    comment = "# " + "n" * 78 + "\r\n"
+    (here / "many.py").write_bytes((comment * 20_000 + "".join(f"G{k} = {V1}\r\n" for k in range(2000))).encode())
+    began = time.process_time()
+    assert main(["import", "many.py", "--name", "G1999"]) == 0
+    assert time.process_time() - began < 10
+    assert loaded("G1999") == published("DARTS_V1")
 
 
 def test_all_of_a_file_and_again(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -111,7 +133,7 @@ LONG = "a" * 100_000
         (["import", "binary"], "binary is not text"),
         (["import", "folder"], "folder is a folder"),
         (["import", "loop"], "no file loop"),
-        (["import", ""], "no file"),
+        (["import", ""], "no text given"),
         (["import", "saved"], "is an architecture already; look at it with: dasbench show"),
         (["import", "saved/architecture.json"], "is an architecture already; look at it with: dasbench show"),
         (["import", "nan.json"], "no architecture in a known notation"),

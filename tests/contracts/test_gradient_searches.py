@@ -17,13 +17,22 @@ from methods.architecture import Architecture
 from methods.base import Batch, GradientSearch
 from methods.parts.counts import count_macs, count_params
 from methods.registry import all_methods
-from methods.spaces import NetworkSettings, build, get_space
-from tests.contracts.tiny import CONTEXT, GRADIENT_SEARCHES, tiny
+from methods.spaces import NetworkSettings, at_scale, build, get_space
+from tests.contracts.tiny import CONTEXT, GRADIENT_SEARCHES, relaxed_spaces, tiny
 
 STEPS = 2
 """In an epoch."""
 
 every_method = pytest.mark.parametrize("name", GRADIENT_SEARCHES)
+every_search = pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        pytest.param(name, space, id=f"{name}-{space}" if space else name)
+        for name in GRADIENT_SEARCHES
+        for space in relaxed_spaces(name)
+    ],
+)
+"""Every method in every space that its options allow."""
 
 
 @pytest.fixture(autouse=True)
@@ -31,10 +40,10 @@ def one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def new(name: str, seed: int = 1) -> GradientSearch:
+def new(name: str, space: str = "", seed: int = 1) -> GradientSearch:
     torch.manual_seed(seed)
     cls: Any = all_methods()[name]
-    method: GradientSearch = cls(cls.Options(**tiny(name)), CONTEXT)
+    method: GradientSearch = cls(cls.Options(**tiny(name, space)), CONTEXT)
     method.to(torch.device("cpu"))
     return method
 
@@ -78,9 +87,9 @@ def drive(
 
 
 @cache
-def searched(name: str) -> tuple[list[dict[str, Tensor]], dict[str, Any], Architecture]:
+def searched(name: str, space: str) -> tuple[list[dict[str, Tensor]], dict[str, Any], Architecture]:
     """A whole search: the sums of its steps, its last state and its answer."""
-    return outcome(drive(new(name)))
+    return outcome(drive(new(name, space)))
 
 
 def outcome(
@@ -93,14 +102,14 @@ def outcome(
     return sums, last.state_dict(), last.architecture()
 
 
-def restarted(name: str) -> Callable[[GradientSearch], GradientSearch]:
+def restarted(name: str, space: str) -> Callable[[GradientSearch], GradientSearch]:
     """Its state through a file, weights only, into a new method; torch's generator goes on, as in the harness."""
 
     def restart(method: GradientSearch) -> GradientSearch:
         buffer, random = io.BytesIO(), torch.get_rng_state()
         torch.save(method.state_dict(), buffer)
         buffer.seek(0)
-        fresh = new(name, seed=77)
+        fresh = new(name, space, seed=77)
         fresh.load_state_dict(torch.load(buffer, weights_only=True))
         torch.set_rng_state(random)
         return fresh
@@ -123,10 +132,10 @@ def same(one: Any, other: Any, where: str = "") -> list[str]:
     return [] if one == other else [where]
 
 
-@every_method
-def test_a_step_returns_sums_on_the_device(name: str) -> None:
+@every_search
+def test_a_step_returns_sums_on_the_device(name: str, space: str) -> None:
     """0-d tensors, finite; the count is that of the batch. The validation batch's are there once it is used."""
-    method, steps = new(name), searched(name)[0]
+    method, steps = new(name, space), searched(name, space)[0]
     expected = {"loss_sum", "correct", "count"}
     assert all(expected <= set(sums) for sums in steps)
     if method.split.paired:
@@ -139,25 +148,29 @@ def test_a_step_returns_sums_on_the_device(name: str) -> None:
             assert bool(value.isfinite()), key
 
 
-@every_method
-def test_restarted_twice_it_has_the_same_bits(name: str) -> None:
-    sums, state, answer = outcome(drive(new(name), restarted(name)))
-    expected_sums, expected_state, expected_answer = searched(name)
+@every_search
+def test_restarted_twice_it_has_the_same_bits(name: str, space: str) -> None:
+    sums, state, answer = outcome(drive(new(name, space), restarted(name, space)))
+    expected_sums, expected_state, expected_answer = searched(name, space)
     assert same(expected_sums, sums, "sums") == []
     assert same(expected_state, state, "state") == []
     assert answer == expected_answer
 
 
-@every_method
-def test_the_seed_decides(name: str) -> None:
-    again, other = ([sums for _, sums in islice(drive(new(name, seed)), steps)] for seed, steps in ((1, 2), (2, 1)))
-    assert same(searched(name)[0][:2], again, "sums") == []
-    assert same(searched(name)[0][:1], other)
+@every_search
+def test_the_seed_decides(name: str, space: str) -> None:
+    again, other = (
+        [sums for _, sums in islice(drive(new(name, space, seed)), steps)] for seed, steps in ((1, 2), (2, 1))
+    )
+    assert same(searched(name, space)[0][:2], again, "sums") == []
+    assert same(searched(name, space)[0][:1], other)
 
 
-@every_method
-def test_its_answer_is_valid_builds_and_counts(name: str) -> None:
-    answer, settings = searched(name)[2], NetworkSettings(channels=4, cells=3, in_channels=1)
+@every_search
+def test_its_answer_is_valid_builds_and_counts(name: str, space: str) -> None:
+    settings = NetworkSettings(4, 3, in_channels=1, scales={"nasbench201": {"channels": 4, "cells_per_stage": 1}})
+    answer = at_scale(searched(name, space)[2], settings)
+    assert answer.space == space or not space
     get_space(answer.space).validate(answer)
     network = build(answer, 10, settings)
     counts = get_space(answer.space).counts(answer, 10, settings, image_size=8)
@@ -165,11 +178,11 @@ def test_its_answer_is_valid_builds_and_counts(name: str) -> None:
     assert network.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
 
 
-@every_method
-def test_its_split_is_known_before_there_is_a_search(name: str) -> None:
+@every_search
+def test_its_split_is_known_before_there_is_a_search(name: str, space: str) -> None:
     cls: Any = all_methods()[name]
-    method = new(name)
-    assert cls.split_of(cls.Options(**tiny(name))) == method.split
+    method = new(name, space)
+    assert cls.split_of(cls.Options(**tiny(name, space))) == method.split
     assert method.split.train + method.split.valid <= 1
 
 

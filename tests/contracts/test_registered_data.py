@@ -11,7 +11,7 @@ import pytest
 
 from bench.config import identity, restore
 from bench.data.names import AUGMENTATIONS, DATASETS
-from bench.plan.evaluation import EVALUATIONS
+from bench.plan.evaluation import Evaluation, evaluation_class, evaluator_names
 from bench.plan.recipe import Recipe, load_recipe, recipe_names
 
 EVALUATORS = Path(__file__).parents[2] / "bench" / "run" / "evaluators"
@@ -49,15 +49,16 @@ def test_a_data_set_is_described(name: str) -> None:
 
 def test_every_evaluator_has_a_file_and_every_file_is_an_evaluator() -> None:
     files = {path.stem for path in EVALUATORS.glob("*.py")} - {"__init__", "base"}
-    assert files == set(EVALUATIONS)
+    assert files == set(evaluator_names())
 
 
-@pytest.mark.parametrize("name", EVALUATIONS)
+@pytest.mark.parametrize("name", evaluator_names())
 def test_an_evaluator_can_be_made_and_scores(name: str) -> None:
     """`make` takes the run's context and the evaluator's settings; what it makes has the whole interface."""
     import_module("bench.run.phases")
     module = import_module(f"bench.run.evaluators.{name}")
     assert callable(module.make)
-    assert EVALUATIONS[name].name == name
+    assert issubclass(evaluation_class(name), Evaluation)
+    assert evaluation_class(name).name == name
     made = [value for value in vars(module).values() if isinstance(value, type) and hasattr(value, "score")]
     assert any(all(hasattr(cls, part) for part in ("prepare", "restored", "score")) for cls in made)

@@ -7,6 +7,7 @@ from typing import Any
 
 from methods.base import GradientSearch, Method, SamplingSearch, SearchContext, Transform
 from methods.registry import all_methods
+from methods.spaces.supernets import RELAXATIONS, relaxation
 
 TINY: dict[str, Any] = {
     "samples": 3,
@@ -14,6 +15,7 @@ TINY: dict[str, Any] = {
     "batch_size": 4,
     "channels": 4,
     "cells": 3,
+    "cells_per_stage": 1,
     "arch_start_epoch": 1,
     "warmup_epochs": 1,
 }
@@ -37,10 +39,20 @@ OF_METHODS: dict[str, dict[str, Any]] = {
 CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
 
 
-def tiny(name: str) -> dict[str, Any]:
-    """Of a registered method."""
+def tiny(name: str, space: str = "") -> dict[str, Any]:
+    """Of a registered method, in a space of several; the first of them where none is named."""
     names = {field.name for field in fields(all_methods()[name].Options)}
-    return {key: value for key, value in TINY.items() if key in names} | OF_METHODS.get(name, {})
+    options = {key: value for key, value in TINY.items() if key in names} | OF_METHODS.get(name, {})
+    if issubclass(all_methods()[name], GradientSearch) and "space" in names:
+        space = space or next(iter(RELAXATIONS))
+        others = {size for each in RELAXATIONS.values() for size in each.size} - set(relaxation(space).size)
+        options = {key: value for key, value in options.items() if key not in others} | {"space": space}
+    return options
+
+
+def relaxed_spaces(name: str) -> list[str]:
+    """Every space that a gradient search can be told to work in; [""] for a method with one of its own."""
+    return list(RELAXATIONS) if "space" in {field.name for field in fields(all_methods()[name].Options)} else [""]
 
 
 def registered(kind: type[Method]) -> list[str]:

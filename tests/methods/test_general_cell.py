@@ -14,7 +14,7 @@ from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build, get_space
 from methods.spaces.cell.conventions import CHOICES, DARTS, FAMILIES
 from methods.spaces.cell.general import SAMPLED_OPERATIONS
-from methods.spaces.operations import FAMILY
+from methods.spaces.operation_names import KNOWN
 from tests.methods.test_channels_cells import check_shrink, randomise
 from tests.oracles.general_cell import logits
 
@@ -37,7 +37,7 @@ def random_cell(draw: random.Random, gaps: bool, operations: list[str]) -> dict[
 def random_architecture(seed: int, without: tuple[str, ...] = ("noise",), **conventions: object) -> Architecture:
     draw = random.Random(seed)
     chosen = {name: draw.choice(values) for name, values in CHOICES.items()} | conventions
-    operations = [name for name in FAMILY if name not in without]
+    operations = [name for name in KNOWN if name not in without]
     gaps = chosen["empty_nodes"] == "left_out"
     cells = {kind: random_cell(draw, gaps, operations) for kind in ("normal", "reduce")}
     return Architecture("general_cell", {**cells, "conventions": chosen})

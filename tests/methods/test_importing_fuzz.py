@@ -20,7 +20,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
 from methods.importing import Choices, candidates
 from methods.spaces import get_space
-from methods.spaces.operations import FAMILY, OPERATIONS
+from methods.spaces.operations import KNOWN, OPERATIONS
 from tests.methods.notations import NOTATIONS, flat, gene_text, genotype_text, nni_sample
 
 FEW, MANY = 60, 600
@@ -153,7 +153,7 @@ edits = st.lists(
     st.tuples(
         st.floats(0, 1, exclude_max=True),
         st.integers(0, 6),
-        st.one_of(st.sampled_from(HOSTILE), st.text(ALPHABET, max_size=4), st.sampled_from(sorted(FAMILY))),
+        st.one_of(st.sampled_from(HOSTILE), st.text(ALPHABET, max_size=4), st.sampled_from(sorted(KNOWN))),
     ),
     min_size=1,
     max_size=5,
@@ -183,7 +183,7 @@ def test_much_broken_text(text: str, choices: Choices) -> None:
     holds(text, choices)
 
 
-operations = st.one_of(st.sampled_from(OPERATIONS[1:]), st.sampled_from([*FAMILY, "sep_conv_9x9", "", "identity"]))
+operations = st.one_of(st.sampled_from(OPERATIONS[1:]), st.sampled_from([*KNOWN, "sep_conv_9x9", "", "identity"]))
 states = st.integers(-1, 6)
 
 
@@ -209,7 +209,7 @@ def is_good(genotype: dict[str, Any]) -> bool:
         last = 1 + len(edges) // 2
         good = len(edges) % 2 == 0 and bool(concat) and len(set(concat)) == len(concat)
         good = good and all(0 <= state <= last for state in concat)
-        good = good and all(o in FAMILY and 0 <= s < 2 + n // 2 for n, (o, s) in enumerate(edges))
+        good = good and all(o in KNOWN and 0 <= s < 2 + n // 2 for n, (o, s) in enumerate(edges))
         if not good:
             return False
     return True

@@ -1,6 +1,6 @@
 """What scores the proposals of a sampling search, behind one interface (`base.Evaluator`): each a file of this folder.
 
-`bench.plan.evaluation` says which there are and what makes them. A file is called as its evaluator and has `make`.
+A file is called as its evaluator and has `make`; the file of that name in `bench.plan.evaluations` has its options.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from bench.config import restore
-from bench.plan.evaluation import EVALUATIONS
+from bench.plan.evaluation import evaluation_class
 
 if TYPE_CHECKING:
     from bench.run.evaluators.base import Evaluator
@@ -20,5 +20,7 @@ def make_evaluator(task: Task) -> Evaluator:
     """The evaluator that a run's configuration names; short trainings where it names none."""
     given = dict(task.config.get("evaluator", {"name": "proxy"}))
     name = given.pop("name")
-    made: Evaluator = import_module(f"bench.run.evaluators.{name}").make(task, restore(EVALUATIONS[name], given, name))
+    made: Evaluator = import_module(f"bench.run.evaluators.{name}").make(
+        task, restore(evaluation_class(name), given, name)
+    )
     return made

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.config import restore
 from bench.data.splits import SearchData
-from bench.plan.evaluation import ProxyEvaluation
+from bench.plan.evaluations.proxy import Options
 from bench.plan.recipe import Recipe
 from bench.records.checkpoint import load_newest_checkpoint
 from bench.records.directory import RunDirectory, make_folder
@@ -27,7 +27,7 @@ from methods.base import SearchSplit
 from methods.spaces import build
 
 
-def make(task: Task, evaluation: ProxyEvaluation) -> ProxyEvaluator:
+def make(task: Task, evaluation: Options) -> ProxyEvaluator:
     """Of a search run, on its own view of the data."""
     data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
     recipe = restore(Recipe, task.config["recipe"], "recipe")

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.splits import SearchData
-from bench.plan.evaluation import SupernetEvaluation
+from bench.plan.evaluations.supernet import Options
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.loop import Loop
 from bench.run.phases.task import Task, divided
@@ -35,7 +35,7 @@ from methods.spaces.supernets import path_supernet
 AUGMENTATION = "crop-flip"
 
 
-def make(task: Task, evaluation: SupernetEvaluation) -> SupernetEvaluator:
+def make(task: Task, evaluation: Options) -> SupernetEvaluator:
     """Of a search run: the supernet is trained on search-train, proposals are scored on search-valid."""
     data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
     space = task.config["options"].get("space", "darts_cell")
@@ -72,7 +72,7 @@ class SupernetEvaluator:
     """
 
     task: Task
-    options: SupernetEvaluation
+    options: Options
     data: SearchData
     space: DecisionSpace
     supernet: PathSupernet

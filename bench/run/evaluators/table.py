@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.data.tables import Table, get_table
-from bench.plan.evaluation import TableEvaluation
+from bench.plan.evaluations.table import Options
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.phases.task import Task
 
 
-def make(task: Task, evaluation: TableEvaluation) -> TableEvaluator:
+def make(task: Task, evaluation: Options) -> TableEvaluator:
     """For a search on the data set of a run."""
     table = get_table(evaluation.table)
     return TableEvaluator(table, task.info.dataset, evaluation.epochs, task.directory.checkpoints)

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
-from methods.spaces.operations import AVG_POOL, KERNEL, SEPARABLE
+from methods.spaces.operations import AVG_POOL, KNOWN, SEPARABLE
 
 Affine = tuple[Tensor, Tensor]
 """Scale and shift of a normalisation, (channels,) each, gate included."""
@@ -89,7 +89,7 @@ class ConvolutionOperation(nn.Module):
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
-        kernel, dilated = KERNEL[operation], operation not in SEPARABLE
+        kernel, dilated = KNOWN[operation].kernel, operation not in SEPARABLE
         # With stride 2, dilation 2 sees only even rows and columns: an undilated convolution of those.
         self.halved_input = dilated and stride == 2
         self.stride = 1 if dilated else stride

@@ -20,7 +20,7 @@ from methods.parts.executors.mixture import uniform
 from methods.parts.executors.protocol import SummingExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
 from methods.parts.gates import Gates
-from methods.spaces.operations import FAMILY, KERNEL, SKIP, is_pool, pool
+from methods.spaces.operations import KNOWN, SKIP, is_pool, make_operation
 
 
 class Convolutions(nn.Module):
@@ -53,15 +53,17 @@ class ConvolutionMixture(SummingExecutor):
 
     def __init__(self, channels: int, edges: int, stride: int, operations: Sequence[str]) -> None:
         super().__init__()
-        families = [FAMILY[name] for name in operations]
+        families = [KNOWN[name].family for name in operations]
         unknown = set(families) - {"nor_conv", "avg_pool", "max_pool", "skip_connect", "none"}
         if stride != 1 or unknown or SKIP not in operations:
             raise ValueError(f"no mixture of convolutions: stride {stride}, operations {', '.join(operations)}")
         self.channels = channels
         convolutions = [name for name, family in zip(operations, families, strict=True) if family == "nor_conv"]
         pools = [name for name in operations if is_pool(name)]
-        self.convolutions = nn.ModuleDict({name: Convolutions(edges, channels, KERNEL[name]) for name in convolutions})
-        self.pools = nn.ModuleDict({name: pool(name, 1) for name in pools})
+        self.convolutions = nn.ModuleDict(
+            {name: Convolutions(edges, channels, KNOWN[name].kernel) for name in convolutions}
+        )
+        self.pools = nn.ModuleDict({name: make_operation(name, channels, channels, 1) for name in pools})
         columns = torch.tensor([operations.index(name) for name in (*convolutions, *pools, SKIP)])
         self.register_buffer("columns", columns, persistent=False)
 

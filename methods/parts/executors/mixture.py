@@ -20,7 +20,7 @@ from methods.parts.executors import kernels
 from methods.parts.executors.protocol import SummingExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
 from methods.parts.gates import Gates
-from methods.spaces.operations import DILATED, KERNEL, OPERATIONS, POOLS, SEPARABLE, SKIP, pool
+from methods.spaces.operations import DILATED, KNOWN, OPERATIONS, POOLS, SEPARABLE, SKIP, make_operation
 
 
 def uniform(*shape: int, fan_in: int) -> nn.Parameter:
@@ -81,16 +81,18 @@ class Mixture(SummingExecutor):
         super().__init__()
         self.channels, self.edges, self.stride = channels, edges, stride
         self.first = nn.ModuleDict(
-            {name: DepthwiseSeparable(edges, channels, KERNEL[name], stride) for name in SEPARABLE}
+            {name: DepthwiseSeparable(edges, channels, KNOWN[name].kernel, stride) for name in SEPARABLE}
         )
-        self.second = nn.ModuleDict({name: DepthwiseSeparable(edges, channels, KERNEL[name]) for name in SEPARABLE})
+        self.second = nn.ModuleDict(
+            {name: DepthwiseSeparable(edges, channels, KNOWN[name].kernel) for name in SEPARABLE}
+        )
         # With stride 2, dilation 2 sees only even rows and columns: an undilated convolution of those.
         dilation = 2 if stride == 1 else 1
         self.dilated = nn.ModuleDict(
-            {name: DepthwiseSeparable(edges, channels, KERNEL[name], dilation=dilation) for name in DILATED}
+            {name: DepthwiseSeparable(edges, channels, KNOWN[name].kernel, dilation=dilation) for name in DILATED}
         )
         self.pools = nn.ModuleDict(
-            {name: nn.Sequential(pool(name, stride), nn.BatchNorm2d(channels, affine=False)) for name in POOLS}
+            {name: make_operation(name, channels, channels, stride, affine=False, pool_norm=True) for name in POOLS}
         )
         self.reduce = Reduce(edges, channels) if stride == 2 else None
         # The order in which `_candidates` names them.

@@ -14,7 +14,8 @@ from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import Conventions
 from methods.spaces.cell.layout import CellLayout, Edge, layout, reduction_cells
 from methods.spaces.cell.network import AUXILIARY_WIDTHS
-from methods.spaces.operations import FAMILY, GROUPS, KERNEL, SKIP, is_pool
+from methods.spaces.operation_names import is_pool
+from methods.spaces.operations.base import Place, get_operation
 
 
 def halved(size: int) -> int:
@@ -22,30 +23,17 @@ def halved(size: int) -> int:
     return (size + 1) // 2
 
 
+def place_of(cell: CellLayout, edge: Edge) -> Place:
+    """What an operation's counts depend on."""
+    source, node = cell.widths[edge.source], cell.widths[edge.node]
+    return Place(source, node, cell.stride(edge), edge.mid or source, cell.firsts[edge.node])
+
+
 def operation_convolutions(cell: CellLayout, edge: Edge, size: int) -> list[Convolution]:
     """The convolutions of one operation of a cell whose inputs are `size` pixels high and wide."""
-    source, node = cell.widths[edge.source], cell.widths[edge.node]
-    strided = cell.stride(edge) == 2
-    out = halved(size) if cell.reduction else size
-    before = size if strided else out  # height of what the operation reads
-    if edge.operation == SKIP:
-        return [Convolution(source * node, out, out)] if strided else []
-    kernel, mid = KERNEL.get(edge.operation, 0), edge.mid or 0
-    match FAMILY[edge.operation]:
-        case "sep_conv":
-            weights = kernel**2 * source + source * mid + kernel**2 * mid + mid * node
-        case "dil_conv":
-            weights = kernel**2 * source + source * node
-        case "nor_conv":
-            weights = kernel**2 * source * node
-        case "cross_conv":
-            return [Convolution(kernel * source * mid, before, out), Convolution(kernel * mid * node, out, out)]
-        case "group_conv":
-            grouped = kernel * source * source // GROUPS
-            return [Convolution(grouped, before, out), Convolution(grouped + source * node, out, out)]
-        case _:
-            return []
-    return [Convolution(weights, out, out)]
+    after = halved(size) if cell.reduction else size
+    before = size if cell.stride(edge) == 2 else after
+    return get_operation(edge.operation).convolutions(place_of(cell, edge), before, after)
 
 
 def operation_weights(cell: CellLayout, edge: Edge) -> int:
@@ -55,13 +43,8 @@ def operation_weights(cell: CellLayout, edge: Edge) -> int:
 
 def norm_parameters(cell: CellLayout, edge: Edge, conventions: Conventions) -> int:
     """Scales and shifts of one operation's normalisations."""
-    node = cell.widths[edge.node]
-    if is_pool(edge.operation):
-        return 2 * node if conventions.pool_norm == "affine" else 0
-    if not conventions.affine or not operation_convolutions(cell, edge, size=1):
-        return 0
-    inner = {"sep_conv": edge.mid or 0, "group_conv": cell.widths[edge.source]}
-    return 2 * (node + inner.get(FAMILY[edge.operation], 0))
+    affine = conventions.pool_norm == "affine" if is_pool(edge.operation) else conventions.affine
+    return 2 * get_operation(edge.operation).normalised(place_of(cell, edge)) if affine else 0
 
 
 def network_counts(

@@ -7,9 +7,10 @@ any operation of `methods.spaces.operations`, and concatenate any of its states,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
@@ -24,7 +25,7 @@ from methods.spaces.cell.counts import network_counts
 from methods.spaces.cell.layout import INPUTS, cells_of, empty_nodes, layout, network_scale, validate_cell
 from methods.spaces.cell.network import CellNetwork
 from methods.spaces.decisions import Code, NoDecisionsError
-from methods.spaces.operations import AVG_POOL, FAMILY, GROUPS, MAX_POOL, SKIP
+from methods.spaces.operation_names import AVG_POOL, KNOWN, MAX_POOL, SKIP
 from methods.spaces.registry import register_space
 
 SAMPLED_OPERATIONS = (
@@ -55,11 +56,13 @@ class GeneralCellSpace:
     Attributes:
         nodes: of a sampled cell.
         conventions: of a sampled architecture.
+        operations: of a sampled cell.
     """
 
     name: str = "general_cell"
     nodes: int = 5
     conventions: Conventions = DARTS
+    operations: tuple[str, ...] = SAMPLED_OPERATIONS
 
     def reference(self) -> Architecture:
         return Architecture(self.name, {**published("DARTS_V2").genotype, "conventions": self.conventions.to_json()})
@@ -75,9 +78,7 @@ class GeneralCellSpace:
 
         def cell() -> dict[str, object]:
             nodes = range(INPUTS, INPUTS + self.nodes)
-            edges = [
-                [SAMPLED_OPERATIONS[draw(len(SAMPLED_OPERATIONS))], draw(node), node] for node in nodes for _ in "ab"
-            ]
+            edges = [[self.operations[draw(len(self.operations))], draw(node), node] for node in nodes for _ in "ab"]
             return {"edges": edges, "concat": list(nodes)}
 
         return Architecture(self.name, {"normal": cell(), "reduce": cell(), "conventions": self.conventions.to_json()})
@@ -102,7 +103,7 @@ class GeneralCellSpace:
             raise ArchitectureError(f"unknown {shown(min(unknown))} in a general cell genotype (docs/cells.md)")
         conventions = Conventions.from_json(genotype.get("conventions"))
         for name, cell in cells_of(genotype).items():
-            validate_cell(name, cell, FAMILY)
+            validate_cell(name, cell, KNOWN)
             empty = sorted(empty_nodes(cell))
             if empty and conventions.empty_nodes == "refused":
                 raise ArchitectureError(
@@ -111,7 +112,7 @@ class GeneralCellSpace:
                 )
             if not set(cell["concat"]) - set(empty):
                 raise ArchitectureError(f"cell '{name}': concat {cell['concat']} joins nothing but empty nodes")
-        layout(architecture, NetworkSettings(channels=GROUPS))  # a width that every operation can have
+        layout(architecture, NetworkSettings(channels=_common_width(genotype)))
 
     def scale(self, architecture: Architecture, settings: NetworkSettings) -> Mapping[str, int]:
         return network_scale(architecture, settings)
@@ -128,3 +129,9 @@ class GeneralCellSpace:
         return network_counts(
             architecture, num_classes, settings, Conventions.from_json(architecture.genotype["conventions"]), image_size
         )
+
+
+def _common_width(genotype: Mapping[str, Any]) -> int:
+    """Channels that every operation of a genotype can have."""
+    operations = {edge[0] for cell in cells_of(genotype).values() for edge in cell["edges"]}
+    return math.lcm(8, *(KNOWN[operation].multiple for operation in operations))

@@ -8,7 +8,7 @@ Widths are those of named channel groups, and a group that is not named has its 
 
     cells.{i}.s{j}        state j of cell i: j = 0, 1 the preprocessed inputs, j >= 2 the nodes
     cells.{i}.s{j}.first  of these, the channels made by the first half of a factorised reduction (default: s{j} // 2)
-    cells.{i}.op{n}.mid   inside of the n-th edge of cell i, where that is a separable convolution or a `conv_kx1_1xk`
+    cells.{i}.op{n}.mid   inside of the n-th edge of cell i, where its operation has an inner width
     stem                  the stem's output (CIFAR stem)
 """
 
@@ -23,7 +23,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CELLS, refuse_unknown
 from methods.spaces.base import NetworkSettings
-from methods.spaces.operation_names import FAMILY, GROUPS, SKIP, has_inner_width, keeps_width
+from methods.spaces.operation_names import KNOWN, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
 """Input states of a cell."""
@@ -148,9 +148,10 @@ def _check_widths(index: int, cell: CellLayout) -> None:
                 f"cell {index}: {edge.operation} from state {edge.source} ({source} channels) to node {edge.node} "
                 f"({node} channels) must keep the width"
             )
-        if FAMILY[edge.operation] == "group_conv" and source % GROUPS:
+        multiple = KNOWN[edge.operation].multiple
+        if source % multiple:
             raise ArchitectureError(
-                f"cell {index}: {edge.operation} from state {edge.source} needs a multiple of {GROUPS} channels, "
+                f"cell {index}: {edge.operation} from state {edge.source} needs a multiple of {multiple} channels, "
                 f"not {source}; choose other initial channels"
             )
     if min(cell.widths) < 1:

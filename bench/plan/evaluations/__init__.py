@@ -1,0 +1,1 @@
+"""What each evaluator can be told: a file an evaluator, with its `Options` (`bench.plan.evaluation`)."""
