@@ -28,16 +28,16 @@ from methods.architecture import Architecture
 from methods.base import SamplingSearch, SearchSplit
 from methods.spaces import get_space
 from methods.spaces.supernet_settings import SupernetSettings
-from methods.spaces.supernets import path_supernet
+from methods.spaces.supernets import PATHS, path_supernet
 from tests.bench.conftest import TINY
 
-SIZE = {"channels": 4, "cells_per_stage": 1}
+SIZE = {"channels": 4, "cells": 3, "cells_per_stage": 1}
 
 
-def shared_weights(folder: Path) -> RunDirectory:
+def shared_weights(folder: Path, space: str = "nasbench201") -> RunDirectory:
     """A search by shared weights on the digits, not done yet."""
     content = yaml.safe_load(TINY.read_text())
-    options = {"space": "nasbench201", "samples": 5}
+    options = {"space": space, "samples": 5}
     content["rows"] = {"shared": {"method": "random_sampling", "evaluator": "supernet", "options": options}}
     evaluation = {**SIZE, "epochs": 2, "batch_size": 12, "recalibration_batches": 2}
     content["profiles"]["tiny"] |= {"evaluation": {"supernet": evaluation}, "options": {}}
@@ -67,14 +67,15 @@ class StopAfter(StopFlag):
         return "SIGTERM" if self.looks < 0 else None
 
 
-def test_a_score_is_that_of_the_shared_weights_with_statistics_taken_anew(tmp_path: Path) -> None:
+@pytest.mark.parametrize("space", PATHS)
+def test_a_score_is_that_of_the_shared_weights_with_statistics_taken_anew(tmp_path: Path, space: str) -> None:
     """By hand: the trained weights, plain averages of the statistics of two batches, right answers of search-valid."""
-    directory = shared_weights(tmp_path / "one")
+    directory = shared_weights(tmp_path / "one", space)
     assert execute(directory.path, "cpu") == DONE
     info = read_record(directory.path).info
     seed = derive(dataset="digits", use="search", repetition=0)
     data = search_data(load("digits"), SearchSplit(), seed, info.config["data"]["train_images"])
-    supernet = path_supernet("nasbench201", 10, SupernetSettings(4, in_channels=1, cells_per_stage=1))
+    supernet = path_supernet(space, 10, SupernetSettings(**SIZE, in_channels=1))
     checkpoint = load_newest_checkpoint(directory.checkpoints, info.signature)
     assert checkpoint is not None
     supernet.load_state_dict(checkpoint["state"]["parts"]["supernet"])
@@ -84,7 +85,7 @@ def test_a_score_is_that_of_the_shared_weights_with_statistics_taken_anew(tmp_pa
         return (images.float() / 255 - mean) / std
 
     for line in proposals(directory):
-        code = get_space("nasbench201").encode(Architecture(line["space"], line["genotype"]))
+        code = get_space(space).encode(Architecture(line["space"], line["genotype"]))
         norms = [module for module in supernet.modules() if isinstance(module, nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
