@@ -9,7 +9,7 @@ from pathlib import Path
 from bench.commands.arguments import offer
 from bench.commands.output import console
 
-HELP = "list experiments, methods, spaces, data sets, recipes, architectures, clusters, and what has been run"
+HELP = "list what experiments can name (methods, spaces, data sets, tables, recipes, ...), and what has been run"
 Item = tuple[str, list[str]]
 """A name, and the lines that stand beside it."""
 
@@ -59,6 +59,18 @@ def _spaces(runs_dir: Path) -> Iterator[Item]:
     yield from ((name, [text]) for name, text in spaces().items())
 
 
+def _tables(runs_dir: Path) -> Iterator[Item]:
+    from bench.data.tables import TABLES
+
+    yield from ((name, [table.about]) for name, table in TABLES.items())
+
+
+def _evaluators(runs_dir: Path) -> Iterator[Item]:
+    from bench.plan.catalogue import evaluators
+
+    yield from ((name, [text]) for name, text in evaluators().items())
+
+
 def _datasets(runs_dir: Path) -> Iterator[Item]:
     from bench.data.names import DATASETS
 
@@ -101,6 +113,8 @@ KINDS: dict[str, Callable[[Path], Iterable[Item]]] = {
     "methods": _methods,
     "spaces": _spaces,
     "datasets": _datasets,
+    "tables": _tables,
+    "evaluators": _evaluators,
     "recipes": _recipes,
     "architectures": _architectures,
     "clusters": _clusters,

@@ -129,18 +129,21 @@ def print_again(folder: Path, printed: str) -> int:
 
 
 def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
-    """One line for each row: how many runs of each phase it has, and how many are still to be done."""
+    """One line for each row: how many runs it has of each phase that occurs, and how many are still to be done."""
     from bench.records.directory import sharing
     from bench.records.run_info import PHASES
 
-    table = Table("row", "method", *PHASES, "to do", box=None, padding=(0, 2, 0, 0))
+    occurring = [phase for phase in PHASES if any(info.phase == phase for info in planned)]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for name in ("row", "method", *occurring, "to do"):
+        table.add_column(name, overflow="fold")
     left = {info.signature for info in todo}
     rows: dict[str, list[RunInfo]] = {}
     for info in planned:
         for label in info.rows:
             rows.setdefault(label, []).append(info)
     for label, runs in rows.items():
-        phases = [sum(info.phase == phase for info in runs) for phase in PHASES]
+        phases = [sum(info.phase == phase for info in runs) for phase in occurring]
         missing = sum(info.signature in left for info in runs)
         label += " (intermediate)" * runs[0].intermediate
         preset = next((info.preset for info in runs if info.preset), None)

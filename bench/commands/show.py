@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from bench.commands.arguments import local_path, offer, whole
 from bench.commands.output import console
 
 if TYPE_CHECKING:
+    from bench.data.tables import Measure, Table
     from methods.architecture import Architecture
     from methods.spaces import NetworkSettings
 
@@ -53,6 +55,8 @@ def run(options: argparse.Namespace) -> int:
         console.print(f"    {note}", markup=False)
     for text, number in counts.items():
         console.print(f"    {text:40} {number:>15,}" if isinstance(number, int) else f"    {number}", markup=False)
+    for line in looked_up(architecture):
+        console.print(f"    {line}", markup=False)
     if options.out:
         from reports.draw import draw
 
@@ -62,6 +66,30 @@ def run(options: argparse.Namespace) -> int:
             raise ArchitectureError(f"cannot write {options.out}: {error.strerror}") from None
         console.print(f"Drawing: {options.out.resolve()}", markup=False)
     return 0
+
+
+def looked_up(architecture: Architecture) -> Iterator[str]:
+    """What the tables that ship with the package say of it: its index, and its accuracies by training budget."""
+    from bench.data.tables import TableError, get_table, tables_of
+
+    for name in tables_of(architecture.space):
+        table = get_table(name)
+        try:
+            index = table.index(architecture)
+        except TableError as error:
+            yield str(error)
+            continue
+        yield f"network {index:,} of table {name} (0 to {len(table) - 1:,}); accuracies in %, epochs in parentheses:"
+        for dataset in table.datasets:
+            found = [measure for measure in table.measures if measure.dataset == dataset]
+            yield f"    {dataset:10} " + ", ".join(_value(table, measure, index) for measure in found)
+
+
+def _value(table: Table, measure: Measure, index: int) -> str:
+    values = table.validation if measure.split == "validation" else table.final
+    value = values(measure.dataset, measure.epochs, measure.version)[index]
+    version = "" if measure.version == table.name else f", {measure.version}"
+    return f"{measure.split} {value:.2f} ({measure.epochs}{version})"
 
 
 def settings_of(options: argparse.Namespace) -> NetworkSettings:

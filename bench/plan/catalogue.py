@@ -6,6 +6,7 @@ cannot be used is refused, with the reason, where it is used.
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 EXPERIMENTS, RECIPES = HERE / "experiments", HERE / "recipes"
 CLUSTERS = ROOT / "slurm" / "clusters"
+EVALUATORS = ROOT / "bench" / "run" / "evaluators"
 METHODS = ROOT / "methods"
 GENOTYPES = METHODS / "genotypes"
 
@@ -100,6 +102,15 @@ def cluster(name: str) -> str:
 def spaces() -> Mapping[str, str]:
     """Search spaces by name, each with one line."""
     return {name: facts.special for name, facts in own_spaces().items()}
+
+
+def evaluators() -> Mapping[str, str]:
+    """What scores the proposals of a sampling search, by name, each with the first line of its file."""
+    return {
+        name: first_line(ast.get_docstring(ast.parse((EVALUATORS / f"{name}.py").read_text())))
+        for name in names(EVALUATORS, ".py")
+        if name not in ("__init__", "base")
+    }
 
 
 def methods() -> dict[str, Facts]:

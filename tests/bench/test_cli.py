@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench.cli import build_parser, main
 from bench.commands.arguments import seeds
+from bench.commands.show import looked_up
+from methods.architecture import Architecture
+from methods.genotypes import published
 from tests.bench.conftest import TINY
 
 COMMANDS = {
@@ -187,3 +191,17 @@ def test_an_environment_that_is_no_number(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("dasbench run: the environment variable DASBENCH_LEASE_SECONDS is 'abc'; it must be")
     assert done.stderr.count("\n") == 1
+
+
+def test_show_says_what_the_tables_hold() -> None:
+    """The best cell of NAS-Bench-201 on CIFAR-10; a network of another size is not the table's."""
+    text = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+    best = Architecture("nasbench201", {"cell": text})
+    heading, cifar10, *others = looked_up(best)
+    assert heading.startswith("network 6,111 of table nasbench201 (0 to 15,624)")
+    assert cifar10.split()[:4] == ["cifar10", "validation", "84.38", "(12),"]
+    assert "test 94.37 (200)" in cifar10
+    assert len(others) == 2
+    (refused,) = looked_up(replace(best, scale={"channels": 8, "cells_per_stage": 5}))
+    assert "nasbench201" in refused
+    assert list(looked_up(published("DARTS_V2"))) == []

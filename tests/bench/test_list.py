@@ -13,6 +13,7 @@ import pytest
 from bench.cli import main
 from bench.commands.list import KINDS
 from bench.plan import catalogue
+from bench.plan.evaluation import EVALUATIONS
 from methods.facts import Facts, declared, own_methods
 from methods.registry import all_methods
 from methods.spaces import get_space, space_names
@@ -43,6 +44,11 @@ def test_every_space_is_described() -> None:
     assert all(catalogue.spaces().values())
     with pytest.raises(Exception, match="Known spaces: " + ", ".join(space_names())):
         get_space("nothing")
+
+
+def test_every_evaluator_is_listed_with_what_it_is() -> None:
+    assert set(catalogue.evaluators()) == set(EVALUATIONS)
+    assert all(text.startswith("Scores by ") for text in catalogue.evaluators().values())
 
 
 def test_a_class_without_facts_is_described_by_its_docstring() -> None:
