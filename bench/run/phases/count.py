@@ -17,7 +17,7 @@ from methods.spaces import build
 def run_count(task: Task) -> dict[str, Any]:
     """All counts of the network as the recipe would train it, and its latency; no step is made, no test image read."""
     began = time.monotonic()
-    architecture, report = chosen_architecture(task)
+    architecture, report = chosen_architecture(task, task.config["architecture"])
     save_architecture(architecture, task.directory.path)
     recipe = restore(Recipe, task.config["recipe"], "recipe")
     network = build(architecture, task.data.info.num_classes, settings_for(task, recipe)).to(task.engine.device)
