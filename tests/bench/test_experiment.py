@@ -87,7 +87,7 @@ def test_two_rows_with_one_search_share_it(tmp_path: Path) -> None:
         ({"rows__darts": {"method": "darts", "option": {}}}, "unknown key 'option'; did you mean 'options'"),
         ({"rows__darts": {}}, "exactly one of method, published, architecture"),
         ({"rows__darts": {"published": "DARTS_V3"}}, "unknown published genotype 'DARTS_V3'; did you mean"),
-        ({"rows__darts": {"method": "darts", "of": "random"}}, "belong to transforms"),
+        ({"rows__darts": {"method": "darts", "of": "random"}}, "belongs to transforms"),
         ({"rows__darts": {"method": "l1_filter_pruning"}}, "name its row with 'of'"),
         ({"rows__darts": {"method": "l1_filter_pruning", "of": "DARTS_V1"}}, "unknown row 'DARTS_V1'"),
         ({"rows__darts": {"architecture": "/none/a.json"}}, "no architecture at /none/a.json"),
