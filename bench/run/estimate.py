@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
+import heapq
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -18,13 +17,13 @@ from bench.config import restore
 from bench.data.datasets import DatasetInfo, ImageData
 from bench.data.search_protocol import search_protocol
 from bench.device.calibration import recall
-from bench.device.engine import Engine, device_name, make_engine
+from bench.device.engine import Engine, make_engine
 from bench.device.graph import WARM_UP
 from bench.plan.recipe import Recipe
 from bench.plan.stand_ins import stand_in
-from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
-from bench.records.soundness import signature
+from bench.records.directory import RunInfo
 from bench.run.phases.lookup import seconds_of_lookup
+from bench.run.timings import Timing, key_of, place_of, read_timings, write_timings
 from bench.run.train import training_loss
 from methods.architecture import Architecture
 from methods.base import GradientSearch, SearchContext
@@ -33,9 +32,6 @@ from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
 TIMED_STEPS = 2
-FILE_NAME = "estimates.json"
-LONGEST = 1e12
-"""Seconds; a larger estimate was not made by timing."""
 
 
 class EstimateError(RuntimeError):
@@ -55,16 +51,29 @@ def estimate_seconds(
     Raises:
         EstimateError: that process died.
     """
-    path = runs_dir / FILE_NAME
-    known = _read(path)
+    return {name: timing.seconds for name, timing in timings_of(planned, data, device, runs_dir, remember).items()}
+
+
+def timings_of(
+    planned: Sequence[RunInfo],
+    data: ImageData | tuple[DatasetInfo, int] | None,
+    device: torch.device,
+    runs_dir: Path,
+    remember: bool = True,
+) -> dict[str, Timing]:
+    """As `estimate_seconds`, with the memory that steps take on a GPU.
+
+    Args:
+        data: the images, or what they are and how many there are to train on.
+    """
+    known = read_timings(runs_dir)
     choices = recall(runs_dir, planned[0].config["threads"])
-    by_signature = {info.signature: info for info in planned}
-    networks = {info.signature: stand_in(info, by_signature) for info in planned if info.phase == "train"}
-    keys = {info.signature: _key(info, networks.get(info.signature), device, choices) for info in planned}
+    networks, where = stand_ins(planned), place_of(device, choices)
+    keys = {info.signature: key_of(info, networks.get(info.signature), where) for info in planned}
     missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
-            images = (data.info, len(data.train)) if data is not None else None
+            images = (data.info, len(data.train)) if isinstance(data, ImageData) else data
             runs = [(info, networks.get(info.signature)) for info in missing.values()]
             work = runs, images, device, choices
             try:
@@ -73,36 +82,16 @@ def estimate_seconds(
                 raise EstimateError(
                     "the time cannot be estimated: the process that timed a few steps died (killed, or out of memory)"
                 ) from None
-        known |= dict(zip(missing, found, strict=True))
+        known |= {key: Timing(*each, where) for key, each in zip(missing, found, strict=True)}
         if remember:
-            _write(path, known)
+            write_timings(runs_dir, known)
     return {name: known[key] for name, key in keys.items()}
 
 
-def _key(info: RunInfo, network: Architecture | None, device: torch.device, choices: CpuChoices) -> str:
-    config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
-    if network is not None:
-        config["architecture"] = network.digest
-    where = {"device": device_name(device), "torch": torch.__version__}
-    if device.type == "cpu":
-        where["cpu_choices"] = str(choices)
-    return signature({"config": config, **where})
-
-
-def _write(path: Path, known: dict[str, float]) -> None:
-    """What cannot be kept is timed again the next time."""
-    with contextlib.suppress(RecordError):
-        make_folder(path.parent)
-        write_atomically(path, json.dumps(known, indent=1))
-
-
-def _read(path: Path) -> dict[str, float]:
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    found = content.items() if isinstance(content, dict) else ()
-    return {key: value for key, value in found if isinstance(value, int | float) and 0 <= value < LONGEST}
+def stand_ins(planned: Sequence[RunInfo]) -> dict[str, Architecture]:
+    """By signature, the network that each training is of, or one that stands in for it."""
+    by_signature = {info.signature: info for info in planned}
+    return {info.signature: stand_in(info, by_signature) for info in planned if info.phase == "train"}
 
 
 def _time_runs(
@@ -110,8 +99,8 @@ def _time_runs(
     images: tuple[DatasetInfo, int] | None,
     device: torch.device,
     choices: CpuChoices,
-) -> list[float]:
-    """In a new process: its start, and the steps of each run.
+) -> list[tuple[float, int | None]]:
+    """In a new process: its start, and the steps of each run; and the memory that these take on a GPU.
 
     Args:
         images: what they are and how many there are to train on; None where no run needs any.
@@ -119,7 +108,12 @@ def _time_runs(
     start = time.process_time()
     config = runs[0][0].config
     engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
-    return [start + _time_run(run, network, images, engine) for run, network in runs]
+    found = []
+    for run, network in runs:
+        engine.reset_peak_memory()
+        seconds = start + _time_run(run, network, images, engine)
+        found.append((seconds, engine.peak_memory() if engine.device.type == "cuda" else None))
+    return found
 
 
 def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
@@ -188,11 +182,29 @@ def _seconds_per_step(step: Any, engine: Engine) -> float:
     return (time.perf_counter() - started) / TIMED_STEPS
 
 
-def makespan(planned: list[RunInfo], seconds: dict[str, float], devices: int) -> float:
-    """Seconds until the last run ends when each free device takes the next run that is ready."""
-    free, ends = [0.0] * devices, dict[str, float]()
-    for info in planned:
-        ready = max((ends.get(need, 0.0) for need in info.needs), default=0.0)
-        slot = min(range(devices), key=lambda index: free[index])
-        ends[info.signature] = free[slot] = max(free[slot], ready) + seconds[info.signature]
-    return max(ends.values(), default=0.0)
+def makespan(planned: Sequence[RunInfo], seconds: Mapping[str, float], devices: int) -> float:
+    """Seconds until the last run ends when every free device takes the first run that is ready, as the queue does.
+
+    Args:
+        planned: each once; a run that is needed and not among them is done.
+    """
+    names = [info.signature for info in planned]
+    there = set(names)
+    needs = {info.signature: set(info.needs) & there for info in planned}
+    needed_by: dict[str, list[int]] = {name: [] for name in names}
+    for number, name in enumerate(names):
+        for need in needs[name]:
+            needed_by[need].append(number)
+    ready = [number for number, name in enumerate(names) if not needs[name]]
+    running: list[tuple[float, int]] = []
+    now = 0.0
+    while ready or running:
+        while ready and len(running) < devices:
+            number = heapq.heappop(ready)
+            heapq.heappush(running, (now + seconds[names[number]], number))
+        now, ended = heapq.heappop(running)
+        for number in needed_by[names[ended]]:
+            needs[names[number]].discard(names[ended])
+            if not needs[names[number]]:
+                heapq.heappush(ready, number)
+    return now

@@ -12,7 +12,8 @@ from bench.data.datasets import load
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.run import estimate
-from bench.run.estimate import FILE_NAME, EstimateError, estimate_seconds
+from bench.run.estimate import EstimateError, estimate_seconds
+from bench.run.timings import FILE_NAME
 from tests.bench.conftest import TINY
 
 
