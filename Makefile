@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-nasbench201 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
+.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-cifar100 reproduce-imagenet reproduce-nasbench201 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -27,6 +27,24 @@ demo: $(VENV)/installed ## the whole pipeline on data that ships with a dependen
 
 reproduce-cifar10: $(VENV)/installed ## CIFAR-10 comparison; PROFILE=quick|short|paper, DATA_ROOT=<folder>; EXECUTOR=slurm CLUSTER=<profile>
 	$(BIN)/dasbench $(if $(filter slurm,$(EXECUTOR)),launch,run) cifar10 --profile $(PROFILE) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+reproduce-cifar100: $(VENV)/installed ## CIFAR-100 comparison, as above; rows transferred from CIFAR-10 need reproduce-cifar10 of the same profile before
+	$(BIN)/dasbench $(if $(filter slurm,$(EXECUTOR)),launch,run) cifar100 --profile $(PROFILE) $(if $(CLUSTER),--cluster $(CLUSTER))
+
+# Without a cluster and without a GPU only its profile quick is run; of any other it is said what it would take.
+reproduce-imagenet: $(VENV)/installed ## ImageNet comparison: EXECUTOR=slurm CLUSTER=<profile> PROFILE=paper; DATA_ROOT/imagenet/{train,val}/<class>/
+ifeq ($(EXECUTOR),slurm)
+	$(BIN)/dasbench launch imagenet --profile $(if $(filter auto,$(PROFILE)),paper,$(PROFILE)) --cluster $(CLUSTER)
+else ifeq ($(PROFILE),quick)
+	$(BIN)/dasbench run imagenet --profile quick
+else
+	@if $(BIN)/python -c "import sys, torch; sys.exit(not torch.cuda.is_available())"; then \
+		$(BIN)/dasbench run imagenet --profile $(PROFILE); \
+	else \
+		echo "No GPU here. What it would take (EXECUTOR=slurm CLUSTER=<profile> launches it, PROFILE=quick runs here):"; \
+		$(BIN)/dasbench launch imagenet --profile $(if $(filter auto,$(PROFILE)),paper,$(PROFILE)) --estimate $(if $(CLUSTER),--cluster $(CLUSTER)); \
+	fi
+endif
 
 reproduce-nasbench201: $(VENV)/installed ## published values by look-up, no data to download; minutes on two cores; PROFILE=quick|paper
 	$(BIN)/dasbench run nasbench201 --profile $(if $(filter auto,$(PROFILE)),quick,$(PROFILE))
