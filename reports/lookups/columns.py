@@ -12,6 +12,7 @@ from reports.lookups.rows import Numbers
 from reports.lookups.tables import LookupEntry, LookupTable
 
 Cell = str | float | int | None
+HERE = "the data set searched on"
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class LookupColumn:
 
 def lookup_columns(table: LookupTable) -> list[LookupColumn]:
     """The columns that a table of look-ups has."""
-    searched = table.setting.dataset
+    searched, epochs = table.setting.dataset, table.setting.epochs
     chosen = [
         LookupColumn(
             "rank", "#", "by mean test accuracy; rows that share a letter cannot be separated",
@@ -52,8 +53,8 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             "evaluations", "evaluations", "networks scored by a search, fixed beforehand",
             lambda e: "" if e.row.budget is None else str(e.row.budget), lambda e: e.row.budget,
         ),
-        _accuracy("valid", "valid", searched),
-        _accuracy("test", "test", searched),
+        _accuracy("valid", "valid", searched, HERE, epochs),
+        _accuracy("test", "test", searched, HERE, epochs),
         LookupColumn(
             "interval", "95 % interval", "Student's, of the mean test accuracy",
             lambda e: "" if e.interval is None else f"{e.interval.low:.2f} to {e.interval.high:.2f}",
@@ -61,7 +62,7 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             detail=True,
         ),
         *(_at_budget(budget) for budget in table.budgets),
-        *(_accuracy("test", f"test {name}", name) for name in table.datasets if name != searched),
+        *(_accuracy("test", f"test {name}", name, name, epochs) for name in table.datasets if name != searched),
         _middle("rank_of_answer", "median rank", "of the answer among all networks, by test accuracy", "rank"),
         LookupColumn(
             "regret", "regret", "percentage points of test accuracy below the best network, mean over seeds",
@@ -91,7 +92,7 @@ def _spread(values: Numbers) -> str:
     return f"{values.mean():.2f}" + (f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else "")
 
 
-def _accuracy(what: str, heading: str, dataset: str) -> LookupColumn:
+def _accuracy(what: str, heading: str, dataset: str, told: str, epochs: int) -> LookupColumn:
     def raw(entry: LookupEntry) -> Cell:
         values = entry.row.values(what, dataset)
         return float(values.mean()) if len(values) else None
@@ -102,7 +103,8 @@ def _accuracy(what: str, heading: str, dataset: str) -> LookupColumn:
 
     key = what if heading == what else f"{what}_{dataset}"
     word = {"valid": "validation", "test": "test"}[what]
-    return LookupColumn(key, f"{heading} %", f"{word} accuracy on {dataset}, mean ± standard deviation", text, raw)
+    help = f"{word} accuracy on {told} after {epochs} epochs, mean ± standard deviation over seeds"
+    return LookupColumn(key, f"{heading} %", help, text, raw)
 
 
 def _at_budget(budget: int) -> LookupColumn:

@@ -23,9 +23,15 @@ def to_text(table: LookupTable) -> str:
         return "  ".join(p.ljust(width) if c.left else p.rjust(width) for p, width, c in each).rstrip()
 
     rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    notes = [textwrap.fill(n, max(len(rule), 80), subsequent_indent="  ", break_long_words=False) for n in table.notes]
+    notes = [
+        textwrap.fill(n, max(len(rule), 80), subsequent_indent="  ", break_long_words=False) for n in _notes(table)
+    ]
     heading = line([c.heading for c in chosen])
     return "\n".join([table.setting.title, rule, heading, rule, *map(line, body), rule, *notes, ""])
+
+
+def _notes(table: LookupTable) -> list[str]:
+    return [*table.notes, *table.verdicts]
 
 
 def to_csv(table: LookupTable) -> str:
@@ -53,7 +59,7 @@ def to_markdown(table: LookupTable) -> str:
 
     marks = "| " + " | ".join(":--" if c.left else "--:" for c in chosen) + " |"
     body = [line([c.text(entry) for c in chosen]) for entry in table.entries]
-    notes = [f"- {markdown(note)}" for note in table.notes]
+    notes = [f"- {markdown(note)}" for note in _notes(table)]
     return "\n".join(
         [f"### {markdown(table.setting.title)}", "", line([c.heading for c in chosen]), marks, *body, "", *notes, ""]
     )
@@ -64,7 +70,7 @@ def to_latex(table: LookupTable) -> str:
     chosen = lookup_columns(table)
     rows = [[c.heading for c in chosen], *([c.text(entry) for c in chosen] for entry in table.entries)]
     heading, *body = [" & ".join(map(latex, row)) + r" \\" for row in rows]
-    notes = [rf"\par {latex(note)}." for note in table.notes]
+    notes = [rf"\par {latex(note)}." for note in _notes(table)]
     begin = [r"\begin{table}", r"\centering\footnotesize\setlength{\tabcolsep}{3pt}"]
     kinds = "".join("l" if c.left else "r" for c in chosen)
     begin += [rf"\caption{{{latex(table.setting.title)}}}", rf"\begin{{tabular}}{{{kinds}}}"]

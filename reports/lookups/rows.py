@@ -37,8 +37,8 @@ class LookupSetting:
     def title(self) -> str:
         version = f", version {self.version}" if self.version else ""
         return (
-            f"Look-ups in {self.table}, searched on {self.dataset}, profile {self.profile}: values of networks trained "
-            f"{self.epochs} epochs by the table's authors{version}"
+            f"Look-ups in {self.table} ({self.epochs} epochs{version}), searched on {self.dataset}, "
+            f"profile {self.profile}"
         )
 
     @property

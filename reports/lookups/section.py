@@ -59,6 +59,7 @@ class LookupSection:
             "id": name,
             "title": self.table.setting.title,
             "notes": self.table.notes,
+            "verdicts": self.table.verdicts,
             "columns": chosen,
             "more": more,
             "rest": {*NAMING, *more},

@@ -26,11 +26,16 @@ class LookupEntry:
 
 @dataclass
 class LookupTable:
-    """The rows of one setting, best first."""
+    """The rows of one setting, best first; `notes` are on the table, `verdicts` on rows with a published value."""
 
     setting: LookupSetting
     entries: list[LookupEntry]
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> list[str]:
+        told = [(entry.row.label, entry.verdict) for entry in self.entries if entry.verdict and entry.verdict.reason]
+        return [f"{label}: {verdict.text or 'no verdict'}; {verdict.reason}" for label, verdict in told]
 
     @property
     def datasets(self) -> list[str]:
@@ -71,8 +76,8 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
     tested = list(adjusted)
     networks = max(entry.row.networks for entry in entries)
     notes = [
-        f"look-ups: nothing was retrained; every value is the table's, of networks trained {setting.epochs} epochs; "
-        f"rank and regret are among its {networks:,} networks"
+        f"look-ups: nothing was retrained; every value is the table's, of networks that its authors trained "
+        f"{setting.epochs} epochs; rank and regret are among its {networks:,} networks"
     ]
     if setting.table == "nasbench_macro":
         notes.append("selected on a test run: the table has no validation values, so that no verdict is given")
@@ -89,7 +94,4 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
         )
     notes += filter(None, [agreement_note(entry.row) for entry in entries])
     notes += [f"{entry.row.label}: {said}" for entry in entries if (said := flat_gates(entry.row.searches))]
-    for entry in entries:
-        if entry.verdict is not None and entry.verdict.reason:
-            notes.append(f"{entry.row.label}: {entry.verdict.text or 'no verdict'}; {entry.verdict.reason}")
     return notes

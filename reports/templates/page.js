@@ -89,6 +89,11 @@ for (const button of document.querySelectorAll(".fold")) {
   });
 }
 
+// On paper nothing can be opened.
+addEventListener("beforeprint", () => {
+  for (const verdicts of document.querySelectorAll(".verdicts")) verdicts.open = true;
+});
+
 // Values under the pointer: the same text as the SVG's own titles, without the browser's delay.
 const hover = document.getElementById("hover");
 addEventListener("pointermove", (event) => {

@@ -310,7 +310,7 @@ def test_the_terminal_shows_every_budget(tmp_path: Path) -> None:
     [table] = lookup_tables(rows)
     text = to_text(table)
     assert problems == []
-    assert "values of networks trained 200 epochs" in text
+    assert "networks that its authors trained 200 epochs" in text
     budgets = directories[0].read_info().config["budgets"]
     assert budgets == [3, 6, 12]
     row = next(row for row in rows if row.label == directories[0].read_info().label)

@@ -158,7 +158,7 @@ def test_no_published_value_stands_beside_a_row_that_is_not_comparable(tmp_path:
     table = table_of(tmp_path)
     lines = {line["method"]: line for line in csv.DictReader(io.StringIO(to_csv(table)))}
     assert {name: line["published"] for name, line in lines.items()} == {"draw": "", "search": "93.70 ± 0.36"}
-    [note] = [note for note in table.notes if note.startswith("draw: not comparable")]
+    [note] = [note for note in table.verdicts if note.startswith("draw: not comparable")]
     assert "93.70 ± 0.36" in note
 
 
