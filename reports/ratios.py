@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +32,8 @@ HEADINGS = (
 TITLE = "Learned, fixed and random ratios at one size"
 NOTE = (
     "difference: test error minus that of the learned ratios, p after Holm's correction over the whole table; "
-    "operations, filters and weights: what is left of each, mean over cells and architectures"
+    "operations, filters and weights: what is left of each, mean over cells and architectures. Filters that an "
+    "operation of MGAS has lost while its state keeps them are masked weights of the network; a draw masks as many"
 )
 
 
@@ -125,7 +127,8 @@ def _line(table: Table, learned: Entry, kind: str, entry: Entry) -> Line:
 
 def to_text(table: Table) -> str:
     """For a terminal; empty where the table has no such group."""
-    return "".join(f"{TITLE}\n{_aligned(lines)}\n{NOTE}\n\n" for lines in groups(table))
+    note = textwrap.fill(NOTE, 110, subsequent_indent="  ")
+    return "".join(f"{TITLE}\n{_aligned(lines)}\n{note}\n\n" for lines in groups(table))
 
 
 def _aligned(lines: list[Line]) -> str:
