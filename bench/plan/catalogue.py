@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import ConfigError
+from bench.plan.evaluation import evaluator_names
 from methods.facts import ENTRY_POINT_GROUP, Facts, declared, first_line, own_methods, own_spaces
 
 if TYPE_CHECKING:
@@ -106,11 +107,8 @@ def spaces() -> Mapping[str, str]:
 
 def evaluators() -> Mapping[str, str]:
     """What scores the proposals of a sampling search, by name, each with the first line of its file."""
-    return {
-        name: first_line(ast.get_docstring(ast.parse((EVALUATORS / f"{name}.py").read_text())))
-        for name in names(EVALUATORS, ".py")
-        if name not in ("__init__", "base")
-    }
+    sources = {name: (EVALUATORS / f"{name}.py").read_text() for name in evaluator_names()}
+    return {name: first_line(ast.get_docstring(ast.parse(source))) for name, source in sources.items()}
 
 
 def methods() -> dict[str, Facts]:
