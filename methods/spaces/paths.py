@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from methods.spaces.decisions import Code
 
 
 class PathSupernet(nn.Module, ABC):
-    """The shared weights of all networks of a space.
+    """The shared weights of all networks of the space called `space`, made of a number of classes and their settings.
 
         supernet = path_supernet("nasbench201", num_classes, SupernetSettings())    # methods.spaces.supernets
         code = sample_code(get_space("nasbench201"), generator)                     # methods.spaces.decisions: uniform
@@ -33,6 +34,8 @@ class PathSupernet(nn.Module, ABC):
     Which modules run depends on the code, a value on the host: a step cannot be recorded as a graph, and parameters off
     the path have no gradient (`None`, so that an optimiser leaves them alone: zero them with `set_to_none=True`).
     """
+
+    space: ClassVar[str]
 
     @abstractmethod
     def forward(self, images: Tensor, code: Code) -> Tensor:

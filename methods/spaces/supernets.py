@@ -1,22 +1,33 @@
-"""The supernets of spaces, by the space's name."""
+"""The supernets of spaces, by the space's name: found in the space's folder, which no list has to name.
+
+`supernet.py` there has the space's `RELAXATION`, `paths.py` the class of its one-shot weights as `SUPERNET`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from importlib import import_module
+from pathlib import Path
+from typing import Any
 
 from methods.domain import MethodError
 from methods.form import ArchitectureError
-from methods.spaces.cell import supernet as cell
-from methods.spaces.cell.paths import CellPaths
-from methods.spaces.nasbench201 import supernet as nasbench201
-from methods.spaces.nasbench201.paths import Paths201
 from methods.spaces.paths import PathSupernet
 from methods.spaces.relaxation import Relaxation
 from methods.spaces.supernet_settings import SupernetSettings
 
-RELAXATIONS = {each.space: each for each in (cell.RELAXATION, nasbench201.RELAXATION)}
+
+def _in_folders(name: str) -> Iterator[Any]:
+    """The modules of that name in the folders of spaces."""
+    for path in sorted(Path(__file__).parent.glob(f"*/{name}.py")):
+        yield import_module(f"methods.spaces.{path.parent.name}.{name}")
+
+
+RELAXATIONS: dict[str, Relaxation] = {module.RELAXATION.space: module.RELAXATION for module in _in_folders("supernet")}
 """Spaces that a gradient search can work in."""
-PATHS: dict[str, Callable[[int, SupernetSettings], PathSupernet]] = {"darts_cell": CellPaths, "nasbench201": Paths201}
+PATHS: dict[str, Callable[[int, SupernetSettings], PathSupernet]] = {
+    module.SUPERNET.space: module.SUPERNET for module in _in_folders("paths")
+}
 """Spaces with one-shot weights."""
 
 

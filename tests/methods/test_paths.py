@@ -18,7 +18,7 @@ from methods.spaces.nasbench201.paths import Paths201
 from methods.spaces.nasbench201.space import NASBench201Space
 from methods.spaces.paths import PathSupernet
 from methods.spaces.supernet_settings import SupernetSettings
-from methods.spaces.supernets import path_supernet
+from methods.spaces.supernets import PATHS, RELAXATIONS, path_supernet, relaxation
 from tests.oracles.cell_supernet import Supernet
 
 SMALL = SupernetSettings(channels=4, cells=3, cells_per_stage=1)
@@ -98,6 +98,11 @@ def test_recalibrated_statistics_are_those_of_the_batches() -> None:
     large = torch.randn(16, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     supernet.recalibrate(MIXED, [large])  # a batch by its own statistics, but for the unbiased variance
     torch.testing.assert_close(supernet(large, MIXED), supernet.train()(large, MIXED), atol=5e-3, rtol=0.0)
+
+
+def test_supernets_are_found_in_the_folders_of_their_spaces() -> None:
+    assert list(RELAXATIONS) == list(PATHS) == ["darts_cell", "nasbench201"]
+    assert all(relaxation(name).space == name for name in PATHS)
 
 
 def test_what_has_no_path_is_refused() -> None:

@@ -82,9 +82,11 @@ def import_masks(architecture: Architecture, path: Path) -> Architecture:
         raise ArchitectureError(f"no mask file at {path}") from None
     except OSError as error:
         raise ArchitectureError(f"cannot read masks from {path}: {error.strerror}") from None
-    except _NOT_AN_ARCHIVE as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ArchitectureError(f"{path} is not a safe archive of tensors: {reason}") from None
+    except _NOT_AN_ARCHIVE:  # torch's own words advise to load it in a way that would run what it holds
+        raise ArchitectureError(
+            f"{path} is not a safe archive of tensors: it is damaged, or holds more than tensors and lists of them. "
+            "Give the file of masks as it was released"
+        ) from None
     genotype = architecture.genotype["cells"]
     lists = isinstance(cells, list) and all(isinstance(cell, list) for cell in cells)
     if not lists or [len(cell) for cell in cells] != [len(cell["edges"]) for cell in genotype]:

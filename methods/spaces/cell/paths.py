@@ -36,6 +36,8 @@ class _Cell(FramedCell):
 class CellPaths(PathSupernet, CellFrame):
     """`PathSupernet` of `darts_cell`. A code names two inputs of every node and the operation of each; never `none`."""
 
+    space = "darts_cell"
+
     def __init__(self, num_classes: int, settings: SupernetSettings) -> None:
         super().__init__()
         self.add_frame(num_classes, settings, _Cell)
@@ -54,3 +56,6 @@ def _chosen(code: Code) -> dict[str, Chosen]:
             edges[TOPOLOGY.edges.index((source, node))] = TOPOLOGY.operations.index(operation)
         chosen[kind] = edges
     return chosen
+
+
+SUPERNET = CellPaths

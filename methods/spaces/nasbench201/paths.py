@@ -29,6 +29,8 @@ class Paths201(PathSupernet):
     Stem, reductions and the last normalisation have scale and shift, as released.
     """
 
+    space = "nasbench201"
+
     def __init__(self, num_classes: int, settings: SupernetSettings) -> None:
         super().__init__()
         refuse_imagenet_stem("nasbench201", NetworkSettings(stem=settings.stem))
@@ -37,3 +39,6 @@ class Paths201(PathSupernet):
     def forward(self, images: Tensor, code: Code) -> Tensor:
         check_code(NASBench201Space(), code)
         return self.frame(images, code)
+
+
+SUPERNET = Paths201
