@@ -109,41 +109,50 @@ def _said_of_device(
 
 
 def _table(rows: Sequence[RowScale]) -> Table:
-    table = Table("row", *PHASES, "device-hours", "memory GiB", "storage GiB", box=None, padding=(0, 2, 0, 0))
+    phases = [phase for phase in PHASES if any(phase in row.runs for row in rows)]
+    headings = ("device-h", "GiB held", "GiB stored")
+    table = Table("row", *phases, *headings, box=None, padding=(0, 2, 0, 0))
     for column in table.columns[1:]:
         column.justify = "right"
-    for row in rows:
-        table.add_row(escape(row.label), *_cells(row))
-    hours = [row.device_seconds for row in rows]
-    known = [seconds for seconds in hours if seconds is not None]
-    peaks = [row.peak_memory for row in rows if row.peak_memory is not None]
-    total = RowScale(
-        "all",
-        {phase: sum(row.runs.get(phase, 0) for row in rows) for phase in PHASES},
-        sum(known) if len(known) == len(hours) else None,
-        max(peaks, default=None),
-        sum(row.storage for row in rows),
-    )
-    table.add_row(total.label, *_cells(total))
+    for row in [*rows, _total(rows)]:
+        runs = (str(row.runs.get(phase) or "") for phase in phases)
+        memory = "" if row.peak_memory is None else f"{row.peak_memory / GIB:.1f}"
+        table.add_row(escape(row.label), *runs, _hours(row.device_seconds), memory, f"{row.storage / GIB:.2f}")
     return table
 
 
-def _cells(row: RowScale) -> list[str]:
-    hours = "" if row.device_seconds is None else f"{row.device_seconds / 3600:,.1f}"
-    memory = "" if row.peak_memory is None else f"{row.peak_memory / GIB:.1f}"
-    return [*(str(row.runs.get(phase) or "") for phase in PHASES), hours, memory, f"{row.storage / GIB:.2f}"]
+def _total(rows: Sequence[RowScale]) -> RowScale:
+    """Of all rows; hours only where every row has some."""
+    hours = [row.device_seconds for row in rows]
+    known = [seconds for seconds in hours if seconds is not None]
+    return RowScale(
+        "all",
+        {phase: sum(row.runs.get(phase, 0) for row in rows) for phase in PHASES},
+        sum(known) if len(known) == len(hours) else None,
+        max((row.peak_memory for row in rows if row.peak_memory is not None), default=None),
+        sum(row.storage for row in rows),
+    )
+
+
+def _hours(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds / 3600:,.1f}" if seconds >= 360 else f"{seconds / 3600:.2g}"
 
 
 def _jobs(planned: Sequence[RunInfo], timings: Mapping[str, Timing], cluster: Cluster) -> str:
     """How many arrays, tasks and, where hours are known, stretches between requeues."""
     own = [info for info in planned if not info.origin]
     arrays = arrange(own, per_task={phase: cluster.for_phase(phase).runs_per_task for phase in PHASES})
-    text = f"{len(own)} runs in {sum(len(array.tasks) for array in arrays)} tasks of {len(arrays)} job arrays"
+    tasks = sum(len(array.tasks) for array in arrays)
+    text = f"{_many(len(own), 'run')} in {_many(tasks, 'task')} of {_many(len(arrays), 'job array')}"
     if any(info.signature not in timings for info in own):
         return text
     limits = {phase: 60.0 * minutes(cluster.for_phase(phase).time) for phase in PHASES}
     stretches = sum(max(1, math.ceil(timings[info.signature].seconds / limits[info.phase])) for info in own)
-    return f"{text}; requeued at the time limit of {cluster.name} ({cluster.time}), {stretches} stretches of them"
+    return f"{text}; with the time limits of {cluster.name} ({cluster.time}) they are started {stretches} times in all"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}{'s' if count != 1 else ''}"
 
 
 def _print_wall(

@@ -98,7 +98,9 @@ def test_hours_memory_jobs_and_wall_time_of_a_named_device(tmp_path: Path, capsy
     assert cells["darts"][:4] == ["2", "2", "2.0", "2.0"], "two searches and two trainings of half an hour, 2 GiB"
     assert cells["DARTS_V2"][:3] == ["1", "0.5", "2.0"]
     assert cells["all"][:2] == ["4", "5"]
-    assert any(line.startswith("9 runs in 9 tasks of") and line.endswith("9 stretches of them") for line in said)
+    assert any(
+        line.startswith("9 runs in 9 tasks of") and line.endswith("they are started 9 times in all") for line in said
+    )
     assert "on 1 x NVIDIA Test 80GB: 4 h 30 min" in said
     assert "on 2 x NVIDIA Test 80GB: 2 h 30 min" in said
     assert any(line.startswith("on any number: 1 h 0 min") for line in said)
