@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,16 +54,17 @@ def run(options: argparse.Namespace) -> int:
     if options.cluster is None:
         raise ConfigError("name the cluster to launch on with --cluster, or ask what it takes with --estimate")
     folder = records_folder(options.runs_dir, experiment.name, profile)
-    train = load_cluster(options.cluster).for_phase("train")
-    check_where_the_data_is(planned, options.runs_dir, train.nodes * train.processes)
+    of_phase = {phase: load_cluster(options.cluster).for_phase(phase) for phase in ("search", "train")}
+    processes = {phase: own.nodes * own.processes for phase, own in of_phase.items()}
+    check_where_the_data_is(planned, options.runs_dir, processes)
     return commands.launch(console, folder, planned, options.cluster, dry_run=options.dry_run, yes=options.yes)
 
 
-def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processes: int) -> None:
+def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processes: Mapping[str, int]) -> None:
     """As `dasbench run` does; on a machine without the images, the estimate says so.
 
     Args:
-        processes: that train one network together.
+        processes: by phase, that search or train together.
 
     Raises:
         ConfigError, DataError: something that a run needs is missing or does not fit.
@@ -71,7 +72,7 @@ def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processe
     from bench.data.images import DataError
     from bench.run.check import check, check_files
     from bench.run.images import images_of
-    from bench.run.phases.check import check_shares
+    from bench.run.phases.check import check_searches, check_shares
 
     try:
         data = images_of(planned, runs_dir, say)
@@ -79,5 +80,6 @@ def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processe
         return
     if data is not None:
         check(planned, data)
-        check_shares(planned, len(data.train), processes)
+        check_searches(planned, data, processes["search"])
+        check_shares(planned, len(data.train), processes["train"])
         check_files(planned, data, runs_dir, say, most=50_000)

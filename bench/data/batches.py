@@ -102,6 +102,10 @@ class Batches:
         last = len(self.labels) % self.batch_size
         return last if last and not self.drop_last else min(self.batch_size, len(self.labels))
 
+    def images_in(self, step: int) -> int:
+        """Images of a step's batch, over all ranks; the last one of an epoch may have fewer than the others."""
+        return min(self.batch_size, len(self.labels) - step * self.batch_size)
+
     @property
     def images_per_epoch(self) -> int:
         """Images served in an epoch, over all ranks."""

@@ -25,6 +25,16 @@ from methods.base import gradients_of
 TIMEOUT = timedelta(minutes=30)
 
 
+@dataclass
+class _Share:
+    """This process's share of the present batch: 1 where all shares have one size, see `Group.weigh`."""
+
+    weight: float = 1.0
+
+
+_share = _Share()
+
+
 class OutOfStepError(RuntimeError):
     """Processes of one run do not hold the same parameters any more."""
 
@@ -74,11 +84,21 @@ class Group:
         dist.all_reduce(stacked)
         return dict(zip(names, stacked.unbind(), strict=True))
 
+    def weigh(self, own: int, whole: int) -> None:
+        """Say how many images of the next step's batch are this process's, so that every image weighs the same.
+
+        A mean over a share counts own / whole in every average from here on: in gradients, and in the statistics of
+        batch normalisations, forward and backward. Equal shares give the plain average, to the same bits.
+        """
+        _share.weight = own * self.size / whole
+
     def average(self, tensors: Sequence[Tensor]) -> None:
         """Replace every tensor by its average over the processes, in place."""
         if self.alone or not tensors:
             return
         flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        if _share.weight != 1.0:
+            flat *= _share.weight
         dist.all_reduce(flat)
         flat /= self.size
         for tensor, part in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
@@ -153,6 +173,8 @@ class _Average(torch.autograd.Function):
 
 def _average(value: Tensor) -> Tensor:
     value = value.detach().clone()
+    if _share.weight != 1.0:
+        value *= _share.weight
     dist.all_reduce(value)
     return value / dist.get_world_size()
 
@@ -173,7 +195,7 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return _average(value)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x: (batch, channels, h, w), this process's share; the shares have one size."""
+        """x: (batch, channels, h, w), this process's share (see `Group.weigh`)."""
         if not self.training:
             return super().forward(x)
         mean = variance = None
@@ -203,7 +225,7 @@ def global_batch_norm(
     centred = values - mean.view(1, -1, 1, 1)
     variance = _Average.apply(centred.square().mean((0, 2, 3)))
     if running_mean is not None and running_var is not None:
-        pixels = x.numel() // x.shape[1] * dist.get_world_size()
+        pixels = x.numel() // x.shape[1] * dist.get_world_size() / _share.weight
         with torch.no_grad():
             running_mean.lerp_(mean.to(running_mean.dtype), momentum)
             running_var.lerp_((variance * (pixels / (pixels - 1))).to(running_var.dtype), momentum)

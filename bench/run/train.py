@@ -107,6 +107,7 @@ def train(
         network.train()
         fixed = frozen_in_a_graph(network, optimizer)
         for images, labels in loop.steps(batches.epoch(epoch, loop.step), len(batches)):
+            engine.group.weigh(len(labels), batches.images_in(loop.step))
             inputs, targets = mix(images, labels) if mix else (images, labels)
             loop.add(step(inputs, targets, labels, constants=fixed))
         values = loop.averages()

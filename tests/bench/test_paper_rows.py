@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -127,6 +128,30 @@ def both_counts(architecture: Architecture, classes: int, settings: NetworkSetti
     return counts.params, count_nonzero(network, architecture.masks)
 
 
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
+BEGIN, END = "<!-- counted runs -->\n", "<!-- end of counted runs -->"
+
+
+def counted_runs() -> str:
+    """The table of docs/scale.md; `python -m tests.bench.test_paper_rows` writes it anew."""
+    lines = [
+        "| profile `paper` of | runs | ready from the beginning | phases one after the other |",
+        "| --- | --- | --- | --- |",
+    ]
+    for name in DATA:
+        planned = plan(load_experiment(name), "paper")
+        depth: dict[str, int] = {}
+        for info in planned:
+            depth[info.signature] = 1 + max((depth[need] for need in info.needs), default=0)
+        ready = sum(not info.needs for info in planned)
+        lines.append(f"| {name} | {len(planned)} | {ready} | {max(depth.values())} |")
+    return "\n".join(lines) + "\n"
+
+
+def test_the_page_on_scale_shows_what_is_planned() -> None:
+    assert PAGE.read_text().split(BEGIN)[1].split(END)[0] == counted_runs()
+
+
 def space_counts(name: str, classes: int, settings: NetworkSettings, size: int) -> int:
     architecture = published(name)
     space: Any = get_space(architecture.space)
@@ -142,3 +167,8 @@ def test_targets_of_mgas_on_imagenet_are_the_size_of_darts_and_half_of_it() -> N
         }.values()
         dense = space_counts("DARTS_V2", 1000, NetworkSettings(48, 14, stem="imagenet"), 224)
         assert list(search.config["options"]["targets"]) == [dense, dense / 2]
+
+
+if __name__ == "__main__":
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + counted_runs() + END + rest.split(END)[1])

@@ -15,8 +15,11 @@ from methods.base import GradientSearch, SearchSplit
 from methods.registry import get_method
 
 
-def check_searches(planned: Iterable[RunInfo], data: ImageData) -> None:
+def check_searches(planned: Iterable[RunInfo], data: ImageData, processes: int = 1) -> None:
     """Divide the images as every search among some runs will.
+
+    Args:
+        processes: that search together; each needs an equal share of every batch.
 
     Raises:
         DataError: a share that some class cannot give, fewer images than a batch, or an augmentation that these images
@@ -24,7 +27,7 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData) -> None:
     """
     seen = set()
     for info in planned:
-        if info.phase != "search":
+        if info.phase != "search" or info.origin:
             continue
         cls, protocol = get_method(info.method), search_protocol(info.config)
         split = SearchSplit()
@@ -38,10 +41,22 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData) -> None:
         try:
             train, _ = divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
             check_batch(info.config["options"].get("batch_size"), len(train), "the search trains with")
+            if processes > 1 and issubclass(cls, GradientSearch):
+                _check_equal_shares(info.config["options"]["batch_size"], len(train), processes)
             if protocol.augmentation is not None:
                 check_crop(data.train.images, get_augmentation(protocol.augmentation, data.info))
         except DataError as error:
             raise DataError(f"row '{info.label}': {error}") from None
+
+
+def _check_equal_shares(batch: int, images: int, processes: int) -> None:
+    last = images % batch or batch
+    if batch % processes or last % processes:
+        raise DataError(
+            f"{images} images in batches of {batch} leave a last batch of {last}, and {processes} processes that "
+            "search together need equal shares; let searches have one (phases: search: {processes: 1}) or change "
+            "batch_size"
+        )
 
 
 def check_batch(batch_size: int | None, images: int, what: str) -> None:

@@ -80,7 +80,7 @@ class Task:
         """Shuffled, augmented batches on the device; see `Batches` for what decides them."""
         chosen = get_augmentation(augmentation, self.data.info)
         device, group = self.engine.device, self.engine.group
-        if not group.alone:
+        if not group.alone and self.info.phase == "search":
             group.check_shares(batch_size, len(images.labels))
         return Batches(
             images.images,
