@@ -11,7 +11,7 @@ import numpy as np
 from bench.records.directory import Record
 from reports import coverage
 from reports.collect import collect
-from reports.coupling import coupled
+from reports.coupling import coupled, twin_notes, twins
 from reports.power import pairs_needed, seeds_needed
 from reports.references import Reference, find
 from reports.rows import Row, Setting, is_random
@@ -61,12 +61,17 @@ class Entry:
 
 @dataclass
 class Table:
-    """The rows of one setting, best first; `intermediate` ones (`reports.rows.Row`) stand in none of its statistics."""
+    """The rows of one setting, best first; `intermediate` ones (`reports.rows.Row`) stand in none of its statistics.
+
+    Attributes:
+        twins: rows made of the same runs as another one, and that one; `comparisons` and `adjusted` are without them.
+    """
 
     setting: Setting
     entries: list[Entry]
     comparisons: dict[frozenset[str], Comparison]
     adjusted: dict[frozenset[str], float]
+    twins: dict[str, str]
     notes: list[str]
     intermediate: list[Entry] = field(default_factory=list)
 
@@ -95,22 +100,25 @@ def _table(setting: Setting, rows: list[Row]) -> Table:
     whole = [Entry(row, summarise(row), _possible(interval(row.samples))) for row in rows]
     entries = [entry for entry in whole if not entry.row.intermediate]
     finished = {entry.row.name: entry for entry in entries if entry.summary.error is not None}
+    same = twins({name: entry.row.trains for name, entry in finished.items()})
     comparisons, adjusted = all_pairs(
-        {name: entry.row.units for name, entry in finished.items()},
+        {name: entry.row.units for name, entry in finished.items() if name not in same},
         lambda a, b: coupled(finished[a].row.origins, finished[b].row.origins),
     )
-    marks = letters(list(finished), {pair for pair, p in adjusted.items() if p < LEVEL})
-    for rank, (name, entry) in enumerate(finished.items(), start=1):
-        entry.rank, entry.letters = rank, marks[name] if len(finished) > 1 else ""
+    marks = letters([n for n in finished if n not in same], {pair for pair, p in adjusted.items() if p < LEVEL})
+    for place, (name, entry) in enumerate(finished.items(), start=1):
+        first = same.get(name, name)
+        entry.rank, entry.letters = finished[first].rank or place, marks[first] if len(finished) > 1 else ""
         if entry.summary.std_searches:
             entry.seeds_wanted = {
                 d: seeds_needed(entry.summary.std_searches, d, max(1, len(comparisons))) for d in DIFFERENCES
             }
         _set_beside_published(entry)
-    table = Table(setting, entries, comparisons, adjusted, [], [entry for entry in whole if entry.row.intermediate])
+    intermediate = [entry for entry in whole if entry.row.intermediate]
+    table = Table(setting, entries, comparisons, adjusted, same, [], intermediate)
     baseline = table.random
-    for entry in finished.values():
-        if baseline is not None and entry is not baseline:
+    for name, entry in finished.items():
+        if baseline is not None and same.get(name, name) != same.get(baseline.row.name, baseline.row.name):
             entry.improvement = relative_improvement(entry.row.samples, baseline.row.samples)
     table.notes = _notes(table)
     return table
@@ -142,6 +150,7 @@ def _notes(table: Table) -> list[str]:
         return [*notes, "no retraining has finished"]
     if table.random is None:
         notes.append("no random sampling in this table: relative improvement cannot be stated")
+    notes += twin_notes(table.twins)
     notes += _interval_notes(finished) + _seed_notes(finished, len(table.comparisons)) + _pair_notes(table)
     if len(finished) > 1:
         tested = len(table.adjusted)

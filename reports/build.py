@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.records.directory import Record, RecordError, read_records, write_atomically
+from bench.records.soundness import identity_fault
 from reports import ratios
 from reports.analysis import Table, analyse
 from reports.lookups import formats as lookups_as
@@ -122,9 +123,17 @@ def gather(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
         )
         for part in parts:
             found, wrong = read_records(part)
-            records += found
-            problems += wrong
+            sound, changed = _unchanged(found)
+            records += sound
+            problems += wrong + changed
     return records, problems
+
+
+def _unchanged(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Records that are the run they say they are, and one message for each other."""
+    faults = [(record, identity_fault(vars(record.info))) for record in records]
+    kept = [record for record, fault in faults if fault is None]
+    return kept, [f"{record.path / 'run.json'}: {fault}; left out" for record, fault in faults if fault is not None]
 
 
 def nothing_finished(folders: Sequence[Path], records: Sequence[Record], problems: Sequence[str]) -> str:

@@ -33,7 +33,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     A run that appears twice (two folders hold the same signature) is counted once.
     """
     sound, problems = _sound(records)
-    unique, contradictions = _without_copies(sound)
+    unique, contradictions = without_copies(sound)
     problems += contradictions
     by_signature = {record.info.signature: record for record in unique}
     variants = {record.info.signature: variant(record, by_signature) for record in unique}
@@ -118,16 +118,19 @@ def _sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
     return kept, problems
 
 
-def _without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+def without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
+    """Each run once, under the rows of all its copies, the finished one if there is one; and what contradicts itself."""
     kept: dict[str, Record] = {}
     problems: list[str] = []
     for record in records:
         first = kept.setdefault(record.info.signature, record)
         if first is record:
             continue
-        if first.result is None and record.result is not None:
-            kept[record.info.signature] = record
-        elif first.result and record.result and first.result.get("metrics") != record.result.get("metrics"):
+        rows = list(dict.fromkeys([*first.info.rows, *record.info.rows]))
+        taken = record if first.result is None and record.result is not None else first
+        also = [row for row in rows if row != taken.info.label]
+        kept[record.info.signature] = replace(taken, info=replace(taken.info, also=also))
+        if first.result and record.result and first.result.get("metrics") != record.result.get("metrics"):
             problems.append(f"{record.path} and {first.path} are the same run with different results; kept the latter")
     return list(kept.values()), problems
 

@@ -6,7 +6,7 @@ unit to unit and falls out of their difference. Equal seeds of unrelated rows sh
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from bench.records.directory import Record
 from bench.records.run_info import built_on
@@ -44,3 +44,21 @@ def origins(row: Row, by_signature: Mapping[str, Record]) -> dict[int, frozenset
 def coupled(a: Origins, b: Origins) -> frozenset[int]:
     """Units at which both rest on something common."""
     return frozenset(unit for unit in a.keys() & b.keys() if a[unit] & b[unit])
+
+
+def twins(runs: Mapping[str, Iterable[Record]]) -> dict[str, str]:
+    """Names of rows that are made of the same runs as an earlier one, and the name of that one.
+
+    What is said of the one is said of the other; they are no two samples, and a test of them would compare nothing.
+    """
+    first: dict[frozenset[str], str] = {}
+    found = {name: first.setdefault(frozenset(run.info.signature for run in of), name) for name, of in runs.items()}
+    return {name: other for name, other in found.items() if name != other}
+
+
+def twin_notes(same: Mapping[str, str]) -> list[str]:
+    """One sentence for each row of `twins`."""
+    return [
+        f"{name} is made of the same runs as {other}: the two are not compared, and tests name {other} alone"
+        for name, other in same.items()
+    ]

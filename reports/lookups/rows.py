@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bench.names import one_line
 from bench.records.directory import Record
 from methods.architecture import canonical_json
-from reports.collect import ancestors, without_seeds
+from reports.collect import ancestors, without_copies, without_seeds
 from reports.rows import file_form
 
 SEEDS_NAME = "seeds.jsonl"
@@ -92,15 +92,13 @@ class LookupRow:
 
 def lookup_rows(records: Iterable[Record]) -> tuple[list[LookupRow], list[str]]:
     """Rows of all finished look-ups, and what was wrong with the records; a run in two folders counts once."""
-    records = list(records)
+    records, _ = without_copies(records)  # what contradicts itself is told beside the other tables
     by_signature = {record.info.signature: record for record in records}
     rows: dict[tuple[Any, ...], LookupRow] = {}
     problems: list[str] = []
-    seen: set[str] = set()
     for record in records:
-        if record.info.phase != "lookup" or record.result is None or record.info.signature in seen:
+        if record.info.phase != "lookup" or record.result is None:
             continue
-        seen.add(record.info.signature)
         try:
             for label in map(one_line, record.info.rows):
                 _add(rows, label, record, ancestors(record, by_signature))

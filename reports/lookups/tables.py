@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from reports.coupling import twin_notes, twins
 from reports.endings import flat_gates
 from reports.lookups.agreement import agreement_note
 from reports.lookups.published import LookupVerdict, judge
@@ -60,16 +61,18 @@ def lookup_tables(rows: Iterable[LookupRow]) -> list[LookupTable]:
 
 def _table(setting: LookupSetting, rows: list[LookupRow]) -> LookupTable:
     rows = sorted(rows, key=lambda row: (-float(row.test.mean()), row.label))
-    samples = {row.label: {seed: {0: 100.0 - value} for seed, value in enumerate(row.test.tolist())} for row in rows}
+    same = twins({row.label: row.runs for row in rows})
+    distinct = [row for row in rows if row.label not in same]
+    samples = {row.label: {seed: {0: 100.0 - v} for seed, v in enumerate(row.test.tolist())} for row in distinct}
     comparisons, adjusted = all_pairs(samples, lambda first, second: ())
     marks = letters(list(samples), {pair for pair, p in adjusted.items() if p < LEVEL})
-    entries = [
-        LookupEntry(
-            row, interval([[x] for x in row.test.tolist()]), place, marks[row.label] * (len(rows) > 1), judge(row)
-        )
-        for place, row in enumerate(rows, start=1)
-    ]
-    return LookupTable(setting, entries, _notes(setting, entries, len(comparisons), adjusted.values()))
+    entries: dict[str, LookupEntry] = {}
+    for place, row in enumerate(rows, start=1):
+        first = same.get(row.label, row.label)
+        rank, letter = entries[first].rank if first in entries else place, marks[first] if len(rows) > 1 else ""
+        entries[row.label] = LookupEntry(row, interval([[x] for x in row.test.tolist()]), rank, letter, judge(row))
+    found = list(entries.values())
+    return LookupTable(setting, found, _notes(setting, found, len(comparisons), adjusted.values()) + twin_notes(same))
 
 
 def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, adjusted: Iterable[float]) -> list[str]:

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from bench.config import identity
 from bench.plan.experiment import load_experiment
 from bench.plan.recipe import load_recipe
 from bench.plan.runs import plan
 from bench.records.directory import RunDirectory, RunInfo
+from bench.records.soundness import recipe_hash, signature
 from methods.architecture import Architecture
 from methods.spaces import get_space
 
-RECIPE = {"name": "darts-cifar", "hash": load_recipe("darts-cifar").hash}
+RECIPE = "darts-cifar"
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Kind:
     inheritance: str = "scratch"
     searched: bool = True
     collapse: bool = False
-    recipe: dict[str, str] = field(default_factory=lambda: dict(RECIPE))
+    recipe: str = RECIPE
 
 
 KINDS = (
@@ -50,7 +52,7 @@ KINDS = (
     Kind("mgas-small", "mgas", 3.40, params=0.70e6, macs=1.37e8, hours=14.0, memory=6e9, sparsity=0.01),
     Kind("l1-filters", "l1-filters", 3.60, params=1.6e6, macs=2.6e8, hours=5.0),
     Kind("l1-filters", "l1-filters", 3.30, params=1.6e6, macs=2.6e8, hours=5.0, inheritance="finetune",
-         recipe={"name": "finetune-cifar", "hash": "99990000"}),
+         recipe="finetune-cifar"),
 )  # fmt: skip
 
 ENVIRONMENT = {
@@ -122,13 +124,13 @@ def _search(
     folder: Path, kind: Kind, s: int, common: dict[str, Any], found: Architecture | None, generator: Any, epochs: int
 ) -> str:
     transform = kind.method.startswith("l1")
-    signature = _signature(folder.name, kind, "search", s)
     info = RunInfo(
         label=kind.label, method=kind.method, phase="transform" if transform else "search", search_seed=s,
-        retrain_seed=None, signature=signature,
+        retrain_seed=None, signature="",
         config={"method": kind.method, "search_seed": s, "options": {"epochs": 50}},
         **common,
     )  # fmt: skip
+    sign(info, folder.name)
     run = RunDirectory(folder / info.name)
     run.create(info)
     for epoch in range(0 if transform else epochs):
@@ -141,7 +143,7 @@ def _search(
                   "device_s": kind.hours * 3600, "images": 1000},
         "architecture": found.digest if found else "none",
     })  # fmt: skip
-    return signature
+    return info.signature
 
 
 def search_values(kind: Kind, epoch: int, epochs: int, generator: Any) -> dict[str, Any]:
@@ -169,14 +171,15 @@ def _train(
     needs: list[str],
     error: float,
 ) -> RunDirectory:  # fmt: skip
-    signature = _signature(folder.name, kind, "train" + kind.inheritance, s, r)
     settings = {
         "label": kind.label, "method": kind.method, "phase": "train", "search_seed": s, "retrain_seed": r,
-        "signature": signature, "config": {"recipe": {"epochs": 600}, "retrain_seed": r,
-                   "architecture": {"run": needs[0]} if needs else {"published": kind.label}},
-        "inheritance": kind.inheritance, "recipe": dict(kind.recipe), "needs": needs,
+        "signature": "", "inheritance": kind.inheritance, "recipe": {"name": kind.recipe}, "needs": needs,
     }  # fmt: skip
-    info = RunInfo(**{**settings, **common})
+    source = {"run": needs[0]} if needs else {"published": kind.label}
+    info = RunInfo(**{"config": {}, **settings, **common})
+    trained = identity(load_recipe(kind.recipe))
+    info.config = {"recipe": trained, "retrain_seed": r, "architecture": source, **info.config}
+    sign(info, folder.name)
     run = RunDirectory(folder / info.name)
     run.create(info)
     architecture.save(run.path)
@@ -199,8 +202,13 @@ def train_result(kind: Kind, architecture: Architecture, error: float) -> dict[s
     }  # fmt: skip
 
 
-def _signature(*parts: Any) -> str:
-    return hashlib.sha256(repr([p.label + p.method if isinstance(p, Kind) else p for p in parts]).encode()).hexdigest()
+def sign(info: RunInfo, folder: str) -> None:
+    """Give a run the signature and the recipe's hash that its configuration has, once it is like no other run's."""
+    place = (folder, info.label, info.method, info.phase, info.inheritance, info.search_seed, info.retrain_seed)
+    info.config["invented"] = {"file": "/".join(map(str, place))}  # no part of what rows are told apart by
+    if info.recipe:
+        info.recipe["hash"] = recipe_hash(info.config["recipe"])
+    info.signature = signature(info.config)
 
 
 def _number(text: str) -> int:

@@ -20,11 +20,11 @@ WORDS = "trained with the penalty of network_slimming (penalty 0.0001), for tran
 
 
 def config(**more):
-    return {"recipe": {"epochs": 600}, "architecture": {"published": "DARTS_V2"}, "penalty": None, **more}
+    return {"architecture": {"published": "DARTS_V2"}, "penalty": None, **more}
 
 
 def train(folder, label, error, **more):
-    return one_train(folder, label, error, None, method="published", recipe=dict(RECIPE), config=config(**more))
+    return one_train(folder, label, error, None, method="published", recipe={"name": RECIPE}, config=config(**more))
 
 
 @pytest.fixture

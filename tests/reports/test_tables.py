@@ -56,7 +56,7 @@ def test_every_search_weighs_the_same(tmp_path):
     [
         {"profile": "short"},
         {"dataset": "cifar100"},
-        {"recipe": {"name": "darts-cifar", "hash": "ffff"}},
+        {"config": {"recipe": {"epochs": 300}}},
         {"config": {"data": {"train_images": 5000}}},
         {"config": {"network": {"channels": 8, "cells": 5}}},
     ],
@@ -77,8 +77,8 @@ def test_finetuned_and_scratch_are_two_rows(tmp_path):
 
 
 def test_one_label_with_two_configurations_is_two_rows(tmp_path):
-    one_train(tmp_path, "darts", 3.0, 0, config={"recipe": {"epochs": 600}, "retrain_seed": 0})
-    one_train(tmp_path, "darts", 2.0, 1, config={"recipe": {"epochs": 700}, "retrain_seed": 1})
+    one_train(tmp_path, "darts", 3.0, 0, config={"evaluate_every": 1})
+    one_train(tmp_path, "darts", 2.0, 1, config={"evaluate_every": 5})
     found, problems = analyse(read_records(tmp_path)[0])
     assert len(found[0].entries) == 2
     assert len({entry.row.name for entry in found[0].entries}) == 2
@@ -243,20 +243,66 @@ def test_merge_pools_seeds_of_two_folders(tmp_path):
 
 
 def test_merge_counts_a_run_in_two_folders_once_and_names_a_contradiction(tmp_path):
-    one_train(tmp_path / "a", "darts", 3.0)
-    one_train(tmp_path / "b", "darts", 3.0)
-    path = next((tmp_path / "b").glob("*/run.json"))
-    info = json.loads(path.read_text())
-    info["signature"] = json.loads(next((tmp_path / "a").glob("*/run.json")).read_text())["signature"]
-    path.write_text(json.dumps(info))
-    found, problems = analyse(gather([tmp_path / "a", tmp_path / "b"])[0])
-    assert found[0].entries[0].summary.runs == 1
+    folders = [tmp_path / "a" / "synthetic", tmp_path / "b" / "synthetic"]
+    one, other = (one_train(folder, "darts", 3.0).path for folder in folders)
+    assert one.name == other.name
+    found, problems = analyse(gather(folders)[0])
+    assert [entry.summary.runs for entry in found[0].entries] == [1]
     assert problems == []
-    result = json.loads((path.parent / "result.json").read_text())
+    result = json.loads((other / "result.json").read_text())
     result["metrics"] |= {"test_error": 4.0, "test_accuracy": 96.0}
-    (path.parent / "result.json").write_text(json.dumps(result))
-    problems = analyse(gather([tmp_path / "a", tmp_path / "b"])[0])[1]
+    (other / "result.json").write_text(json.dumps(result))
+    problems = analyse(gather(folders)[0])[1]
     assert "same run with different results" in problems[0]
+
+
+def test_merge_shows_a_run_under_the_rows_of_both_folders(tmp_path):
+    folders = [tmp_path / "a" / "synthetic", tmp_path / "b" / "synthetic"]
+    for path in (one_train(folder, "darts", 3.0).path for folder in folders):
+        if path.is_relative_to(folders[1]):
+            path.joinpath("run.json").write_text((path / "run.json").read_text().replace('"darts"', '"baseline"', 1))
+    found, problems = analyse(gather(folders)[0])
+    assert {entry.row.label: entry.summary.runs for entry in found[0].entries} == {"darts": 1, "baseline": 1}
+    assert (found[0].comparisons, problems) == ({}, [])
+
+
+def test_rows_of_the_same_runs_are_no_two_samples(tmp_path):
+    """Two rows with one configuration: what is tested, corrected and lettered is as without the second."""
+    kinds = (KINDS[0], KINDS[2], KINDS[3], KINDS[4])
+    (alone,) = tables(experiment(tmp_path / "alone", kinds))
+    folder = experiment(tmp_path / "both", kinds)
+    for path in folder.glob("train-*/run.json"):
+        info = json.loads(path.read_text())
+        also = [f"{info['label']} again"] if info["label"] in ("darts", "random") else []
+        path.write_text(json.dumps(info | {"also": also}))
+    (both,) = tables(folder)
+    assert len(both.entries) == len(alone.entries) + 2
+    assert both.twins == {"darts again": "darts", "random again": "random"}
+    assert (both.adjusted, set(both.comparisons)) == (alone.adjusted, set(alone.comparisons))
+    for label in ("darts", "random"):
+        first, again, before = row(both, label), row(both, f"{label} again"), row(alone, label)
+        assert first.letters == again.letters == before.letters
+        assert first.rank == again.rank
+        assert first.seeds_wanted == again.seeds_wanted == before.seeds_wanted
+        assert first.improvement == again.improvement == before.improvement
+    assert "darts again is made of the same runs as darts: the two are not compared" in to_text(both)
+
+
+@pytest.mark.parametrize("what", ["options", "seed"])
+def test_a_record_whose_configuration_was_changed_is_named_and_left_out(tmp_path, what):
+    folder = experiment(tmp_path / "runs", KINDS[:2])
+    path = next(folder.glob("train-darts-s1-r0-*/run.json"))
+    info = json.loads(path.read_text())
+    if what == "seed":
+        info["retrain_seed"] = 7
+    else:
+        info["config"]["recipe"]["lr"] = 0.5
+    path.write_text(json.dumps(info))
+    result = reports.build([folder], tmp_path / "out", TABLES)
+    (problem,) = result.problems
+    assert path.parent.name in problem
+    assert problem.endswith("it was changed; left out")
+    assert row(tables(folder)[0], "darts").summary.runs == 7
 
 
 def test_a_folder_of_experiments_stands_for_all_of_them(tmp_path):
