@@ -27,10 +27,6 @@ _LOOKUPS: dict[str, Callable[[LookupTable], str]] = {
 }
 
 
-PAGE_BYTES = 4_000_000
-"""Room for figures in the page; what does not fit is left to its own file."""
-
-
 class ReportError(ValueError):
     """Nothing to report on, or a request that cannot be met; the message names the next step."""
 
@@ -48,21 +44,6 @@ class ReportResult:
     table: str
     files: list[Path] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-
-
-@dataclass
-class Budget:
-    """How many bytes of figures the page still takes."""
-
-    left: int
-
-    def take(self, text: str) -> bool:
-        """Whether a figure fits; if so, its size is spent."""
-        size = len(text.encode())
-        if size > self.left:
-            return False
-        self.left -= size
-        return True
 
 
 def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) -> ReportResult:
@@ -183,16 +164,17 @@ def _write(
         return
     from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
     from reports.lookups.section import make_lookup_section
+    from reports.output import Output
     from reports.page import render
     from reports.style import Palette
 
     names = [entry.row.name for table in tables for entry in table.entries]
     names += [entry.row.label for found in lookups for entry in found.entries]
     palette = Palette(names)  # a method keeps its colour
-    budget = Budget(PAGE_BYTES)
-    page = "html" in formats
-    looked_up = [make_lookup_section(found, palette, out, images, page, budget, files, problems) for found in lookups]
-    sections = [make_section(table, palette, out, images, page, budget, files, problems) for table in tables]
+    output = Output(out, images, "html" in formats, files, problems)
+    looked_up = [make_lookup_section(found, palette, output) for found in lookups]
+    sections = [make_section(table, palette, output) for table in tables]
+    output.finish()
     if "html" in formats:
         experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
         finished = sum(record.result is not None for record in records)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -36,10 +36,9 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     unique, contradictions = without_copies(sound)
     problems += contradictions
     by_signature = {record.info.signature: record for record in unique}
-    variants = {record.info.signature: variant(record, by_signature) for record in unique}
-    rows: dict[tuple[Any, ...], Row] = {}
     shown = [record for record in unique if record.info.phase in SHOWN]
-    settings = _settings(shown, problems)
+    variant, settings = variants(shown, by_signature), _settings(shown, problems)
+    rows: dict[tuple[Any, ...], Row] = {}
     for record in shown:
         info = record.info
         usable = info.status == "done" and record.result is not None
@@ -47,7 +46,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
             problems.append(f"{record.path}: its result has no test_error; left out")
             usable = False
         for label in map(one_line, info.rows):
-            key = (settings[info.signature], label, info.method, info.inheritance, variants[info.signature])
+            key = (settings[info.signature], label, info.method, info.inheritance, variant[info.signature])
             new = Row(key[0], label, info.method, info.inheritance, intermediate=info.intermediate)
             row = rows.setdefault(key, new)
             row.said = row.said or (info.note if label == one_line(info.label) else "")
@@ -79,10 +78,15 @@ def ancestors(
     return list(found.values())
 
 
-def variant(record: Record, by_signature: Mapping[str, Record]) -> str:
-    """A digest of a run's configuration and of what it rests on, seeds aside."""
-    parts = [without_seeds(run.info.config) for run in [record, *ancestors(record, by_signature)]]
-    return hashlib.sha256(canonical_json(parts).encode()).hexdigest()[:8]
+def variants(records: Sequence[Record], by_signature: Mapping[str, Record]) -> dict[str, str]:
+    """By signature a digest of each run's configuration and of what it rests on, seeds aside."""
+    texts = {name: canonical_json(without_seeds(run.info.config)) for name, run in by_signature.items()}
+
+    def digest(record: Record) -> str:
+        parts = [texts[run.info.signature] for run in [record, *ancestors(record, by_signature)]]
+        return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()[:8]
+
+    return {record.info.signature: digest(record) for record in records}
 
 
 def without_seeds(value: Any) -> Any:
@@ -119,7 +123,7 @@ def _sound(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
 
 
 def without_copies(records: Iterable[Record]) -> tuple[list[Record], list[str]]:
-    """Each run once, under the rows of all its copies, the finished one if there is one; and what contradicts itself."""
+    """Each run once, the finished copy if there is one, under the rows of all copies; and what contradicts itself."""
     kept: dict[str, Record] = {}
     problems: list[str] = []
     for record in records:

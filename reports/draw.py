@@ -137,6 +137,8 @@ def draw_cell(axes: Axes, cell: CellDrawing, lanes: int | None = None) -> None:
     axes.set_xlim(-0.5, cell.states - 0.5)
     axes.set_ylim(bottom - 1.7, 1.1)
     axes.axis("off")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_visible(False)  # nor measured at each drawing
 
 
 def _draw_edge(axes: Axes, operation: str, source: int, node: int, remark: str, y: float) -> None:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Protocol
-
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -17,51 +13,34 @@ from reports.checklist import checklist
 from reports.curves import read_curves
 from reports.draw import draw_architecture
 from reports.endings import CUT
+from reports.output import Output
 from reports.page import Figure, Section
 from reports.plot import Plot
 from reports.plots import all_plots
-from reports.style import Palette, figure_style, save, svg, themed
+from reports.style import Palette, figure_style, svg, themed
 
 
-class Room(Protocol):
-    """What is left of the page's size."""
-
-    def take(self, text: str) -> bool: ...
-
-
-def make_section(
-    table: Table,
-    palette: Palette,
-    out: Path,
-    formats: Sequence[str],
-    page: bool,
-    room: Room,
-    files: list[Path],
-    problems: list[str],
-) -> Section:
-    """Draw everything there is to a table, in the colours of the whole report.
-
-    Files go to `out`/plots and `out`/cells and into `files`.
-    """
+def make_section(table: Table, palette: Palette, output: Output) -> Section:
+    """Draw everything there is to a table, in the colours of the whole report; files go to plots and cells."""
     curves, unreadable = read_curves({entry.row.name: entry.row.searches for entry in table.entries})
-    problems += unreadable
+    output.problems += unreadable
     figures: list[Figure] = []
     with figure_style():
         for plot in all_plots(table, curves, palette):
-            figure = drawn(plot, out / "plots" / f"{table.setting.slug}-{plot.name}", formats, page, room, files)
-            figures += [figure] if page else []
+            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
+            figures += [figure] if output.page else []
             plt.close(plot.figure)
-        drawings, spaces = _draw_cells(table, out, formats, page, room, files, problems)
+        drawings, spaces = _draw_cells(table, output)
     return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
 
 
-def drawn(plot: Plot, stem: Path, formats: Sequence[str], page: bool, room: Room, files: list[Path]) -> Figure:
+def drawn(plot: Plot, name: str, output: Output) -> Figure:
     """A plot in every format asked for, and as the page has it: without its SVG where that has no more room."""
-    text = svg(plot.figure, stem.name, f"{plot.title}. {plot.caption}")
-    files += _save(plot.figure, stem, formats, text)
-    text = themed(text, plot.figure) if page else ""
-    fits = room.take(text)
-    told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{stem.name}."
+    text = svg(plot.figure, name, f"{plot.title}. {plot.caption}")
+    output.save(plot.figure, output.folder / "plots" / name, text)
+    text = themed(text, plot.figure) if output.page else ""
+    fits = output.room.take(text)
+    told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{name}."
     return Figure(plot.title, told, text if fits else "", plot.wide)
 
 
@@ -93,15 +72,7 @@ def _holders(entry: Entry, train: Record) -> list[Record]:
     return [train, *(run for run in entry.row.searches if run.info.signature in train.info.needs)]
 
 
-def _draw_cells(
-    table: Table,
-    out: Path,
-    formats: Sequence[str],
-    page: bool,
-    room: Room,
-    files: list[Path],
-    problems: list[str],
-) -> tuple[dict[str, tuple[str, str]], set[str]]:
+def _draw_cells(table: Table, output: Output) -> tuple[dict[str, tuple[str, str]], set[str]]:
     """Drawings by row name, and the search spaces of what was drawn."""
     drawings: dict[str, tuple[str, str]] = {}
     spaces: set[str] = set()
@@ -113,20 +84,16 @@ def _draw_cells(
             spaces.add(found[0].space)
             figure = draw_architecture(found[0])
         except (ArchitectureError, KeyError, TypeError, ValueError) as error:
-            problems.append(f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}")
+            output.problems.append(
+                f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}"
+            )
             continue
         name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
         title = f"{found[1]} ({found[0].space}, {found[0].digest})"
         text = svg(figure, name, title)
-        files += _save(figure, out / "cells" / name, formats, text)
-        if page:
+        output.save(figure, output.folder / "cells" / name, text)
+        if output.page:
             text = themed(text, figure)
-            drawings[entry.row.name] = (title, text) if room.take(text) else (f"{title}: see cells/{name}", " ")
+            drawings[entry.row.name] = (title, text) if output.room.take(text) else (f"{title}: see cells/{name}", " ")
         plt.close(figure)
     return drawings, spaces
-
-
-def _save(figure: plt.Figure, stem: Path, formats: Sequence[str], svg_text: str) -> list[Path]:
-    if formats:
-        stem.parent.mkdir(parents=True, exist_ok=True)
-    return save(figure, stem, formats, svg_text)

@@ -20,6 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from reports.rows import FINE_TUNED
 
@@ -30,6 +31,8 @@ COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8
 """Okabe and Ito's palette (Color Universal Design, 2008), its yellow darkened, its black replaced by a violet: all
 stand out from white and from the page's dark ground."""
 
+DPI = 200
+"""Of figures saved as PNG."""
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
 USUAL = ("random", "darts", "darts-2nd", "pc-darts", "mgas-small", "mgas-large", "DARTS_V2", "l1-filters")
@@ -107,6 +110,7 @@ def figure_style() -> Iterator[None]:
             "font.size": 9,
             "axes.titlesize": 10,
             "axes.titleweight": "bold",
+            "axes.titley": 1.0,  # said, so that it is not looked for at each drawing; nothing stands above our axes
             "axes.labelcolor": INK,
             "axes.edgecolor": MUTED,
             "axes.spines.top": False,
@@ -131,12 +135,19 @@ _NOT_XML = re.compile(r"[^\t\n\r -\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0
 
 def freeze(figure: Figure) -> None:
     """Lay the figure out once and keep it so: every later drawing of it is faster, and text stays where it was put."""
+    if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
+        return  # it is frozen
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
+    for axes in figure.axes:
+        for axis, across in ((axes.xaxis, 1), (axes.yaxis, 0)):
+            place = list(axis.label.get_position())  # along the axis as a part of it, across in pixels
+            place[across] = axes.transAxes.inverted().transform(place)[across]
+            axis.set_label_coords(*place)
 
 
 def save(figure: Figure, stem: Path, formats: Iterable[str], svg_text: str) -> list[Path]:
-    """Write a figure as PNG (200 dpi), SVG (its text is given: it is drawn once) and PDF, as asked."""
+    """Write a figure as PNG (`DPI`), SVG (its text is given: it is drawn once) and PDF, as asked."""
     files = []
     for suffix in formats:
         path = stem.with_name(f"{stem.name}.{suffix}")
@@ -146,7 +157,7 @@ def save(figure: Figure, stem: Path, formats: Iterable[str], svg_text: str) -> l
             with _at(figure, 72):
                 FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
         else:
-            with _at(figure, 200):
+            with _at(figure, DPI):
                 FigureCanvasAgg(figure).print_png(path)
         files.append(path)
     return files

@@ -6,17 +6,17 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
 
 from reports.curves import read_curves
-from reports.figures import Room, drawn
+from reports.figures import drawn
 from reports.lookups.columns import Cell, lookup_columns
 from reports.lookups.plots import all_plots
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import LookupEntry, LookupTable
+from reports.output import Output
 from reports.page import NAMING, Figure
 from reports.style import Palette, figure_style
 from reports.watched import search_plots
@@ -68,27 +68,15 @@ class LookupSection:
         }
 
 
-def make_lookup_section(
-    table: LookupTable,
-    palette: Palette,
-    out: Path,
-    formats: Sequence[str],
-    page: bool,
-    room: Room,
-    files: list[Path],
-    problems: list[str],
-) -> LookupSection:
-    """Draw everything there is to a table, and to the searches whose answers it holds.
-
-    Files go to `out`/plots and into `files`.
-    """
+def make_lookup_section(table: LookupTable, palette: Palette, output: Output) -> LookupSection:
+    """Draw everything there is to a table, and to the searches whose answers it holds; files go to plots."""
     curves, unreadable = read_curves({entry.row.label: entry.row.searches for entry in table.entries})
-    problems += unreadable
+    output.problems += unreadable
     figures: list[Figure] = []
     with figure_style():
         for plot in chain(all_plots(table, palette), search_plots(curves, palette)):
-            figure = drawn(plot, out / "plots" / f"{table.setting.slug}-{plot.name}", formats, page, room, files)
-            figures += [figure] if page else []
+            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
+            figures += [figure] if output.page else []
             plt.close(plot.figure)
     return LookupSection(table, palette, figures)
 

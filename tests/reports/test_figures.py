@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+import reports
 from methods import registry
 from methods.architecture import Architecture, ArchitectureError
 from methods.base import GradientSearch
@@ -20,8 +21,9 @@ from reports.analysis import analyse
 from reports.build import gather
 from reports.curves import read_curves
 from reports.draw import describe, draw, draw_architecture
+from reports.output import Output
 from reports.plots import all_plots
-from reports.style import COLOURS, Palette, figure_style, svg, themed
+from reports.style import COLOURS, Palette, figure_style, save, svg, themed
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, pareto
 from reports.watched import flagged, search_plots
 from tests.reports.synthetic import KINDS, Kind, experiment
@@ -324,3 +326,40 @@ def test_masks_are_counted():
 def test_an_unknown_suffix_is_an_error(tmp_path):
     with pytest.raises(ArchitectureError, match=r"\.png, \.svg or \.pdf"):
         draw(published("DARTS_V2"), tmp_path / "cell.bmp")
+
+
+def test_a_figure_that_shows_the_same_is_not_drawn_to_its_files_again(tmp_path, monkeypatch):
+    """Of an unchanged one the files stay; a changed figure and a damaged file are drawn anew."""
+    folder = experiment(tmp_path / "runs", KINDS[:1], searches=1, retrains=1, epochs=3, architectures=False)
+    formats = ("svg", "png", "pdf", "html")
+    saved = []
+    monkeypatch.setattr("reports.output.save", lambda *words: saved.append(words[1].name) or save(*words))
+    first = reports.build([folder], tmp_path / "out", formats)
+    files = {path: path.read_bytes() for path in first.files}
+    assert len(saved) == len(files) - 1  # all but the page
+    saved.clear()
+    again = reports.build([folder], tmp_path / "out", formats)
+    assert again.files == first.files
+    assert len(saved) == len([path for path in files if path.suffix == ".svg"])
+    assert all(path.read_bytes() == files[path] for path in files if path.suffix != ".html")
+    damaged = next(path for path in files if path.suffix == ".png")
+    damaged.write_bytes(files[damaged][:100])
+    slow = next(folder.glob("search-darts-s0-*/metrics.jsonl"))
+    slow.write_text(slow.read_text().replace('"valid/accuracy": ', '"valid/accuracy": 1'))
+    saved.clear()
+    reports.build([folder], tmp_path / "out", formats)
+    assert damaged.read_bytes() == files[damaged]
+    drawn = [name for name in saved if saved.count(name) > 1]
+    assert set(drawn) - {damaged.stem} == {name for name in saved if name.endswith("search-curves")}
+    assert saved.count(damaged.stem) == 2
+
+
+@pytest.mark.parametrize("content", ["", "[]", '{"x.png": 3}', "[" * 100_000])
+def test_a_damaged_note_of_what_was_drawn_is_no_matter(tmp_path, content):
+    (tmp_path / "x.png").touch()
+    (tmp_path / ".drawn.json").write_text(content)
+    output = Output(tmp_path, ["png"], False, [], [])
+    output.save(plt.figure(figsize=(1, 1)), tmp_path / "x", "")
+    output.finish()
+    assert (tmp_path / "x.png").stat().st_size
+    assert list(Output(tmp_path, [], False, [], []).drawn) == ["x.png"]
