@@ -35,6 +35,15 @@ def write_whole(path: Path, *parts: bytes | memoryview) -> None:
     _replace(path, parts, lambda descriptor: None)
 
 
+def has_left_overs(folder: Path) -> bool:
+    """Whether a writer that was killed has left something in a run directory itself or in its lease; a quick look."""
+    for place in (folder, folder / ".lease"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(place) as entries:
+            if any(entry.name.endswith(".tmp") for entry in entries):
+                return True
+    return False
+
+
 def remove_left_overs(folder: Path) -> list[Path]:
     """Remove what writers that were killed have left below `folder`; only for who is its only writer.
 

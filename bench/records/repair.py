@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sys
 
+from bench.records.atomic import has_left_overs
 from bench.records.checkpoint import load_newest_checkpoint
 from bench.records.directory import Record, RecordError, RunDirectory
 
 
 def is_settled(record: Record) -> bool:
-    """Whether a finished run's files say what its result says."""
+    """Whether a finished run's files say what its result says, and nothing is left over beside them."""
     try:
-        return record.directory.read_info() == record.info and metrics_fault(record) is None
-    except RecordError:
+        said = record.directory.read_info()
+        return said == record.info and metrics_fault(record) is None and not has_left_overs(record.path)
+    except (RecordError, OSError):
         return False
 
 

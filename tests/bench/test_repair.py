@@ -203,3 +203,11 @@ def test_costs_that_an_earlier_version_did_not_count(tmp_path: Path) -> None:
     save_checkpoint(old.checkpoints, found["epoch"], 0, signature, {"scores": found["state"]["scores"]})
     assert execute(old.path, "cpu") == DONE
     assert outcome(old) == outcome(alone)
+
+
+@pytest.mark.parametrize("name", [".run.json.0a1b2c3d4e5f.tmp", ".lease/.000001.json.0a1b2c3d4e5f.tmp"])
+def test_what_a_kill_behind_the_result_left_over_is_removed(done: RunDirectory, name: str) -> None:
+    (done.path / ".lease").mkdir(exist_ok=True)
+    (done.path / name).write_text("{")
+    assert execute(done.path, "cpu") == DONE
+    assert not (done.path / name).exists()

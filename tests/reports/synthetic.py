@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -177,8 +178,7 @@ def _train(
     }  # fmt: skip
     source = {"run": needs[0]} if needs else {"published": kind.label}
     info = RunInfo(**{"config": {}, **settings, **common})
-    trained = identity(load_recipe(kind.recipe))
-    info.config = {"recipe": trained, "retrain_seed": r, "architecture": source, **info.config}
+    info.config = {"recipe": _recipe(kind.recipe), "retrain_seed": r, "architecture": source, **info.config}
     sign(info, folder.name)
     run = RunDirectory(folder / info.name)
     run.create(info)
@@ -209,6 +209,11 @@ def sign(info: RunInfo, folder: str) -> None:
     if info.recipe:
         info.recipe["hash"] = recipe_hash(info.config["recipe"])
     info.signature = signature(info.config)
+
+
+@cache
+def _recipe(name: str) -> Any:
+    return identity(load_recipe(name))
 
 
 def _number(text: str) -> int:
