@@ -140,10 +140,10 @@ def freeze(figure: Figure) -> None:
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for axes in figure.axes:
-        for axis, across in ((axes.xaxis, 1), (axes.yaxis, 0)):
-            place = list(axis.label.get_position())  # along the axis as a part of it, across in pixels
-            place[across] = axes.transAxes.inverted().transform(place)[across]
-            axis.set_label_coords(*place)
+        for axis, across in ((axes.xaxis, True), (axes.yaxis, False)):
+            x, y = axis.label.get_position()  # along the axis as a part of it, across in pixels
+            inside = axes.transAxes.inverted().transform((x, y))
+            axis.set_label_coords(*((x, inside[1]) if across else (inside[0], y)))
 
 
 def save(figure: Figure, stem: Path, formats: Iterable[str], svg_text: str) -> list[Path]:

@@ -14,10 +14,13 @@ FARTHEST, STEP, SHOWN = 256, 8, 6
 """How far around a size that does not work its multiples of `STEP` are tried, and how many that do are named."""
 
 
-def fits(network: nn.Module, in_channels: int, size: int) -> bool:
-    """Whether a network on the meta device takes two square images of this side in training, auxiliary head and all."""
+def fits(network: nn.Module, in_channels: int, size: int, images: int = 2) -> bool:
+    """Whether a network on the meta device takes square images of this side in training, auxiliary head and all.
+
+    One image (`images`) does not go where a map has one pixel: a batch normalisation then has one value per channel.
+    """
     try:
-        network.train()(torch.zeros(2, in_channels, size, size, device="meta"))
+        network.train()(torch.zeros(images, in_channels, size, size, device="meta"))
     except (RuntimeError, ValueError):  # maps that do not meet, a kernel larger than its map, a head for another size
         return False
     return True

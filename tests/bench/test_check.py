@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -17,9 +18,11 @@ from bench.plan.runs import plan
 from bench.records.directory import RunDirectory, sharing
 from bench.run.check import check
 from bench.run.local import create_missing, make_jobs
+from bench.run.phases.check import check_last_batch
 from tests.bench.test_experiment import changed
 
 PROFILE = "profiles__tiny__"
+SEARCH = ("search", "darts")
 
 
 LACKING = [
@@ -118,3 +121,19 @@ def test_one_edited_record_does_not_take_a_folder_over(tmp_path: Path, edit: str
     first = min((tmp_path / "own-tiny").glob("*/run.json"))
     first.write_text(edit)
     assert records_folder(tmp_path, "own", "tiny") == tmp_path / "own-tiny"
+
+
+@pytest.mark.parametrize(("size", "batch", "refused"), [(32, 47, True), (64, 47, False), (32, 46, False)])
+def test_a_last_batch_of_one_image_that_ends_as_one_pixel_is_refused(
+    tmp_path: Path, size: int, batch: int, refused: bool
+) -> None:
+    """Behind the stem of ImageNet an image of 32 pixels is one of 4, 2 and 1; 48 images are one more than 47."""
+    edits = {PROFILE + "options__darts__batch_size": batch, PROFILE + "network__stem": "imagenet"}
+    planned = plan(load_experiment(changed(tmp_path, **edits)), "tiny")
+    searches = [info for info in planned if (info.phase, info.method) == SEARCH]
+    data = SimpleNamespace(info=SimpleNamespace(image_size=size, channels=3))
+    if not refused:
+        check_last_batch(searches[0], data, [48, 48])  # type: ignore[arg-type]
+        return
+    with pytest.raises(DataError, match=r"leave a last batch of one, .* use another batch_size \(44, 45, 46, 48 do\)"):
+        check_last_batch(searches[0], data, [48, 48])  # type: ignore[arg-type]

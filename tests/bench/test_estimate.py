@@ -21,6 +21,14 @@ def _die(*arguments: object) -> None:
     os.abort()
 
 
+def test_estimates_that_cannot_be_kept_are_made_again(tmp_path: Path) -> None:
+    (tmp_path / FILE_NAME).mkdir()  # nobody can write there, not even who may write everywhere
+    (tmp_path / "file").touch()
+    for place in (tmp_path, tmp_path / "file"):
+        estimate._write(place / FILE_NAME, {"a": 1.0})
+        assert estimate._read(place / FILE_NAME) == {}
+
+
 def test_a_timing_process_that_dies_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimate, "_time_runs", _die)
     runs = plan(load_experiment(str(TINY)), "tiny")

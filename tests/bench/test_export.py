@@ -22,6 +22,10 @@ def test_onnx_and_torch_export(
     with pytest.raises(RecordError, match="not a finished training"):
         export(run.path, tmp_path)
     assert execute(run.path, "cpu") == DONE
+    (tmp_path / "file").touch()
+    for out in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(ExportError, match=r"cannot write to .*file.*; choose another folder with --out"):
+            export(run.path, out)
     made = export(run.path, tmp_path / "out")
     assert [item.path.name for item in made] == ["network.onnx", "network.pt2"]
     with pytest.raises(ExportError, match="unknown format 'onxx'; valid: onnx, torch"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bench.config import restore
 from bench.data.augment import get_augmentation
@@ -10,9 +10,12 @@ from bench.data.batches import check_crop
 from bench.data.datasets import DataError, ImageData
 from bench.data.search_protocol import search_protocol
 from bench.data.splits import divide, subset
+from bench.plan.stand_ins import stand_in
 from bench.records.directory import RunInfo
 from methods.base import GradientSearch, SearchSplit
 from methods.registry import get_method
+from methods.spaces import NetworkSettings
+from methods.spaces.image_size import fits, on_meta
 
 
 def check_searches(planned: Iterable[RunInfo], data: ImageData, processes: int = 1) -> None:
@@ -39,8 +42,9 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData, processes: int =
             continue
         seen.add(look)
         try:
-            train, _ = divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
+            train, valid = divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
             check_batch(info.config["options"].get("batch_size"), len(train), "the search trains with")
+            check_last_batch(info, data, [len(train), *([len(valid)] if split.paired else [])])
             if processes > 1 and issubclass(cls, GradientSearch):
                 _check_equal_shares(info.config["options"]["batch_size"], len(train), processes)
             if protocol.augmentation is not None:
@@ -66,6 +70,33 @@ def check_batch(batch_size: int | None, images: int, what: str) -> None:
             f"a batch of {batch_size} is larger than the {images} images {what}; make batch_size smaller, or use more "
             "images (data: train_images)"
         )
+
+
+def check_last_batch(info: RunInfo, data: ImageData, counts: Sequence[int]) -> None:
+    """Look whether a search's supernet takes the last batch of an epoch where that is a single image.
+
+    Args:
+        counts: images of each part that the search draws batches from.
+
+    Raises:
+        DataError: its maps end as one pixel, of which a batch normalisation has nothing to average over.
+    """
+    config = info.config
+    batch = config["options"].get("batch_size") or (config.get("evaluator") or {}).get("batch_size")
+    single = [count for count in counts if batch and count % batch == 1]
+    if not single or batch == 1:
+        return
+    size, channels = data.info.image_size, data.info.channels
+    network = on_meta(stand_in(info, {}), NetworkSettings(4, 6, stem=config.get("stem", "cifar"), in_channels=channels))
+    if fits(network, channels, size, images=1):
+        return
+    nearest = sorted(range(2, min(counts) + 1), key=lambda other: (abs(other - batch), other))
+    working = sorted([other for other in nearest if all(count % other != 1 for count in counts)][:4])
+    raise DataError(
+        f"the search's {single[0]} images in batches of {batch} leave a last batch of one, and images of {size}x{size} "
+        "pixels end as maps of one pixel: a batch normalisation then has nothing to average over; use another "
+        f"batch_size ({', '.join(map(str, working))} do), or other numbers of images"
+    )
 
 
 def check_shares(planned: Iterable[RunInfo], images: int, processes: int) -> None:
