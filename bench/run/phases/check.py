@@ -83,8 +83,10 @@ def check_last_batch(info: RunInfo, data: ImageData, counts: Sequence[int]) -> N
     """
     config = info.config
     batch = config["options"].get("batch_size") or (config.get("evaluator") or {}).get("batch_size")
-    single = [count for count in counts if batch and count % batch == 1]
-    if not single or batch == 1:
+    if not batch or batch == 1:
+        return
+    single = [count for count in counts if count % batch == 1]
+    if not single:
         return
     size, channels = data.info.image_size, data.info.channels
     network = on_meta(stand_in(info, {}), NetworkSettings(4, 6, stem=config.get("stem", "cifar"), in_channels=channels))
