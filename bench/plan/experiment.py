@@ -18,7 +18,7 @@ from bench.data.search_protocol import SearchProtocol
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
-from bench.plan.scoring import check_scoring
+from bench.plan.scoring import check_scoring, space_of
 from bench.plan.shared_profiles import with_shared
 from bench.strict_yaml import read_mapping
 from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Transform
@@ -26,6 +26,7 @@ from methods.domain import shown
 from methods.genotypes import published_names
 from methods.registry import get_method
 from methods.sampling.random_sampling import RandomSamplingOptions, refuse_no_size
+from methods.spaces import NetworkSettings, get_space, space_names
 
 FOLDER = Path(__file__).parent / "experiments"
 
@@ -70,6 +71,18 @@ def _check_space(profile: Profile, label: str, row: Row, where: str) -> None:
         refuse_no_size(given_options(profile, label, row).get("space", RandomSamplingOptions().space))
     except MethodError as error:
         raise ConfigError(f"{where} with rows.{label}: {error}") from None
+
+
+def _check_scale(experiment: Experiment, profile: Profile, matched: str, where: str) -> None:
+    """Networks of cells are drawn at the channels and cells of another one, which must have some."""
+    name = space_of(profile, matched, experiment.rows[matched])
+    if name in space_names():
+        scale = get_space(name).scale(get_space(name).reference(), NetworkSettings())
+        if not {"channels", "cells"} <= set(scale):
+            raise ConfigError(
+                f"{where}: row '{matched}' is of {name}, whose networks are not given by channels and cells; match a "
+                "row of darts_cell, dense_cell or general_cell"
+            )
 
 
 def _beside(path: Path, row: Row) -> Row:
@@ -121,6 +134,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
             if row.match is not None and row.of is None:
                 _check_space(profile, label, row, where)
+                _check_scale(experiment, profile, row.match.row, f"{where} with rows.{label}")
     for key, given in profile.search_data.items():
         if key not in experiment.rows:
             _method(key, where + ".search_data")

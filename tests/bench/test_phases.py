@@ -118,13 +118,17 @@ def test_random_sampling_at_the_size_of_a_search_of_the_same_seed(tmp_path: Path
         ({"method": "random_sampling", "match": {"row": "me", "on": "macs"}}, "is itself drawn at a size"),
         ({"method": "random_sampling", "match": {"row": "dart", "on": "macs"}}, "unknown row 'dart'"),
         ({"method": "random_sampling", "of": "darts"}, "'of' belongs to transforms"),
+        (
+            {"method": "random_sampling", "options": {"space": "dense_cell"}, "match": {"row": "resnet", "on": "macs"}},
+            "row 'resnet' is of resnet, whose networks are not given by channels and cells",
+        ),
     ],
 )
 def test_what_cannot_be_drawn_at_a_size_is_refused_before_anything_runs(
     tmp_path: Path, row: dict[str, object], said: str
 ) -> None:
     with pytest.raises(ConfigError, match=said):
-        run_all(tmp_path, {"me": row}, ["me"])
+        run_all(tmp_path, {"me": row, "resnet": {"published": "ResNet56"}}, ["me"])
 
 
 def test_select_needs_a_family(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
