@@ -181,6 +181,14 @@ def test_an_error_nobody_expected_is_one_line_and_a_file(
         main(["show", "DARTS_V2", "--debug"])
 
 
+def test_a_character_that_no_terminal_has_is_shown_as_python_writes_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.commands.show.run", lambda options: print("half a \ud800 character") or 0)
+    assert main(["show", "DARTS_V2"]) == 0
+    assert capsys.readouterr().out == "half a \\ud800 character\n"
+
+
 def test_an_environment_that_is_no_number(tmp_path: Path) -> None:
     import subprocess
     import sys
