@@ -13,7 +13,7 @@ from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.run import estimate
 from bench.run.estimate import EstimateError, estimate_seconds
-from bench.run.timings import FILE_NAME
+from bench.run.timings import FILE_NAME, Timing, read_timings, write_timings
 from tests.bench.conftest import TINY
 
 
@@ -25,8 +25,8 @@ def test_estimates_that_cannot_be_kept_are_made_again(tmp_path: Path) -> None:
     (tmp_path / FILE_NAME).mkdir()  # nobody can write there, not even who may write everywhere
     (tmp_path / "file").touch()
     for place in (tmp_path, tmp_path / "file"):
-        estimate._write(place / FILE_NAME, {"a": 1.0})
-        assert estimate._read(place / FILE_NAME) == {}
+        write_timings(place, {"a": Timing(1.0)})
+        assert read_timings(place) == {}
 
 
 def test_a_timing_process_that_dies_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

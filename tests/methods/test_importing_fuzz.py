@@ -20,7 +20,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.genotypes import published
 from methods.importing import Choices, candidates
 from methods.spaces import get_space
-from methods.spaces.operations import KNOWN, OPERATIONS
+from methods.spaces.operations import KNOWN, OPERATIONS, get_operation
 from tests.methods.notations import NOTATIONS, flat, gene_text, genotype_text, nni_sample
 
 FEW, MANY = 60, 600
@@ -64,6 +64,9 @@ def audit() -> None:
 
     for space in ("darts_cell", "dense_cell", "general_cell", "nasbench201"):
         get_space(space)  # its file is imported when it is first asked for
+    for operation in KNOWN:
+        get_operation(operation)  # and its
+    assert "unknown" not in KNOWN  # and other packages are asked once
     sys.addaudithook(hook)
 
 

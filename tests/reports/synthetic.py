@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
@@ -209,6 +210,19 @@ def sign(info: RunInfo, folder: str) -> None:
     if info.recipe:
         info.recipe["hash"] = recipe_hash(info.config["recipe"])
     info.signature = signature(info.config)
+
+
+def sign_again(folder: Path) -> None:
+    """Give runs whose configurations were changed their new signatures, there and where they are named."""
+    documents = {path: json.loads(path.read_text()) for path in folder.glob("*/run.json")}
+    renamed: dict[str, str] = {}
+    for path in sorted(documents, key=lambda path: (documents[path]["phase"] != "search", documents[path]["needs"])):
+        text = json.dumps(documents[path])
+        for old, new in renamed.items():
+            text = text.replace(old, new)
+        document = json.loads(text)
+        renamed[document["signature"]] = document["signature"] = signature(document["config"])
+        path.write_text(json.dumps(document))
 
 
 @cache

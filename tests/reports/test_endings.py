@@ -18,7 +18,7 @@ from reports.figures import found_architecture
 from reports.plots import all_plots
 from reports.style import Palette
 from reports.table import to_latex, to_text
-from tests.reports.synthetic import Kind, experiment
+from tests.reports.synthetic import Kind, experiment, sign_again
 
 UNIFORM = math.log(8)
 FLAT = {"arch/entropy_normal": 2.079, "arch/entropy_reduce": 2.078, "arch/entropy_uniform": UNIFORM}
@@ -45,8 +45,9 @@ def folder(tmp_path: Path) -> Path:
     for path in made.glob("train-mgas-*"):
         run = json.loads((path / "run.json").read_text())
         cut = run["search_seed"] == 1
-        changed(path / "run.json", lambda info: info["config"]["architecture"].update(run="x"))
+        changed(path / "run.json", lambda info: info["config"]["architecture"].update(run=info["needs"][0]))
         changed(path / "architecture.json", lambda found, cut=cut: found["provenance"].update(cut_at_epoch_limit=cut))
+    sign_again(made)
     return made
 
 

@@ -13,7 +13,7 @@ import pytest
 from reports import ratios
 from reports.analysis import Table, analyse
 from reports.build import build, gather
-from tests.reports.synthetic import Kind, experiment
+from tests.reports.synthetic import Kind, experiment, sign_again
 
 OPTIONS = {"channels": 4, "cells": 5, "fixed_ratios": {}, "fixed_ratio_epochs": 8}
 TWIN = {**OPTIONS, "fixed_ratios": {"operation": 0.3}, "fixed_ratio_epochs": 3}
@@ -53,6 +53,7 @@ def folder(tmp_path: Path) -> Path:
             }  # fmt: skip
             (path.parent / "architecture.json").write_text(json.dumps(found))
         path.write_text(json.dumps(run))
+    sign_again(made)
     return made
 
 
