@@ -119,7 +119,7 @@ class StopAfter(StopFlag):
         return "a test" if self.looks < 0 else None
 
 
-@pytest.mark.parametrize("row", ["darts", "DARTS_V2"])
+@pytest.mark.parametrize("row", [pytest.param("darts", marks=pytest.mark.long), "DARTS_V2"])
 def test_stopped_at_every_step(row: str, tiny_runs: Callable[..., list[RunDirectory]]) -> None:
     whole, cut = tiny_runs(row, folder="whole")[0], tiny_runs(row, folder="cut")[0]
     assert execute(whole.path, "cpu") == DONE
