@@ -34,7 +34,7 @@ reproduce-cifar100: $(VENV)/installed ## CIFAR-100 comparison, as above; rows tr
 # Without a cluster and without a GPU only its profile quick is run; of any other it is said what it would take.
 reproduce-imagenet: $(VENV)/installed ## ImageNet comparison: EXECUTOR=slurm CLUSTER=<profile> PROFILE=paper; DATA_ROOT/imagenet/{train,val}/<class>/
 ifeq ($(EXECUTOR),slurm)
-	$(BIN)/dasbench launch imagenet --profile $(if $(filter auto,$(PROFILE)),paper,$(PROFILE)) --cluster $(CLUSTER)
+	$(BIN)/dasbench launch imagenet --profile $(if $(filter auto,$(PROFILE)),paper,$(PROFILE)) $(if $(CLUSTER),--cluster $(CLUSTER))
 else ifeq ($(PROFILE),quick)
 	$(BIN)/dasbench run imagenet --profile quick
 else

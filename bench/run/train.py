@@ -83,9 +83,8 @@ def train(
     weight_masks.apply_to_weights()
     optimizer = make_optimizer(network, recipe)
     average = make_average(network, recipe)
-    averaged = {} if average is None else {"average": average}
     mix = Mixup(recipe.mixup, num_classes) if recipe.mixup else None
-    loop = make_loop({"network": network, "optimizer": optimizer, **averaged})
+    loop = make_loop({"network": network, "optimizer": optimizer, **({"average": average} if average else {})})
     values: dict[str, float] = {}
 
     def update(inputs: Tensor, targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
