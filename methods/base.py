@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
 from methods.facts import Facts
+from methods.parts.watched import USUAL
 from methods.spaces.base import SizeMatch
 from methods.watched import Watched
 
@@ -94,10 +95,10 @@ class GradientSearch(Method):
         split: see `SearchSplit`.
         augmentation: name of the training augmentation, e.g. "crop-flip" or "crop-flip-autoaugment-cutout".
 
-    `watched`, on the class: the figures that a report draws of what `on_epoch_end` returns.
+    `watched`: the figures that a report draws of what `on_epoch_end` returns; set by the registration that names them.
     """
 
-    watched: ClassVar[tuple[Watched, ...]] = ()
+    watched: ClassVar[tuple[Watched, ...]] = USUAL
 
     supernet: nn.Module
     epochs: int

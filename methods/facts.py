@@ -35,12 +35,14 @@ _CLASS = re.compile(r"^class (\w+)\(([^)]*)\)", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Facts:
-    """One line of what is special about a method, its paper, the space it works in ("" where unknown), its kind."""
+    """One line of what is special about a method, its paper, the space it works in ("" where unknown), its kind, and
+    where its figures are declared (`methods.watched.figures`)."""
 
     special: str
     paper: str = ""
     space: str = ""
     kind: str = ""
+    watched: str = ""
 
 
 def first_line(text: str | None) -> str:

@@ -15,22 +15,24 @@ from typing import TypeVar
 
 from methods.base import Method, MethodError
 from methods.facts import ENTRY_POINT_GROUP, KINDS, Facts, first_line, own_modules
+from methods.watched import figures
 
 _methods: dict[str, type[Method]] = {}
 
 M = TypeVar("M", bound=type[Method])
 
 
-def register(name: str, *, special: str = "", paper: str = "", space: str = "") -> Callable[[M], M]:
+def register(name: str, *, special: str = "", paper: str = "", space: str = "", watched: str = "") -> Callable[[M], M]:
     """Make a method class known under `name`, with what `dasbench list` says of it (`methods.facts`).
 
     Args:
         special: in one line, what sets the method apart; without it the first line of the class's docstring stands.
         paper: authors, venue, arXiv number.
         space: the space (or spaces) of its architectures.
+        watched: where the figures of a gradient search are declared, as module:NAME (`methods.watched`).
 
     Raises:
-        MethodError: another class has that name already.
+        MethodError: another class has that name already, or there are no such figures.
     """
 
     def add(cls: M) -> M:
@@ -38,7 +40,9 @@ def register(name: str, *, special: str = "", paper: str = "", space: str = "") 
         if other != cls.__module__ or _methods.get(name, cls).__qualname__ != cls.__qualname__:
             raise MethodError(f"two methods are called '{name}': {other} and {cls.__module__}")
         cls.name = name
-        cls.facts = Facts(special or first_line(cls.__doc__), paper, space, _kind(cls))
+        cls.facts = Facts(special or first_line(cls.__doc__), paper, space, _kind(cls), watched)
+        if watched:
+            cls.watched = figures(watched)  # type: ignore[attr-defined]
         _methods[name] = cls
         return cls
 

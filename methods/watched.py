@@ -1,20 +1,29 @@
 """What is worth watching in a search: declared by the method, drawn by reports, which know no method.
 
 A gradient search gives values by name at the end of every epoch (`GradientSearch.on_epoch_end`), and they stand in its
-records under these names. Its class says which of them make a figure, and what they mean:
+records under these names. A module that imports no torch says which of them make a figure, and what they mean:
 
-    watched = (*BilevelSearch.watched, Watched(
+    WATCHED = (*USUAL, Watched(
         "temperature", "Temperature", {"gdas/tau": ""}, "temperature", "Temperature of the Gumbel softmax"
     ))
+
+and the method's registration names it, so that a report reads it without the method:
+
+    @register("gdas", ..., watched="methods.gradient.gdas_watched:WATCHED")
 """
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from methods.domain import MethodError
+
 Shape = Literal["lines", "shares", "by cell"]
+USUAL = "methods.parts.watched:USUAL"
+"""Where that is which every search over operations has."""
 
 
 @dataclass(frozen=True)
@@ -81,3 +90,19 @@ class Watched:
             (beginning,) = self.values
             return {name: name.removeprefix(beginning) for name in names if name.startswith(beginning)}
         return {name: told for name, told in self.values.items() if name in names}
+
+
+def figures(where: str) -> tuple[Watched, ...]:
+    """What a `module:NAME` declares; "" stands for what every search over operations has.
+
+    Raises:
+        MethodError: there is no such tuple.
+    """
+    module, _, name = (where or USUAL).partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # another's module may fail in any way
+        raise MethodError(f"watched='{where}' cannot be imported: {type(error).__name__}: {error}") from None
+    if not isinstance(found, tuple) or not all(isinstance(each, Watched) for each in found):
+        raise MethodError(f"watched='{where}' is not a tuple of figures (`methods.watched.Watched`)")
+    return found

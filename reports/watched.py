@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from bench.plan import catalogue
 from methods.domain import MethodError
-from methods.parts.watched import ENTROPY, OPERATIONS, SKIPS
+from methods.parts.watched import USUAL
 from methods.watched import Watched
 from reports.curves import Curve, stacked
 from reports.plot import Plot, tip
@@ -51,18 +52,13 @@ def search_plots(curves: Curves, palette: Palette) -> Iterator[Plot]:
 
 
 def declared(curves: Curves) -> list[Watched]:
-    """What the methods of these searches declare, each figure once.
-
-    A method that is not installed here declares what every search over operations does.
-    """
-    from methods.registry import get_method  # torch is loaded only where a search is drawn
-
+    """What the methods of these searches declare, each figure once; of one that cannot be loaded, the usual ones."""
     figures: dict[str, Watched] = {}
     for name in dict.fromkeys(curve.record.info.method for curve in chain.from_iterable(curves.values())):
         try:
-            found: Sequence[Watched] = getattr(get_method(name or ""), "watched", ())
+            found = catalogue.watched(name or "")
         except MethodError:
-            found = OPERATIONS, SKIPS, ENTROPY
+            found = USUAL
         for watched in found:
             figures.setdefault(watched.name, watched)
     return list(figures.values())

@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from methods.facts import own_methods
+from tests.reports.synthetic import Kind, experiment
+
 ROOT = Path(__file__).parents[1]
 BELOW = {
     "methods": {"methods"},
@@ -175,3 +178,17 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stderr.strip() == "[]"
     assert "usage: dasbench" in done.stdout
+
+
+def test_a_report_loads_no_torch(tmp_path: Path) -> None:
+    """Nor does a record of any method: torch is half a gigabyte and three seconds, and a report computes nothing."""
+    kinds = [Kind(name, name, 3.0) for name in own_methods()]
+    folder = experiment(tmp_path, (*kinds, Kind("gone", "not-installed", 3.0)), searches=2, retrains=1, epochs=2)
+    code = (
+        "import sys; from bench.cli import main\n"
+        f"code = main(['report', {str(folder)!r}, '--out', {str(tmp_path / 'report')!r}])\n"
+        "sys.exit(repr((code, 'torch' in sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stderr.strip() == "(0, False)"
+    assert (tmp_path / "report" / "index.html").exists()

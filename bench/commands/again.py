@@ -18,7 +18,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.config import ConfigError
 from bench.plan import catalogue
+from bench.strict_yaml import read_mapping
 
 ROOMS = ("bench", "methods", "reports", "slurm")
 WITHOUT_EFFECT = ("run", "debug", "command")
@@ -64,8 +66,6 @@ def _place(folder: Path) -> Path:
 
 def _folder(options: argparse.Namespace) -> Path | None:
     """The folder of records; None where only the whole way tells."""
-    from bench.config import ConfigError
-
     if options.dry_run or options.profile == "auto" or any(catalogue.plugins()):
         return None
     try:
@@ -102,7 +102,7 @@ def _experiment(name: str) -> Iterator[str]:
 
 
 def _rows(path: Path) -> Iterable[Mapping[str, Any]]:
-    rows = catalogue.read(path).get("rows", {})
+    rows = read_mapping(path).get("rows", {})
     return [row for row in rows.values() if isinstance(row, Mapping)]
 
 

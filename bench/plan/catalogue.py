@@ -1,7 +1,7 @@
 """Everything that can be named on a command line, with what it is; read from the files beside it, without torch.
 
-`dasbench list` shows it and shell completion offers it, so it has to answer at once. Nothing here checks: a file that
-cannot be used is refused, with the reason, where it is used.
+`dasbench list` shows it and shell completion offers it, so it has to answer at once. Nothing here checks what a file
+means: one that cannot be used is refused, with the reason, where it is used.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from bench.config import ConfigError
 from bench.plan.evaluation import evaluator_names
-from methods.facts import ENTRY_POINT_GROUP, Facts, declared, first_line, own_methods, own_spaces
+from bench.strict_yaml import read_yaml
+from methods.facts import ENTRY_POINT_GROUP, KINDS, Facts, declared, first_line, own_methods, own_spaces
+from methods.watched import Watched, figures
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -48,10 +50,11 @@ def experiment(name: str) -> ExperimentFacts:
     """A shipped experiment, or the one of a YAML file.
 
     Raises:
-        ConfigError: no such file, or not an experiment's.
+        ConfigError: no such file, or not an experiment's; as `bench.strict_yaml.read_yaml` says it of a given one.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else EXPERIMENTS / f"{name}.yaml"
-    content = read(path)
+    given = name.endswith((".yaml", ".yml"))
+    path = Path(name) if given else EXPERIMENTS / f"{name}.yaml"
+    content = read_yaml(path) if given else read(path)
     rows, profiles = (_mapping(content, key) for key in ("rows", "profiles"))
     told = {key: str(_mapping(profiles, key).get("description", "")) for key in profiles}
     text = " ".join(str(_mapping(content).get("description", "")).split())
@@ -68,7 +71,8 @@ def _dataset(value: Any) -> str:
 
 
 def read(path: Path) -> Any:
-    """The content of a YAML file with every word as it is written; the loader in C takes milliseconds."""
+    """The content of a shipped YAML file with every word as it is written; the loader in C takes milliseconds, and
+    would follow whatever a stranger's file has of aliases and levels."""
     import yaml
 
     try:
@@ -114,6 +118,26 @@ def evaluators() -> Mapping[str, str]:
 def methods() -> dict[str, Facts]:
     """Every method by name: ours, and those of installed packages. One that cannot be loaded says so in its line."""
     return dict(sorted([*own_methods().items(), *(item for entry in plugins() for item in _of_plugin(entry))]))
+
+
+def watched(name: str) -> tuple[Watched, ...]:
+    """The figures of a method's searches, without torch where its registration says them; one that is not installed
+    has those of every search over operations.
+
+    Raises:
+        MethodError: the figures cannot be read, or a third party's method that has to be loaded for them fails.
+    """
+    own = own_methods().get(name)
+    facts = own or methods().get(name)
+    if facts is None or facts.watched:
+        return figures(facts.watched if facts else "")
+    if facts.kind in set(KINDS.values()) - {KINDS["GradientSearch"]}:
+        return ()
+    if own:
+        return figures("")
+    from methods.registry import get_method
+
+    return tuple(getattr(get_method(name), "watched", ()))
 
 
 def plugins() -> Iterator[EntryPoint]:

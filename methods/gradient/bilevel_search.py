@@ -26,7 +26,6 @@ from methods.parts.monitor import chosen_values, entropies
 from methods.parts.pace import Pace, factor, steps_of
 from methods.parts.parameterisation import Parameterisation
 from methods.parts.schedule import cosine
-from methods.parts.watched import ENTROPY, OPERATIONS, SKIPS
 from methods.spaces.relaxation import Relaxation
 from methods.spaces.supernet_settings import SupernetSettings
 from methods.spaces.supernets import relaxation
@@ -153,7 +152,6 @@ class BilevelSearch(GradientSearch):
     options: BilevelOptions
     split = SearchSplit(train=0.5, valid=0.5, paired=True)
     augmentation = "crop-flip"
-    watched = (OPERATIONS, SKIPS, ENTROPY)
 
     @abstractmethod
     def parts(self, relaxed: Relaxation) -> Parts:

@@ -22,7 +22,6 @@ from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.domain import within
 from methods.gradient.bilevel_search import BilevelOptions, BilevelSearch, Parts, architecture_gradient, mixed
-from methods.parts import watched as usual
 from methods.parts.counts import module_macs
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Parameterisation, softmax
@@ -33,16 +32,11 @@ from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import NONE
 from methods.spaces.relaxation import Relaxation
 from methods.transform.pruning.ratio import depthwise_layers, image_shape
-from methods.watched import Watched
 
 OperationUnit = Literal["operations", "params", "filters", "weights", "macs"]
 KINDS, EDGES, OPERATIONS, SHAPE = TOPOLOGY.kinds, TOPOLOGY.edges, TOPOLOGY.operations, TOPOLOGY.shape
 """`SHAPE` is that of everything this file ranks and counts."""
 CANDIDATES = torch.tensor([operation != NONE for operation in OPERATIONS])
-REMOVED = Watched(
-    "removed", "Removed so far", {"pruning/removed": ""}, "fraction",
-    "Fraction of the network with all candidates that is gone, in the unit of the ratio",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,14 +75,13 @@ class Survivors(Parameterisation):
     special="a DARTS search that drops the weakest operations epoch by epoch down to a preset share",
     paper="ours; supernet and steps of DARTS, arXiv 1806.09055",
     space="dense_cell",
+    watched="methods.gradient.watched:OPERATION_PRUNING",
 )
 class OperationPruning(BilevelSearch):
     """Searches a normal and a reduction cell of any density; see `OperationPruningOptions`."""
 
     Options = OperationPruningOptions
     options: OperationPruningOptions
-    watched = (usual.OPERATIONS, usual.ENTROPY, REMOVED)
-    """Without skip connections: they stay beside other operations, and four of them are no collapse."""
 
     def __init__(self, options: OperationPruningOptions, context: SearchContext) -> None:
         self.total, self.costs = operation_costs(discrete(everything(), options, context), options, context)

@@ -30,3 +30,5 @@ ENTROPY = Watched(
         "the kinds of cells,", tuple(ENTROPIES), NEAR_UNIFORM, UNIFORM,
     ),
 )  # fmt: skip
+USUAL = (OPERATIONS, SKIPS, ENTROPY)
+"""What every search over operations has."""

@@ -9,7 +9,9 @@ from typing import Literal
 
 import pytest
 
+from bench.cli import main
 from bench.config import ConfigError, parse
+from bench.plan import catalogue
 from bench.strict_yaml import read_yaml
 
 
@@ -125,7 +127,22 @@ def test_aliases_that_blow_up_are_refused_at_once(tmp_path: Path) -> None:
     started = time.monotonic()
     with pytest.raises(ConfigError, match="more than 20,000 values with every alias written out"):
         read_yaml(path)
+    with pytest.raises(ConfigError, match="more than 20,000 values"):  # nor where names alone are wanted of it
+        catalogue.experiment(str(path))
     assert time.monotonic() - started < 1
+
+
+@pytest.mark.parametrize("command", [["run"], ["launch"], ["report"], ["status"], ["sync"]])
+def test_no_command_follows_a_file_wherever_it_leads(
+    command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = tmp_path / "runs" / "demo-quick" / "train-a"
+    runs.mkdir(parents=True)
+    (runs / "run.json").write_text("{}")
+    (tmp_path / "deep.yaml").write_text("description: " + "[" * 3000 + "]" * 3000 + "\nname: demo\n")
+    assert main([*command, "deep.yaml", "--runs-dir", "runs"]) == 2
+    assert "deep.yaml, line 1, column 53: more than 40 levels in each other" in capsys.readouterr().err
 
 
 def test_anchors_and_merges_are_read(tmp_path: Path) -> None:

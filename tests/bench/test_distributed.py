@@ -24,8 +24,8 @@ from bench.records.directory import RunDirectory
 from bench.run.one_run import DONE, INTERRUPTED, execute
 from methods.base import SearchContext
 from methods.gradient.darts import DARTS
-from methods.gradient.mgas import MGAS
 from methods.gradient.mgas.operations import GatedNorm
+from methods.gradient.mgas.search import MGAS
 from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
 

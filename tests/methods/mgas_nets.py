@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from methods.base import SearchContext
-from methods.gradient.mgas import MGAS, MGASOptions
 from methods.gradient.mgas.discretize import Discretisation
+from methods.gradient.mgas.options import MGASOptions
+from methods.gradient.mgas.search import MGAS
 from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import FIXED, OFFICIAL, Switches
 from methods.gradient.mgas.topology import Plan

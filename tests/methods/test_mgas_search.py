@@ -13,8 +13,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.speed.count import Dispatched
 from methods.base import MethodError, SearchContext
-from methods.gradient.mgas import MGAS, MGASOptions
 from methods.gradient.mgas.optimizers import learning_rates
+from methods.gradient.mgas.options import MGASOptions
+from methods.gradient.mgas.search import MGAS
 from methods.gradient.mgas.supernet import role, trainable
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.registry import get_method

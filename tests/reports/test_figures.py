@@ -2,6 +2,7 @@
 
 import json
 import re
+import sys
 import xml.etree.ElementTree as ET
 from itertools import combinations
 
@@ -13,10 +14,9 @@ import torch
 import reports
 from methods import registry
 from methods.architecture import Architecture, ArchitectureError
-from methods.base import GradientSearch
 from methods.genotypes import published, published_names
 from methods.parts.watched import SKIPS
-from methods.watched import Flag, Watched
+from methods.watched import Watched
 from reports.analysis import analyse
 from reports.build import gather
 from reports.curves import read_curves
@@ -210,27 +210,55 @@ def test_collapse_is_flagged(tmp_path):
     assert sorted(axes.get_title() for axes in skips.figure.axes) == ["collapsing\n⚠ 2 of 2 collapsed", "fine"]
 
 
+FIGURES = """from methods.watched import Flag, Watched
+
+WATCHED = (
+    Watched(
+        "cooling", "Cooling", {"cool/t": "hot", "cool/u": "cold"}, "degrees", "How warm it is",
+        flag=Flag("warm", "a search that ends at 9", ("cool/t",), 9),
+    ),
+    Watched("lists", "Lists", {"cool/by_cell": ""}, "degrees", "Each cell", "by cell"),
+    Watched("parts", "Parts", {"cool/part/": ""}, "parts", "What it is made of", "shares"),
+    Watched("never", "Never", {"cool/never": ""}, "", "Not in any record"),
+    Watched("wrong", "Wrong", {"cool/by_cell": ""}, "", "A list for each epoch, which is no line"),
+)
+"""
+METHOD = """from cooling_figures import WATCHED
+from methods.base import GradientSearch
+from methods.registry import register
+
+
+@register("cooling"{said})
 class Cooling(GradientSearch):
-    """A method that no report has heard of."""
-
-    watched = (
-        Watched(
-            "cooling",
-            "Cooling",
-            {"cool/t": "hot", "cool/u": "cold"},
-            "degrees",
-            "How warm it is",
-            flag=Flag("warm", "a search that ends at 9", ("cool/t",), 9),
-        ),
-        Watched("lists", "Lists", {"cool/by_cell": ""}, "degrees", "Each cell", "by cell"),
-        Watched("parts", "Parts", {"cool/part/": ""}, "parts", "What it is made of", "shares"),
-        Watched("never", "Never", {"cool/never": ""}, "", "Not in any record"),
-        Watched("wrong", "Wrong", {"cool/by_cell": ""}, "", "A list for each epoch, which is no line"),
-    )
+    {stated}
+"""
+SAYS = {
+    "its registration": {"said": ', watched="cooling_figures:WATCHED"', "stated": "pass"},
+    "its class": {"said": "", "stated": "watched = WATCHED"},
+}
 
 
-def test_a_new_method_has_its_curves_by_saying_what_is_worth_watching(tmp_path, monkeypatch):
-    monkeypatch.setitem(registry._methods, "cooling", Cooling)
+@pytest.fixture(params=SAYS)
+def loaded(request, tmp_path, monkeypatch):
+    """An installed package with a method that no report has heard of, and whether it is loaded for its figures: they
+    are said by its registration, or by its class alone."""
+    package = tmp_path / "site"
+    metadata = package / "cooling-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: cooling\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[dasbench.methods]\ncooling = cooling_method\n")
+    (package / "cooling_figures.py").write_text(FIGURES)
+    (package / "cooling_method.py").write_text(METHOD.format(**SAYS[request.param]))
+    monkeypatch.syspath_prepend(package)
+    registry.broken_plugins.cache_clear()
+    yield request.param == "its class"
+    registry.broken_plugins.cache_clear()
+    registry._methods.pop("cooling", None)
+    for module in ("cooling_method", "cooling_figures"):
+        sys.modules.pop(module, None)
+
+
+def test_a_new_method_has_its_curves_by_saying_what_is_worth_watching(tmp_path, loaded):
     folder = experiment(tmp_path, (Kind("mine", "cooling", 3.0), Kind("theirs", "not-installed", 4.0)), searches=2)
     values = {"cool/t": 9.0, "cool/u": 0.5, "cool/by_cell": [1, 2], "cool/part/a": 3, "cool/part/skip_connect": 1}
     for path in folder.glob("search-mine-*/metrics.jsonl"):
@@ -248,6 +276,7 @@ def test_a_new_method_has_its_curves_by_saying_what_is_worth_watching(tmp_path, 
     assert [text.get_text() for text in plots["parts"].figure.legends[0].texts] == ["skip_connect", "a"]
     assert len(plots["lists"].figure.axes[0].lines) == 2
     assert {axes.get_title() for axes in plots["skips"].figure.axes} == {"mine", "theirs"}
+    assert ("cooling_method" in sys.modules) is loaded
 
 
 def test_a_figure_that_cannot_be_drawn_is_refused():

@@ -20,7 +20,7 @@ from methods.gradient.mgas.controller import LambdaState, next_lambda
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.export import export, whole
 from methods.gradient.mgas.losses import l_cost, l_thre, operation_costs
-from methods.gradient.mgas.monitor import WATCHED, operation_histogram, remaining_ratios
+from methods.gradient.mgas.monitor import operation_histogram, remaining_ratios
 from methods.gradient.mgas.narrow import CellChannels, plan_narrowing
 from methods.gradient.mgas.optimizers import Optimizers, pace_of
 from methods.gradient.mgas.options import MGASOptions
@@ -47,6 +47,7 @@ Evaluate = Callable[[], dict[str, float]]
     special="prunes operations, filters and weights together by learned thresholds, stage by stage, to target sizes",
     paper="Liu, Saxena, Cao, Zhao and Ruan, arXiv 2310.15074",
     space="dense_cell",
+    watched="methods.gradient.mgas.watched:WATCHED",
 )
 class MGAS(GradientSearch):
     """Multi-granularity architecture search.
@@ -57,7 +58,6 @@ class MGAS(GradientSearch):
 
     Options = MGASOptions
     split = SearchSplit(train=0.9, valid=0.1, paired=False)
-    watched = WATCHED
     supernet: Supernet
 
     def __init__(self, options: MGASOptions, context: SearchContext) -> None:
