@@ -119,7 +119,8 @@ class GradientSearch(Method):
 
     @abstractmethod
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
-        """One update of everything this method updates. Device work only: no `.item()`, no host branch on values.
+        """One update of everything this method updates. Device work only: no `.item()`, no host branch on values,
+        unless a module of the supernet says that it `branches_on_host` (`methods.parts.executors.protocol`).
 
         Returns sums over the batch, as 0-d tensors on the device: at least `loss_sum`, `correct`, `count`; with a
         paired split also `valid_loss_sum`, `valid_correct`, `valid_count`, in steps that use the validation batch.

@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.device.distributed import ALONE, Group
 from bench.device.graph import CudaRecorder, GraphedStep, Recorder, why_not
 from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices, choose, chosen
+from methods.parts.executors.protocol import branches_on_host
 
 
 class DeviceError(RuntimeError):
@@ -67,9 +69,16 @@ class Engine:
             return chosen().torch_format
         return torch.channels_last if self.precision == "bf16" else torch.contiguous_format
 
-    def graphed(self, step: Callable[..., dict[str, torch.Tensor]]) -> GraphedStep:
-        """The step, run as a CUDA graph where this engine records."""
-        return GraphedStep(step, self.recorder, lambda reason: self.remark("cuda_graph", f"off: {reason}"))
+    def graphed(self, step: Callable[..., dict[str, torch.Tensor]], network: nn.Module | None = None) -> GraphedStep:
+        """The step, run as a CUDA graph where this engine records and the network that it trains allows it."""
+        return GraphedStep(step, self.recorder_of(network), lambda reason: self.remark("cuda_graph", f"off: {reason}"))
+
+    def recorder_of(self, network: nn.Module | None) -> Recorder | None:
+        """What records the steps of a network; None where it decides on the host what to run, with a remark."""
+        if self.recorder is None or network is None or not branches_on_host(network):
+            return self.recorder
+        self.remark("cuda_graph", "off: each step decides on the host which paths it runs")
+        return None
 
     def synchronize(self) -> None:
         if self.device.type == "cuda":

@@ -139,7 +139,8 @@ def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -
     split = search_protocol(run.config).split(method.split)
     steps = method.epochs * max(1, round(images * split.train / method.batch_size))
     batch = _fake_batch(method.batch_size, info, engine)
-    return steps * _seconds_per_step(lambda: method.step(batch, batch if method.split.paired else None), engine)
+    beside = batch if method.split.paired else None
+    return steps * _seconds_per_step(lambda: method.step(batch, beside), engine, method.supernet)
 
 
 def _time_training(run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine) -> float:
@@ -155,7 +156,7 @@ def _time_training(run: RunInfo, architecture: Architecture, info: DatasetInfo, 
         _, loss = training_loss(network(inputs), labels, recipe)
         loss.backward()
 
-    return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine)
+    return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine, network)
 
 
 def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
@@ -163,16 +164,16 @@ def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
     return images, torch.randint(info.num_classes, (size,), device=engine.device)
 
 
-def _seconds_per_step(step: Any, engine: Engine) -> float:
-    """In the precision of the run, and on a GPU as a graph."""
+def _seconds_per_step(step: Any, engine: Engine, network: torch.nn.Module) -> float:
+    """In the precision of the run, and on a GPU as a graph where it is recorded."""
 
     def work() -> dict[str, torch.Tensor]:
         with engine.autocast():
             step()
         return {}
 
-    timed = engine.graphed(work)
-    for _ in range(1 if engine.recorder is None else WARM_UP + 1):
+    timed = engine.graphed(work, network)
+    for _ in range(1 if timed.recorder is None else WARM_UP + 1):
         timed()
     engine.synchronize()
     started = time.perf_counter()

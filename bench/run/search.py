@@ -55,7 +55,7 @@ def gradient_search(
         with engine.autocast():
             return method.step(train_batch, valid_batch)
 
-    step = engine.graphed(update)
+    step = engine.graphed(update, method.supernet)
     for epoch in loop.epochs(method.epochs, lambda: method.finished):
         if method.on_epoch_start(epoch):
             share_statistics(method.supernet, engine.group)  # a regrown operation brings new normalisations

@@ -106,7 +106,7 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
         if name.startswith("retrain"):
             side = PIXELS[size] if name == "retrain-imagenet" else CIFAR_PIXELS
             update, inputs = _training_step(channels, cells, batch, side, engine)
-            step, eager = _as_the_loops_do(update, inputs, engine)
+            step, eager = _as_the_loops_do(update, inputs, engine, None)
             yield Case(name, channels, cells, batch, batch, step, None, eager, side)
             _forget(step)
             continue
@@ -119,18 +119,20 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
             with engine.autocast():
                 return method.step(train_batch, valid_batch)
 
-        step, eager = _as_the_loops_do(update, (train, second), engine)
+        step, eager = _as_the_loops_do(update, (train, second), engine, method.supernet)
         textbook = _textbook(method, train, valid, engine) if oracle and name in TEXTBOOKS else None
         yield Case(name, channels, cells, batch, batch * (2 if paired else 1), step, textbook, eager)
         _forget(step)
 
 
-def _as_the_loops_do(update: Callable[..., Any], inputs: tuple[Any, ...], engine: Engine) -> tuple[Step, Step | None]:
+def _as_the_loops_do(
+    update: Callable[..., Any], inputs: tuple[Any, ...], engine: Engine, supernet: nn.Module | None
+) -> tuple[Step, Step | None]:
     """The step as `bench.run.search` and `bench.run.train` run it, and eagerly where that is not the same."""
-    recorder = engine.recorder
+    recorder = engine.recorder_of(supernet)
     if recorder is None:
         return partial(update, *inputs), None
-    return partial(engine.graphed(update), *inputs), partial(recorder.eager, partial(update, *inputs))
+    return partial(engine.graphed(update, supernet), *inputs), partial(recorder.eager, partial(update, *inputs))
 
 
 def _forget(step: Any) -> None:

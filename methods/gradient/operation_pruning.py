@@ -66,8 +66,8 @@ class Survivors(Parameterisation):
 
     def gates(self, kind: str) -> Gates:
         gates = self.inner.gates(kind)
-        left = gates.operations * self.alive[KINDS.index(kind)]
-        return Gates(left / left.sum(dim=-1, keepdim=True), gates.edges)
+        left = gates.options * self.alive[KINDS.index(kind)]
+        return Gates(left / left.sum(dim=-1, keepdim=True), gates.weights)
 
 
 @register(

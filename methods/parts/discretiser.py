@@ -30,4 +30,4 @@ def best_operations(gates: Gates, topology: CellTopology) -> list[str]:
 
     The weight of an edge decides nothing: every edge stays.
     """
-    return [topology.operations[column] for column in gates.operations.detach().cpu().argmax(dim=-1).tolist()]
+    return [topology.operations[column] for column in gates.options.detach().cpu().argmax(dim=-1).tolist()]

@@ -27,14 +27,14 @@ def chosen_values(chosen: Mapping[str, Sequence[str]], candidates: Sequence[str]
 
 def entropies(gates: Mapping[str, Gates]) -> dict[str, float]:
     """The entropy of the gates of each kind of cell, and `arch/entropy_uniform`: what it is when all are equal."""
-    options = next(iter(gates.values())).operations.shape[-1]
+    options = next(iter(gates.values())).options.shape[-1]
     found = {named("arch/entropy", kind, gates): entropy(each) for kind, each in gates.items()}
     return {**found, "arch/entropy_uniform": math.log(options)}
 
 
 def entropy(gates: Gates) -> float:
     """Mean over the edges of the entropy of the operations' gates, in nats (log 8 = 2.08 when all eight are equal)."""
-    probabilities = gates.operations.detach()
+    probabilities = gates.options.detach()
     return -torch.xlogy(probabilities, probabilities).sum(dim=-1).mean().item()
 
 

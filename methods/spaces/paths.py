@@ -72,6 +72,8 @@ class PathCell(nn.Module):
         make: (operation, source state) -> its module.
     """
 
+    branches_on_host: ClassVar[bool] = True
+
     def __init__(self, topology: CellTopology, make: Callable[[str, int], nn.Module]) -> None:
         super().__init__()
         self.topology = topology

@@ -1,7 +1,7 @@
 """What a gradient search needs of a space: its continuous relaxation (Liu et al., ICLR 2019, section 2.2).
 
-A space that has one gives the cells' topology, the executor that mixes all candidates, a supernet that runs any
-executor and any gates, and the way back from gates to an architecture.
+A space that has one gives the cells' topology, the executor that mixes all candidates, the candidates one by one, a
+supernet that runs any executor and any gates, and the way back from gates to an architecture.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from methods.architecture import Architecture
 from methods.parts.executors.protocol import MakeExecutor
+from methods.parts.executors.single_path import MakeOption
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.parts.topology import CellTopology
@@ -21,7 +22,7 @@ from methods.spaces.supernet_settings import SupernetSettings
 
 
 class Supernet(nn.Module, ABC):
-    """A network that holds all candidates; `forward(images)` maps (batch, in_channels, h, w) to (batch, num_classes).
+    """A network that holds all candidates.
 
     Args:
         parameterisation: gives the gates of each kind of cell, once a forward pass.
@@ -31,8 +32,22 @@ class Supernet(nn.Module, ABC):
         super().__init__()
         self.parameterisation = parameterisation
 
+    @property
     @abstractmethod
-    def forward(self, images: Tensor) -> Tensor: ...
+    def kinds(self) -> Sequence[str]:
+        """Of its cells: those that `gates` has an entry for."""
+
+    @abstractmethod
+    def forward(self, images: Tensor, gates: Mapping[str, Gates] | None = None) -> Tensor:
+        """The logits (batch, num_classes) of images (batch, in_channels, h, w).
+
+        Args:
+            gates: by kind of cell, for whoever made them before; otherwise they are the parameterisation's.
+        """
+
+    def gates(self) -> dict[str, Gates]:
+        """Of each kind of cell there is, from the parameterisation: for one forward pass."""
+        return {kind: self.parameterisation.gates(kind) for kind in self.kinds}
 
     def architecture_parameters(self) -> list[nn.Parameter]:
         return list(self.parameterisation.parameters())
@@ -50,6 +65,7 @@ class Relaxation:
     candidates: operations that a derived architecture can have.
     size: the fields of `SupernetSettings` that its supernet reads, beside stem and image channels.
     mixture: the executor that computes all candidates of the edges leaving a state.
+    candidate: one candidate of an edge as a module of its own, for an executor of single paths.
     supernet: (classes, settings, parameterisation, executor) -> a new one, from torch's global generator.
     derive: the architecture that the gates of each kind of cell stand for.
     operations_of: by kind of cell, the operations on the edges of an architecture.
@@ -60,6 +76,7 @@ class Relaxation:
     candidates: tuple[str, ...]
     size: tuple[str, ...]
     mixture: MakeExecutor
+    candidate: MakeOption
     supernet: Callable[[int, SupernetSettings, Parameterisation, MakeExecutor], Supernet]
     derive: Callable[[Mapping[str, Gates]], Architecture]
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]

@@ -35,6 +35,7 @@ from methods.genotypes import published
 from methods.gradient.darts import DARTS, DARTSOptions
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.search import MGAS
+from methods.parts.executors.choice import Choice
 from methods.spaces import NetworkSettings, build
 from tests.bench.test_resume import StopAfter, outcome
 
@@ -269,6 +270,15 @@ def test_why_a_step_was_not_recorded_stands_in_the_record(
     with pytest.warns(UserWarning, match="line 7 waits"):
         assert execute(directory.path, "cpu") == DONE
     assert directory.read_info().environment["cuda_graph"] == "off: line 7 waits"
+
+
+def test_a_network_that_branches_on_the_host_is_not_recorded() -> None:
+    said: dict[str, str] = {}
+    engine = Engine(CPU, recorder=FakeRecorder(), remark=said.__setitem__)
+    assert engine.graphed(dict, torch.nn.Linear(1, 1)).recorder is engine.recorder
+    assert not said
+    assert engine.graphed(dict, torch.nn.Sequential(Choice([torch.nn.Identity()]))).recorder is None
+    assert said["cuda_graph"].startswith("off: each step decides on the host")
 
 
 def test_sums_do_not_share_memory_with_what_a_step_returned(tmp_path: Path) -> None:

@@ -162,7 +162,7 @@ def test_bypass_channels_are_the_input_up_to_the_shuffle(stride):
 def test_beta_sums_to_one_at_every_node():
     parameterisation = EdgeNormalisedSoftmax(TOPOLOGY)
     torch.nn.init.normal_(parameterisation.beta["normal"])
-    edges = parameterisation.gates("normal").edges
+    edges = parameterisation.gates("normal").weights
     for node in range(2, 6):
         total = sum(edges[row] for row in TOPOLOGY.entering(node))
         torch.testing.assert_close(total, torch.tensor(1.0))

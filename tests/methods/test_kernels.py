@@ -236,7 +236,7 @@ class CellOf201(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         topology, gates = NASBENCH201.topology, Gates(self.operations, self.edges)
         rows = [torch.tensor(topology.leaving(source), device=x.device) for source in topology.sources]
-        return self.cell(x, [gates.rows(index) for index in rows])
+        return self.cell(x, [gates.rows(index.tolist(), index) for index in rows])
 
 
 @pytest.mark.parametrize("share", [1, pytest.param(2, marks=long)])

@@ -108,10 +108,10 @@ def test_survivors_are_a_softmax_over_what_is_left():
     torch.manual_seed(0)
     inner = Softmax(TOPOLOGY)
     survivors = Survivors(inner)
-    torch.testing.assert_close(survivors.gates("normal").operations, inner.gates("normal").operations)
+    torch.testing.assert_close(survivors.gates("normal").options, inner.gates("normal").options)
     survivors.alive[0, 3, 1:6] = False
     expected = inner.alpha["normal"][3].index_select(0, torch.tensor([0, 6, 7])).softmax(0)
-    gates = survivors.gates("normal").operations
+    gates = survivors.gates("normal").options
     torch.testing.assert_close(gates[3, [0, 6, 7]], expected)
     assert not gates[3, 1:6].any()
     (gradient,) = torch.autograd.grad(gates[3].square().sum(), inner.alpha["normal"])

@@ -68,7 +68,7 @@ class ConvolutionMixture(SummingExecutor):
         self.register_buffer("columns", columns, persistent=False)
 
     def forward(self, state: Tensor, gates: Gates, arrived: Tensor | None = None) -> Tensor:
-        weights = (gates.operations * gates.edges[:, None]).index_select(1, self.columns)
+        weights = (gates.options * gates.weights[:, None]).index_select(1, self.columns)
         rectified = state.relu()
         convolutions = list(cast(Iterable[Convolutions], self.convolutions.values()))
         candidates, norms = [each(rectified) for each in convolutions], [each.norm for each in convolutions]

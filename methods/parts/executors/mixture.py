@@ -111,7 +111,7 @@ class Mixture(SummingExecutor):
         Returns:
             `arrived` plus what this state sends.
         """
-        weights = (gates.operations * gates.edges[:, None]).index_select(1, self.columns)
+        weights = (gates.options * gates.weights[:, None]).index_select(1, self.columns)
         if kernels.usable(state, self.norms(), self.edges):
             sent = self._fused(weights, state)
         else:

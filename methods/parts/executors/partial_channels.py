@@ -54,7 +54,7 @@ class PartialChannels(StateExecutor[Arrived]):
         through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
-        sent = _weigh(gates.edges[:, None], around)
+        sent = _weigh(gates.weights[:, None], around)
         if arrived is None:
             return self.mixture(through, gates), sent
         mixed, bypassed = arrived

@@ -2,23 +2,31 @@
 
 The executor of a state computes all edges that leave it. What arrives at the later nodes is in a form that only it
 knows: a sum of feature maps, a pair of them, nothing yet. An executor draws nothing at random, for it may compute
-again in the backward pass (`methods.parts.executors.recompute`), and decides nothing on the host, for a recorded step
-would not decide again.
+again in the backward pass (`methods.parts.executors.recompute`).
+
+One that decides on the host what to run says `branches_on_host`: a recorded step would not decide again.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor, nn
 
 Arrived = TypeVar("Arrived")
 
 
+def branches_on_host(network: nn.Module) -> bool:
+    """Whether a step of the network decides on the host what to run, so that it cannot be recorded as a graph."""
+    return any(getattr(module, "branches_on_host", False) for module in network.modules())
+
+
 class StateExecutor(nn.Module, ABC, Generic[Arrived]):
     """Executes all edges leaving one state of a cell."""
+
+    branches_on_host: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, state: Tensor, gates: Any, arrived: Arrived | None = None) -> Arrived:

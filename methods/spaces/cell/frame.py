@@ -17,7 +17,7 @@ from methods.parts.convolution import in_memory_format
 from methods.spaces.cell.layout import INPUTS, reduction_cells
 from methods.spaces.cell.network import cifar_stem, imagenet_stem
 from methods.spaces.cell.topology import TOPOLOGY
-from methods.spaces.operations import FactorizedReduce, ReLUConvBN
+from methods.spaces.operations import FactorizedReduce, ReLUConvBN, make_operation
 from methods.spaces.supernet_settings import SupernetSettings
 
 
@@ -34,6 +34,11 @@ class Place:
     def stride(self, source: int) -> int:
         """Of the edges that leave a state."""
         return 2 if self.reduction and source < INPUTS else 1
+
+
+def candidate(operation: str, channels: int, stride: int) -> nn.Module:
+    """One candidate of an edge, as a module of its own."""
+    return make_operation(operation, channels, channels, stride, affine=False, pool_norm=True)
 
 
 class FramedCell(nn.Module):

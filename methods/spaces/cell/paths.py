@@ -8,11 +8,10 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from methods.spaces.cell.frame import CellFrame, FramedCell, Place
+from methods.spaces.cell.frame import CellFrame, FramedCell, Place, candidate
 from methods.spaces.cell.space import CellSpace
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.decisions import Code
-from methods.spaces.operations import make_operation
 from methods.spaces.paths import PathCell, PathSupernet
 from methods.spaces.supernet_settings import SupernetSettings
 
@@ -22,11 +21,7 @@ Chosen = list[int | None]
 class _Cell(FramedCell):
     def __init__(self, place: Place) -> None:
         super().__init__(place)
-        c = place.channels
-        self.inside = PathCell(
-            TOPOLOGY,
-            lambda name, source: make_operation(name, c, c, place.stride(source), affine=False, pool_norm=True),
-        )
+        self.inside = PathCell(TOPOLOGY, lambda name, source: candidate(name, place.channels, place.stride(source)))
 
     def forward(self, before_last: Tensor, last: Tensor, chosen: Sequence[int | None]) -> Tensor:
         inputs = self.preprocess0(before_last), self.preprocess1(last)

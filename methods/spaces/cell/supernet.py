@@ -19,7 +19,7 @@ from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
-from methods.spaces.cell.frame import CellFrame, FramedCell, Place
+from methods.spaces.cell.frame import CellFrame, FramedCell, Place, candidate
 from methods.spaces.cell.layout import INPUTS
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import NONE
@@ -47,13 +47,14 @@ class SupernetCell(FramedCell):
                 node, arrived = source.next_node(arrived)
                 nodes.append(node)
             state = inputs[index] if index < INPUTS else nodes[-1]
-            arrived = source(state, gates.rows(self.get_buffer(f"rows{index}")), arrived)
+            leaving = gates.rows(TOPOLOGY.leaving(index), self.get_buffer(f"rows{index}"))
+            arrived = source(state, leaving, arrived)
         nodes.append(source.next_node(arrived)[0])
         return torch.cat(nodes, dim=1)
 
 
-class CellSupernet(Supernet, CellFrame):
-    """The supernet; `forward(images)` maps (batch, in_channels, h, w) to logits (batch, num_classes)."""
+class CellSupernet(CellFrame, Supernet):
+    """The supernet; its kinds are those of the cells it has."""
 
     def __init__(
         self, num_classes: int, settings: SupernetSettings, parameterisation: Parameterisation, executor: MakeExecutor
@@ -61,8 +62,8 @@ class CellSupernet(Supernet, CellFrame):
         super().__init__(parameterisation)
         self.add_frame(num_classes, settings, partial(SupernetCell, executor=executor))
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self.run(images, {kind: self.parameterisation.gates(kind) for kind in self.kinds})
+    def forward(self, images: Tensor, gates: Mapping[str, Gates] | None = None) -> Tensor:
+        return self.run(images, self.gates() if gates is None else gates)
 
 
 def derive(gates: Mapping[str, Gates]) -> Architecture:
@@ -81,6 +82,7 @@ RELAXATION = Relaxation(
     candidates=tuple(name for name in TOPOLOGY.operations if name != NONE),
     size=("channels", "cells"),
     mixture=Mixture,
+    candidate=candidate,
     supernet=CellSupernet,
     derive=derive,
     operations_of=operations_of,

@@ -54,6 +54,11 @@ class ResidualReduction(nn.Module):
         return self.shortcut(x) + self.conv_b(self.conv_a(x))
 
 
+def candidate(operation: str, channels: int, stride: int) -> nn.Module:
+    """One candidate of an edge in a search, as a module of its own: normalised without scale and shift."""
+    return make_operation(operation, channels, channels, stride, affine=False)
+
+
 class Frame(nn.Module):
     """Everything but the cells; `forward(images, *for_cells)` gives logits (batch, num_classes).
 

@@ -7,9 +7,8 @@ from torch import Tensor, nn
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, check_code
 from methods.spaces.nasbench201.cell import TOPOLOGY
-from methods.spaces.nasbench201.network import Frame
+from methods.spaces.nasbench201.network import Frame, candidate
 from methods.spaces.nasbench201.space import NASBench201Space
-from methods.spaces.operations import make_operation
 from methods.spaces.paths import PathCell, PathSupernet
 from methods.spaces.supernet_settings import SupernetSettings
 
@@ -17,7 +16,7 @@ from methods.spaces.supernet_settings import SupernetSettings
 class _Cell(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.inside = PathCell(TOPOLOGY, lambda name, _: make_operation(name, channels, channels, 1, affine=False))
+        self.inside = PathCell(TOPOLOGY, lambda name, _: candidate(name, channels, 1))
 
     def forward(self, x: Tensor, code: Code) -> Tensor:
         return self.inside([x], code)[-1]

@@ -29,7 +29,7 @@ from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.nasbench201.cell import TOPOLOGY, read_cell, write_cell
-from methods.spaces.nasbench201.network import Frame
+from methods.spaces.nasbench201.network import Frame, candidate
 from methods.spaces.relaxation import Relaxation, Supernet
 from methods.spaces.supernet_settings import SupernetSettings
 
@@ -72,9 +72,13 @@ class Supernet201(Supernet):
         for source in TOPOLOGY.sources:
             self.register_buffer(f"rows{source}", torch.tensor(TOPOLOGY.leaving(source)), persistent=False)
 
-    def forward(self, images: Tensor) -> Tensor:
-        gates = self.parameterisation.gates(KIND)
-        leaving = [gates.rows(self.get_buffer(f"rows{source}")) for source in TOPOLOGY.sources]
+    kinds = TOPOLOGY.kinds
+
+    def forward(self, images: Tensor, gates: Mapping[str, Gates] | None = None) -> Tensor:
+        drawn = (self.gates() if gates is None else gates)[KIND]
+        leaving = [
+            drawn.rows(TOPOLOGY.leaving(source), self.get_buffer(f"rows{source}")) for source in TOPOLOGY.sources
+        ]
         return self.frame(in_memory_format(images), leaving)
 
 
@@ -94,6 +98,7 @@ RELAXATION = Relaxation(
     candidates=TOPOLOGY.operations,
     size=("channels", "cells_per_stage"),
     mixture=partial(ConvolutionMixture, operations=TOPOLOGY.operations),
+    candidate=candidate,
     supernet=Supernet201,
     derive=derive,
     operations_of=operations_of,
