@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from methods.parts.executors.kernels import launch
 from methods.parts.executors.kernels.statistics import batch_statistics, sum_type
+from methods.parts.executors.kernels.tiles import PIXELS, tile, tiles
 
 BLOCK = 512
+NORM_BLOCK = 1024
 PROGRAMS = 2048
 """About how many programs a weight gradient is divided into; each then adds up several blocks."""
 
@@ -73,8 +75,8 @@ class _Depthwise(torch.autograd.Function):
         edges = len(weight) // channels
         y = torch.empty(batch, len(weight), *out, device=x.device, dtype=x.dtype)
         sizes = _sizes(x, weight, y, norm is not None, stride, dilation)
-        total, group = batch * out[0] * out[1], edges if edges <= EDGES_AT_ONCE else 1
-        grid = channels, triton.cdiv(total, BLOCK), edges // group
+        total, group = batch * out[0] * out[1], 1 if edges == 1 else EDGES_AT_ONCE
+        grid = channels, triton.cdiv(total, BLOCK), triton.cdiv(edges, group)
         launch(_depthwise_forward, grid, x, weight, statistics, y, total, GROUP=group, **sizes)
         ctx.save_for_backward(x, weight, statistics)
         ctx.sizes = sizes
@@ -95,15 +97,15 @@ class _Depthwise(torch.autograd.Function):
 def _sizes(x: Tensor, weight: Tensor, y: Tensor, norm: bool, stride: int, dilation: int) -> dict[str, Any]:
     channels, height, width = x.shape[1:]
     return {
-        "E": len(weight) // channels,
-        "C": channels,
-        "H": height,
-        "W": width,
-        "HO": y.shape[2],
-        "WO": y.shape[3],
+        "edges": len(weight) // channels,
+        "channels": channels,
+        "height": height,
+        "width": width,
+        "rows": y.shape[2],
+        "columns": y.shape[3],
+        "dilation": dilation,
         "K": weight.shape[-1],
         "STRIDE": stride,
-        "DILATION": dilation,
         "NORM": norm,
         "SUM": sum_type(x.dtype)[1],
         "B": BLOCK,
@@ -118,9 +120,11 @@ def _input_gradient(x: Tensor, weight: Tensor, statistics: Tensor, gradient: Ten
     tensors = x, weight, statistics, gradient, grad_x, partial
     launch(_depthwise_input_gradient, (channels, parts), *tensors, total, **sizes)
     if sizes["NORM"]:
-        shared = {name: sizes[name] for name in ("C", "SUM", "B")}
-        shared["P"] = x.shape[2] * x.shape[3]
-        launch(_norm_gradient, (channels, parts), x, statistics, partial.sum(0), grad_x, total, **shared)
+        batch, pixels = len(x), x.shape[2] * x.shape[3]
+        grid = channels, tiles(batch, pixels, NORM_BLOCK)
+        tensors = x, statistics, partial.sum(0), grad_x
+        shape = {"SUM": sizes["SUM"], "IMAGES": NORM_BLOCK // PIXELS, "PIXELS": PIXELS}
+        launch(_norm_gradient, grid, *tensors, batch, pixels, channels, **shape)
     return grad_x
 
 
@@ -134,6 +138,19 @@ def _weight_gradient(x: Tensor, weight: Tensor, statistics: Tensor, gradient: Te
     return partial.sum(0).view(weight.shape).to(weight.dtype)
 
 
+SIZES = ["total", "edges", "channels", "height", "width", "rows", "columns", "dilation", "chunks"]
+"""Arguments for whose values no kernel of its own is compiled."""
+
+
+@triton.jit
+def _place(i, height, width):  # type: ignore[no-untyped-def]
+    """Image, row and column of the pixel number i of a channel."""
+    image = i // (height * width)
+    within = i - image * (height * width)
+    row = within // width
+    return image, row, within - row * width
+
+
 @triton.jit
 def _read(x, at, inside, mean, inverse, NORM: tl.constexpr, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
     """What the convolution sees: rectified, zero outside the image."""
@@ -144,137 +161,134 @@ def _read(x, at, inside, mean, inverse, NORM: tl.constexpr, SUM: tl.constexpr): 
 
 
 @triton.jit
-def _statistics(statistics, channel, C: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
+def _statistics(statistics, channel, channels, NORM: tl.constexpr, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
     mean, inverse = tl.zeros([], SUM), tl.zeros([], SUM)
     if NORM:
-        mean, inverse = tl.load(statistics + channel), tl.load(statistics + C + channel)
+        mean, inverse = tl.load(statistics + channel), tl.load(statistics + channels + channel)
     return mean, inverse
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _depthwise_forward(  # type: ignore[no-untyped-def]
-    x, weight, statistics, y, total, GROUP: tl.constexpr, E: tl.constexpr, C: tl.constexpr, H: tl.constexpr,
-    W: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr, K: tl.constexpr, STRIDE: tl.constexpr,
-    DILATION: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    x, weight, statistics, y, total, GROUP: tl.constexpr, edges, channels, height, width, rows, columns,
+    dilation, K: tl.constexpr, STRIDE: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """GROUP edges at once: what they share is read once."""
+    """GROUP edges at once, one or four: what they share is read once. Those that do not exist repeat the last one."""
     channel, first = tl.program_id(0), tl.program_id(2) * GROUP
     i = tl.program_id(1) * B + tl.arange(0, B)
     inside = i < total
-    image, oy, ox = i // (HO * WO), (i // WO) % HO, i % WO
-    mean, inverse = _statistics(statistics, channel, C, NORM, SUM)
-    w = weight + (first * C + channel) * (K * K)
+    image, oy, ox = _place(i, rows, columns)
+    mean, inverse = _statistics(statistics, channel, channels, NORM, SUM)
+    filters, others = channels * K * K, edges - 1 - first
+    w = weight + first * filters + channel * (K * K)
     s0, s1, s2, s3 = tl.zeros([B], SUM), tl.zeros([B], SUM), tl.zeros([B], SUM), tl.zeros([B], SUM)
-    for ky in tl.static_range(K):
-        iy = oy * STRIDE + (ky - K // 2) * DILATION
-        row_inside = inside & (iy >= 0) & (iy < H)
-        row = ((image * C + channel) * H + iy) * W
+    for ky in range(K):  # not unrolled: that takes all registers
+        iy = oy * STRIDE + (ky - K // 2) * dilation
+        row_inside = inside & (iy >= 0) & (iy < height)
+        row = ((image * channels + channel) * height + iy) * width
         for kx in tl.static_range(K):
-            ix = ox * STRIDE + (kx - K // 2) * DILATION
-            value = _read(x, row + ix, row_inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
+            ix = ox * STRIDE + (kx - K // 2) * dilation
+            value = _read(x, row + ix, row_inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
             s0 += value * tl.load(w + (ky * K + kx)).to(SUM)
             if GROUP > 1:
-                s1 += value * tl.load(w + (C * K * K + ky * K + kx)).to(SUM)
-            if GROUP > 2:
-                s2 += value * tl.load(w + (2 * C * K * K + ky * K + kx)).to(SUM)
-            if GROUP > 3:
-                s3 += value * tl.load(w + (3 * C * K * K + ky * K + kx)).to(SUM)
-    at = ((image * (E * C) + first * C + channel) * HO + oy) * WO + ox
+                tap = w + (ky * K + kx)
+                s1 += value * tl.load(tap + tl.minimum(1, others) * filters).to(SUM)
+                s2 += value * tl.load(tap + tl.minimum(2, others) * filters).to(SUM)
+                s3 += value * tl.load(tap + tl.minimum(3, others) * filters).to(SUM)
+    at = ((image * (edges * channels) + first * channels + channel) * rows + oy) * columns + ox
     tl.store(y + at, s0, mask=inside)
     if GROUP > 1:
-        tl.store(y + at + C * HO * WO, s1, mask=inside)
-    if GROUP > 2:
-        tl.store(y + at + 2 * C * HO * WO, s2, mask=inside)
-    if GROUP > 3:
-        tl.store(y + at + 3 * C * HO * WO, s3, mask=inside)
+        edge = channels * rows * columns
+        tl.store(y + at + edge, s1, mask=i < tl.where(others > 0, total, 0))
+        tl.store(y + at + 2 * edge, s2, mask=i < tl.where(others > 1, total, 0))
+        tl.store(y + at + 3 * edge, s3, mask=i < tl.where(others > 2, total, 0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _depthwise_input_gradient(  # type: ignore[no-untyped-def]
-    x, weight, statistics, gradient, grad_x, partial, total, E: tl.constexpr, C: tl.constexpr, H: tl.constexpr,
-    W: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr, K: tl.constexpr, STRIDE: tl.constexpr,
-    DILATION: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    x, weight, statistics, gradient, grad_x, partial, total, edges, channels, height, width, rows, columns,
+    dilation, K: tl.constexpr, STRIDE: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
     """To the input of the ReLU; with NORM also, of every block, the sums that the normalisation's gradient needs."""
     channel, part = tl.program_id(0), tl.program_id(1)
     i = part * B + tl.arange(0, B)
     inside = i < total
-    image, iy, ix = i // (H * W), (i // W) % H, i % W
-    mean, inverse = _statistics(statistics, channel, C, NORM, SUM)
+    image, iy, ix = _place(i, height, width)
+    mean, inverse = _statistics(statistics, channel, channels, NORM, SUM)
     total_gradient = tl.zeros([B], SUM)
-    for e in range(E):  # not unrolled: that takes all registers
-        w = weight + (e * C + channel) * (K * K)
-        for ky in tl.static_range(K):
-            ty = iy - (ky - K // 2) * DILATION
+    for e in range(edges):
+        w = weight + (e * channels + channel) * (K * K)
+        for ky in range(K):  # not unrolled: that takes all registers
+            ty = iy - (ky - K // 2) * dilation
             oy = ty // STRIDE
-            row_inside = inside & (ty >= 0) & (oy < HO) & (oy * STRIDE == ty)
-            row = ((image * (E * C) + e * C + channel) * HO + oy) * WO
+            row_inside = inside & (ty >= 0) & (oy < rows) & (oy * STRIDE == ty)
+            row = ((image * (edges * channels) + e * channels + channel) * rows + oy) * columns
             for kx in tl.static_range(K):
-                tx = ix - (kx - K // 2) * DILATION
+                tx = ix - (kx - K // 2) * dilation
                 ox = tx // STRIDE
-                within = row_inside & (tx >= 0) & (ox < WO) & (ox * STRIDE == tx)
+                within = row_inside & (tx >= 0) & (ox < columns) & (ox * STRIDE == tx)
                 g = tl.load(gradient + row + ox, mask=within, other=0.0).to(SUM)
                 total_gradient += g * tl.load(w + (ky * K + kx)).to(SUM)
-    at = ((image * C + channel) * H + iy) * W + ix
+    at = ((image * channels + channel) * height + iy) * width + ix
     value = tl.load(x + at, mask=inside, other=0.0).to(SUM)
     if NORM:
         value = (value - mean) * inverse
     total_gradient = tl.where(inside & (value > 0.0), total_gradient, 0.0)
     tl.store(grad_x + at, total_gradient, mask=inside)
     if NORM:
-        out = partial + (part * C + channel) * 2
+        out = partial + (part * channels + channel) * 2
         tl.store(out, tl.sum(total_gradient, 0))
         tl.store(out + 1, tl.sum(total_gradient * value, 0))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["batch", "channels"])
 def _norm_gradient(  # type: ignore[no-untyped-def]
-    x, statistics, sums, grad_x, total, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr
+    x, statistics, sums, grad_x, batch, pixels, channels, SUM: tl.constexpr, IMAGES: tl.constexpr, PIXELS: tl.constexpr
 ):
     """In place, from the gradient of a normalisation's output to that of its input."""
-    channel, i = tl.program_id(0), tl.program_id(1) * B + tl.arange(0, B)
-    inside = i < total
-    at = (i // P) * (C * P) + channel * P + i % P
-    mean, inverse = tl.load(statistics + channel), tl.load(statistics + C + channel)
+    channel, total = tl.program_id(0), batch * pixels
+    image, pixel, inside = tile(tl.program_id(1), batch, pixels, IMAGES, PIXELS)
+    at = (image * channels + channel) * pixels + pixel
+    mean, inverse = tl.load(statistics + channel), tl.load(statistics + channels + channel)
     zhat = (tl.load(x + at, mask=inside, other=0.0).to(SUM) - mean) * inverse
     g = tl.load(grad_x + at, mask=inside, other=0.0).to(SUM)
     average, dot = tl.load(sums + 2 * channel) / total, tl.load(sums + 2 * channel + 1) / total
     tl.store(grad_x + at, inverse * (g - average - zhat * dot), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _depthwise_weight_gradient(  # type: ignore[no-untyped-def]
-    x, statistics, gradient, partial, total, CHUNKS: tl.constexpr, E: tl.constexpr, C: tl.constexpr, H: tl.constexpr,
-    W: tl.constexpr, HO: tl.constexpr, WO: tl.constexpr, K: tl.constexpr, STRIDE: tl.constexpr,
-    DILATION: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    x, statistics, gradient, partial, total, chunks, edges, channels, height, width, rows, columns,
+    dilation, K: tl.constexpr, STRIDE: tl.constexpr, NORM: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
 ):  # fmt: skip
-    """One filter and CHUNKS blocks of pixels; the columns of a kernel's row side by side."""
+    """One filter and `chunks` blocks of pixels; the columns of a kernel's row side by side."""
     filter_, part = tl.program_id(0), tl.program_id(1)
-    channel = filter_ % C
-    mean, inverse = _statistics(statistics, channel, C, NORM, SUM)
-    out = partial + (part * (E * C) + filter_) * (K * K)
-    for ky in tl.static_range(K):
+    channel = filter_ % channels
+    mean, inverse = _statistics(statistics, channel, channels, NORM, SUM)
+    out = partial + (part * (edges * channels) + filter_) * (K * K)
+    for ky in range(K):  # not unrolled: that takes all registers
         s0, s1, s2 = tl.zeros([B], SUM), tl.zeros([B], SUM), tl.zeros([B], SUM)
         s3, s4 = tl.zeros([B], SUM), tl.zeros([B], SUM)
-        for chunk in range(CHUNKS):
-            i = (part * CHUNKS + chunk) * B + tl.arange(0, B)
+        for chunk in range(chunks):
+            i = (part * chunks + chunk) * B + tl.arange(0, B)
             inside = i < total
-            image, oy, ox = i // (HO * WO), (i // WO) % HO, i % WO
-            g = tl.load(gradient + ((image * (E * C) + filter_) * HO + oy) * WO + ox, mask=inside, other=0.0).to(SUM)
-            iy = oy * STRIDE + (ky - K // 2) * DILATION
-            inside = inside & (iy >= 0) & (iy < H)
-            row = ((image * C + channel) * H + iy) * W
-            ix = ox * STRIDE - (K // 2) * DILATION
-            s0 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
-            ix += DILATION
-            s1 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
-            ix += DILATION
-            s2 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
+            image, oy, ox = _place(i, rows, columns)
+            at = ((image * (edges * channels) + filter_) * rows + oy) * columns + ox
+            g = tl.load(gradient + at, mask=inside, other=0.0).to(SUM)
+            iy = oy * STRIDE + (ky - K // 2) * dilation
+            inside = inside & (iy >= 0) & (iy < height)
+            row = ((image * channels + channel) * height + iy) * width
+            ix = ox * STRIDE - (K // 2) * dilation
+            s0 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
+            ix += dilation
+            s1 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
+            ix += dilation
+            s2 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
             if K > 3:
-                ix += DILATION
-                s3 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
-                ix += DILATION
-                s4 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < W), mean, inverse, NORM, SUM)
+                ix += dilation
+                s3 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
+                ix += dilation
+                s4 += g * _read(x, row + ix, inside & (ix >= 0) & (ix < width), mean, inverse, NORM, SUM)
         tl.store(out + ky * K, tl.sum(s0, 0))
         tl.store(out + ky * K + 1, tl.sum(s1, 0))
         tl.store(out + ky * K + 2, tl.sum(s2, 0))

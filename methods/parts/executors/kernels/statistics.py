@@ -1,6 +1,6 @@
 """Statistics of a batch, channel by channel, and the running statistics of a normalisation.
 
-Every program takes the mean and the sum of squared differences of one block; blocks are merged by the formula of Chan,
+Every program takes the mean and the sum of squared differences of one tile; tiles are merged by the formula of Chan,
 Golub and LeVeque (1979), so that no large sums of squares are subtracted from each other.
 """
 
@@ -14,8 +14,11 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from methods.parts.executors.kernels import launch
+from methods.parts.executors.kernels.tiles import PIXELS, tile, tiles
 
 BLOCK = 2048
+FEW = 128
+"""Tiles that are merged at once; where there are more, a kernel for the next power of two is compiled."""
 
 
 def sum_type(dtype: torch.dtype) -> tuple[torch.dtype, Any]:
@@ -31,47 +34,51 @@ def batch_statistics(z: Tensor, norm: nn.BatchNorm2d, out: Tensor) -> None:
         out: (2, channels), contiguous.
     """
     batch, channels, height, width = z.shape
-    total = batch * height * width
-    parts = triton.cdiv(total, BLOCK)
-    dtype, sums = sum_type(z.dtype)
-    partial = torch.empty(channels, parts, 2, device=z.device, dtype=dtype)
     pixels = height * width
-    launch(_statistics_partial, (channels, parts), z, partial, total, parts, channels, pixels, sums, BLOCK)
+    parts = tiles(batch, pixels, BLOCK)
+    dtype, sums = sum_type(z.dtype)
+    partial = torch.empty(channels, parts, 3, device=z.device, dtype=dtype)
+    sizes = batch, pixels, parts, channels
+    launch(_statistics_partial, (channels, parts), z, partial, *sizes, SUM=sums, IMAGES=BLOCK // PIXELS, PIXELS=PIXELS)
     running = norm.running_mean, norm.running_var, norm.momentum, norm.eps, norm.track_running_stats
-    sizes = total, parts, channels, sums, BLOCK, triton.next_power_of_2(parts)
-    launch(_statistics_merge, (channels,), partial, out, *running, *sizes)
+    merged = max(FEW, triton.next_power_of_2(parts))
+    launch(_statistics_merge, (channels,), partial, out, *running, batch * pixels, parts, channels, sums, merged)
 
 
-@triton.jit
-def _statistics_partial(z, out, total, parts, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr):  # type: ignore[no-untyped-def]
+@triton.jit(do_not_specialize=["batch", "parts", "channels"])
+def _statistics_partial(  # type: ignore[no-untyped-def]
+    z, out, batch, pixels, parts, channels, SUM: tl.constexpr, IMAGES: tl.constexpr, PIXELS: tl.constexpr
+):
+    """Of every tile: number of values, mean, sum of squared differences."""
     channel, part = tl.program_id(0), tl.program_id(1)
-    i = part * B + tl.arange(0, B)
-    inside = i < total
-    value = tl.load(z + (i // P) * (C * P) + channel * P + i % P, mask=inside, other=0.0).to(SUM)
-    mean = tl.sum(value, 0) / tl.minimum(total - part * B, B).to(SUM)
+    image, pixel, inside = tile(part, batch, pixels, IMAGES, PIXELS)
+    value = tl.load(z + (image * channels + channel) * pixels + pixel, mask=inside, other=0.0).to(SUM)
+    count = tl.sum(inside.to(SUM))
+    mean = tl.sum(value) / count
     centred = tl.where(inside, value - mean, 0.0)
-    at = out + (channel * parts + part) * 2
-    tl.store(at, mean)
-    tl.store(at + 1, tl.sum(centred * centred, 0))
+    at = out + (channel * parts + part) * 3
+    tl.store(at, count)
+    tl.store(at + 1, mean)
+    tl.store(at + 2, tl.sum(centred * centred))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["total", "parts", "channels"])
 def _statistics_merge(  # type: ignore[no-untyped-def]
     partial, out, running_mean, running_var, MOMENTUM: tl.constexpr, EPS: tl.constexpr, TRACK: tl.constexpr, total,
-    parts, C: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr, PARTS: tl.constexpr,
+    parts, channels, SUM: tl.constexpr, PARTS: tl.constexpr,
 ):  # fmt: skip
     channel, part = tl.program_id(0), tl.arange(0, PARTS)
     inside = part < parts
-    at = partial + (channel * parts + part) * 2
-    means, squares = tl.load(at, mask=inside, other=0.0), tl.load(at + 1, mask=inside, other=0.0)
-    count = tl.where(inside, tl.minimum(total - part * B, B), 0).to(SUM)
-    pixels = tl.sum(count, 0)
+    at = partial + (channel * parts + part) * 3
+    count = tl.load(at, mask=inside, other=0.0)
+    means, squares = tl.load(at + 1, mask=inside, other=0.0), tl.load(at + 2, mask=inside, other=0.0)
+    pixels = tl.full([], 0, SUM) + total
     mean = tl.sum(means * count, 0) / pixels
     difference = means - mean
     square = tl.sum(squares + count * difference * difference, 0)
     variance = square / pixels
     tl.store(out + channel, mean)
-    tl.store(out + C + channel, 1.0 / tl.sqrt(variance + EPS))
+    tl.store(out + channels + channel, 1.0 / tl.sqrt(variance + EPS))
     if TRACK:
         old_mean = tl.load(running_mean + channel).to(SUM)
         old_var = tl.load(running_var + channel).to(SUM)

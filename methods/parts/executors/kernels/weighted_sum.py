@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from methods.parts.executors.kernels import launch
 from methods.parts.executors.kernels.statistics import batch_statistics, sum_type
+from methods.parts.executors.kernels.tiles import PIXELS, tile, tiles
 
 BLOCK = 1024
 MOST_CANDIDATES, MOST_SHARED = 5, 3
@@ -67,7 +68,7 @@ class _FusedWeightedSum(torch.autograd.Function):
 
 def _grid(like: Tensor) -> tuple[int, int]:
     batch, channels, height, width = like.shape
-    return channels, triton.cdiv(batch * height * width, BLOCK)
+    return channels, tiles(batch, height * width, BLOCK)
 
 
 def _pointers(candidates: Sequence[Tensor], shared: Sequence[Tensor], like: Tensor) -> list[Tensor]:
@@ -80,20 +81,25 @@ def _pointers(candidates: Sequence[Tensor], shared: Sequence[Tensor], like: Tens
 
 
 def _arguments(candidates: Sequence[Tensor], shared: Sequence[Tensor], like: Tensor) -> list[Any]:
-    """Pointers, pixels of the batch, number of candidates and of shared tensors."""
-    return [*_pointers(candidates, shared, like), like.numel() // like.shape[1], len(candidates), len(shared)]
+    """Pointers, size of the batch, number of candidates and of shared tensors."""
+    return [*_pointers(candidates, shared, like), len(like), len(candidates), len(shared)]
 
 
 def _sizes(like: Tensor, edges: int) -> dict[str, Any]:
     height, width = like.shape[2:]
-    return {"E": edges, "C": like.shape[1], "P": height * width, "SUM": sum_type(like.dtype)[1], "B": BLOCK}
+    sizes = {"edges": edges, "channels": like.shape[1], "pixels": height * width}
+    return sizes | {"SUM": sum_type(like.dtype)[1], "IMAGES": BLOCK // PIXELS, "PIXELS": PIXELS}
+
+
+SIZES = ["batch", "edges", "channels"]
+"""Arguments for whose values no kernel of its own is compiled; of `pixels` it matters whether 16 divides them."""
 
 
 @triton.jit
-def _zhat(z, at, inside, statistics, row, c, CHANNELS: tl.constexpr, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
+def _zhat(z, at, inside, statistics, row, c, filters, SUM: tl.constexpr):  # type: ignore[no-untyped-def]
     """A candidate's normalised values."""
-    mean = tl.load(statistics + (2 * row) * CHANNELS + c)
-    inverse = tl.load(statistics + (2 * row + 1) * CHANNELS + c)
+    mean = tl.load(statistics + (2 * row) * filters + c)
+    inverse = tl.load(statistics + (2 * row + 1) * filters + c)
     return (tl.load(z + at, mask=inside, other=0.0).to(SUM) - mean) * inverse
 
 
@@ -109,112 +115,114 @@ def _shared(x0, x1, x2, at, inside, S: tl.constexpr, SUM: tl.constexpr):  # type
     return v0, v1, v2
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _weighted_sum_forward(  # type: ignore[no-untyped-def]
-    weights, statistics, y, z0, z1, z2, z3, z4, x0, x1, x2, total, K: tl.constexpr, S: tl.constexpr,
-    E: tl.constexpr, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    weights, statistics, y, z0, z1, z2, z3, z4, x0, x1, x2, batch, K: tl.constexpr, S: tl.constexpr,
+    edges, channels, pixels, SUM: tl.constexpr, IMAGES: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
-    channel, i = tl.program_id(0), tl.program_id(1) * B + tl.arange(0, B)
-    inside = i < total
-    within, image = channel * P + i % P, i // P
-    at = image * (C * P) + within
+    channel, plane = tl.program_id(0), channels * pixels
+    image, pixel, inside = tile(tl.program_id(1), batch, pixels, IMAGES, PIXELS)
+    within = channel * pixels + pixel
+    at = image * plane + within
     v0, v1, v2 = _shared(x0, x1, x2, at, inside, S, SUM)
-    for e in tl.static_range(E):
-        at = image * (E * C * P) + e * (C * P) + within
-        c, w = e * C + channel, weights + e * (K + S)
+    filters = edges * channels
+    for e in range(edges):
+        at = (image * edges + e) * plane + within
+        c, w = e * channels + channel, weights + e * (K + S)
         value = v0 * tl.load(w + K).to(SUM)
         if S > 1:
             value += v1 * tl.load(w + K + 1).to(SUM)
         if S > 2:
             value += v2 * tl.load(w + K + 2).to(SUM)
         if K > 0:
-            value += _zhat(z0, at, inside, statistics, 0, c, E * C, SUM) * tl.load(w).to(SUM)
+            value += _zhat(z0, at, inside, statistics, 0, c, filters, SUM) * tl.load(w).to(SUM)
         if K > 1:
-            value += _zhat(z1, at, inside, statistics, 1, c, E * C, SUM) * tl.load(w + 1).to(SUM)
+            value += _zhat(z1, at, inside, statistics, 1, c, filters, SUM) * tl.load(w + 1).to(SUM)
         if K > 2:
-            value += _zhat(z2, at, inside, statistics, 2, c, E * C, SUM) * tl.load(w + 2).to(SUM)
+            value += _zhat(z2, at, inside, statistics, 2, c, filters, SUM) * tl.load(w + 2).to(SUM)
         if K > 3:
-            value += _zhat(z3, at, inside, statistics, 3, c, E * C, SUM) * tl.load(w + 3).to(SUM)
+            value += _zhat(z3, at, inside, statistics, 3, c, filters, SUM) * tl.load(w + 3).to(SUM)
         if K > 4:
-            value += _zhat(z4, at, inside, statistics, 4, c, E * C, SUM) * tl.load(w + 4).to(SUM)
+            value += _zhat(z4, at, inside, statistics, 4, c, filters, SUM) * tl.load(w + 4).to(SUM)
         tl.store(y + at, value, mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _weighted_sum_reductions(  # type: ignore[no-untyped-def]
-    gradient, statistics, partial, z0, z1, z2, z3, z4, x0, x1, x2, total, K: tl.constexpr, S: tl.constexpr,
-    E: tl.constexpr, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    gradient, statistics, partial, z0, z1, z2, z3, z4, x0, x1, x2, batch, K: tl.constexpr, S: tl.constexpr,
+    edges, channels, pixels, SUM: tl.constexpr, IMAGES: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
     """Of every block, channel and edge: sum G, sum G zhat_k, sum G x_s."""
-    channel, part = tl.program_id(0), tl.program_id(1)
-    i = part * B + tl.arange(0, B)
-    inside = i < total
-    within, image = channel * P + i % P, i // P
-    at = image * (C * P) + within
+    channel, part, plane = tl.program_id(0), tl.program_id(1), channels * pixels
+    image, pixel, inside = tile(part, batch, pixels, IMAGES, PIXELS)
+    within = channel * pixels + pixel
+    at = image * plane + within
     v0, v1, v2 = _shared(x0, x1, x2, at, inside, S, SUM)
-    for e in tl.static_range(E):
-        at = image * (E * C * P) + e * (C * P) + within
-        c, out = e * C + channel, partial + ((part * C + channel) * E + e) * (1 + K + S)
+    filters = edges * channels
+    for e in range(edges):
+        at = (image * edges + e) * plane + within
+        c, out = e * channels + channel, partial + ((part * channels + channel) * edges + e) * (1 + K + S)
         g = tl.load(gradient + at, mask=inside, other=0.0).to(SUM)
-        tl.store(out, tl.sum(g, 0))
+        tl.store(out, tl.sum(g))
         if K > 0:
-            tl.store(out + 1, tl.sum(g * _zhat(z0, at, inside, statistics, 0, c, E * C, SUM), 0))
+            tl.store(out + 1, tl.sum(g * _zhat(z0, at, inside, statistics, 0, c, filters, SUM)))
         if K > 1:
-            tl.store(out + 2, tl.sum(g * _zhat(z1, at, inside, statistics, 1, c, E * C, SUM), 0))
+            tl.store(out + 2, tl.sum(g * _zhat(z1, at, inside, statistics, 1, c, filters, SUM)))
         if K > 2:
-            tl.store(out + 3, tl.sum(g * _zhat(z2, at, inside, statistics, 2, c, E * C, SUM), 0))
+            tl.store(out + 3, tl.sum(g * _zhat(z2, at, inside, statistics, 2, c, filters, SUM)))
         if K > 3:
-            tl.store(out + 4, tl.sum(g * _zhat(z3, at, inside, statistics, 3, c, E * C, SUM), 0))
+            tl.store(out + 4, tl.sum(g * _zhat(z3, at, inside, statistics, 3, c, filters, SUM)))
         if K > 4:
-            tl.store(out + 5, tl.sum(g * _zhat(z4, at, inside, statistics, 4, c, E * C, SUM), 0))
-        tl.store(out + K + 1, tl.sum(g * v0, 0))
+            tl.store(out + 5, tl.sum(g * _zhat(z4, at, inside, statistics, 4, c, filters, SUM)))
+        tl.store(out + K + 1, tl.sum(g * v0))
         if S > 1:
-            tl.store(out + K + 2, tl.sum(g * v1, 0))
+            tl.store(out + K + 2, tl.sum(g * v1))
         if S > 2:
-            tl.store(out + K + 3, tl.sum(g * v2, 0))
+            tl.store(out + K + 3, tl.sum(g * v2))
 
 
 @triton.jit
 def _write_dz(  # type: ignore[no-untyped-def]
-    dz, z, g, at, inside, weights, statistics, sums, k, c, total, CHANNELS: tl.constexpr, SUM: tl.constexpr
+    dz, z, g, at, inside, weights, statistics, sums, k, c, total, filters, SUM: tl.constexpr
 ):
-    zhat = _zhat(z, at, inside, statistics, k, c, CHANNELS, SUM)
-    scale = tl.load(weights + k).to(SUM) * tl.load(statistics + (2 * k + 1) * CHANNELS + c)
+    zhat = _zhat(z, at, inside, statistics, k, c, filters, SUM)
+    scale = tl.load(weights + k).to(SUM) * tl.load(statistics + (2 * k + 1) * filters + c)
     mean, dot = tl.load(sums) / total, tl.load(sums + 1 + k) / total
     tl.store(dz + at, scale * (g - mean - zhat * dot), mask=inside)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=SIZES)
 def _weighted_sum_gradients(  # type: ignore[no-untyped-def]
-    weights, gradient, statistics, sums, z0, z1, z2, z3, z4, x0, x1, x2, total, K: tl.constexpr, S: tl.constexpr,
+    weights, gradient, statistics, sums, z0, z1, z2, z3, z4, x0, x1, x2, batch, K: tl.constexpr, S: tl.constexpr,
     dz0, dz1, dz2, dz3, dz4, dx0, dx1, dx2,
-    E: tl.constexpr, C: tl.constexpr, P: tl.constexpr, SUM: tl.constexpr, B: tl.constexpr,
+    edges, channels, pixels, SUM: tl.constexpr, IMAGES: tl.constexpr, PIXELS: tl.constexpr,
 ):  # fmt: skip
-    channel, i = tl.program_id(0), tl.program_id(1) * B + tl.arange(0, B)
-    inside = i < total
-    within, image = channel * P + i % P, i // P
-    s0, s1, s2 = tl.zeros([B], SUM), tl.zeros([B], SUM), tl.zeros([B], SUM)
-    for e in tl.static_range(E):
-        at = image * (E * C * P) + e * (C * P) + within
-        c, w = e * C + channel, weights + e * (K + S)
-        row = sums + (channel * E + e) * (1 + K + S)
+    channel, plane, total = tl.program_id(0), channels * pixels, batch * pixels
+    image, pixel, inside = tile(tl.program_id(1), batch, pixels, IMAGES, PIXELS)
+    within = channel * pixels + pixel
+    s0, s1, s2 = tl.zeros([IMAGES, PIXELS], SUM), tl.zeros([IMAGES, PIXELS], SUM), tl.zeros([IMAGES, PIXELS], SUM)
+    filters = edges * channels
+    for e in range(edges):
+        at = (image * edges + e) * plane + within
+        c, w = e * channels + channel, weights + e * (K + S)
+        row = sums + (channel * edges + e) * (1 + K + S)
         g = tl.load(gradient + at, mask=inside, other=0.0).to(SUM)
         if K > 0:
-            _write_dz(dz0, z0, g, at, inside, w, statistics, row, 0, c, total, E * C, SUM)
+            _write_dz(dz0, z0, g, at, inside, w, statistics, row, 0, c, total, filters, SUM)
         if K > 1:
-            _write_dz(dz1, z1, g, at, inside, w, statistics, row, 1, c, total, E * C, SUM)
+            _write_dz(dz1, z1, g, at, inside, w, statistics, row, 1, c, total, filters, SUM)
         if K > 2:
-            _write_dz(dz2, z2, g, at, inside, w, statistics, row, 2, c, total, E * C, SUM)
+            _write_dz(dz2, z2, g, at, inside, w, statistics, row, 2, c, total, filters, SUM)
         if K > 3:
-            _write_dz(dz3, z3, g, at, inside, w, statistics, row, 3, c, total, E * C, SUM)
+            _write_dz(dz3, z3, g, at, inside, w, statistics, row, 3, c, total, filters, SUM)
         if K > 4:
-            _write_dz(dz4, z4, g, at, inside, w, statistics, row, 4, c, total, E * C, SUM)
+            _write_dz(dz4, z4, g, at, inside, w, statistics, row, 4, c, total, filters, SUM)
         s0 += g * tl.load(w + K).to(SUM)
         if S > 1:
             s1 += g * tl.load(w + K + 1).to(SUM)
         if S > 2:
             s2 += g * tl.load(w + K + 2).to(SUM)
-    at = image * (C * P) + within
+    at = image * plane + within
     tl.store(dx0 + at, s0, mask=inside)
     if S > 1:
         tl.store(dx1 + at, s1, mask=inside)
