@@ -17,8 +17,10 @@ from matplotlib.figure import Figure
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.layout import INPUTS, empty_nodes, layout
+from methods.spaces.chain.macro import macro_of
 from methods.spaces.nasbench201.cell import EDGES, NODES, read_cell, unread_edges
 from methods.spaces.operation_names import NONE
+from reports.draw_chain import draw_chain
 from reports.style import GRID, INK, MUTED, OPERATION_COLOURS, PAPER, figure_style, save, svg
 
 LANE = 0.27
@@ -72,9 +74,12 @@ def draw(architecture: Architecture, path: Path) -> Path:
 
 
 def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
-    """All cells of a cell genotype; for another network its channel widths."""
+    """All cells of a cell genotype, the places of a chain; for another network its channel widths."""
     cells = describe(architecture)
     title = title or _density(architecture)
+    macro = macro_of(architecture.space)
+    if macro is not None:
+        return draw_chain(architecture, macro, title)
     if not cells:
         return _draw_widths(architecture, title)
     columns = 2 if len(cells) > 1 else 1

@@ -53,6 +53,13 @@ OPERATION_COLOURS = {
     "group_conv_3x1_1x3": "#6a3d9a",
     "nor_conv_1x1": "#b15928",
     "nor_conv_3x3": "#8c3f12",
+    "k3e3": "#9bd3f2",
+    "k3e6": "#56b4e9",
+    "k5e3": "#e6b34d",
+    "k5e6": "#e69f00",
+    "k7e3": "#5fc4a5",
+    "k7e6": "#009e73",
+    "zero": "#cc3311",
     "none": "#5a646f",
     "noise": "#5a646f",
 }

@@ -10,7 +10,7 @@ import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from methods.architecture import Architecture, ArchitectureError
 
@@ -53,33 +53,41 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class NonEmptySubsets(Sequence[tuple[Any, ...]]):
-    """All subsets of some items but the empty one, made when asked for; option k has the items at the bits of k + 1."""
+class Subsets(Sequence[tuple[Any, ...]]):
+    """All subsets of some items, made when asked for; option k has the items at the bits of k + `smallest`."""
 
     items: tuple[Any, ...]
+    smallest: ClassVar[int] = 0
 
     def __len__(self) -> int:
-        return 2 ** len(self.items) - 1
+        return 2 ** len(self.items) - self.smallest
 
     def __getitem__(self, option: Any) -> Any:
         if not 0 <= option < len(self):
             raise IndexError(option)
-        return tuple(item for bit, item in enumerate(self.items) if (option + 1) >> bit & 1)
+        return tuple(item for bit, item in enumerate(self.items) if (option + self.smallest) >> bit & 1)
 
     def index(self, value: Any, *_: Any) -> int:
         """The option of a subset, whose items may stand in any order."""
-        return sum(1 << self.items.index(item) for item in set(value)) - 1
+        return sum(1 << self.items.index(item) for item in set(value)) - self.smallest
+
+
+class NonEmptySubsets(Subsets):
+    """All but the empty one."""
+
+    smallest = 1
 
 
 @dataclass(frozen=True)
 class SubsetDecision(Decision):
-    """Which items, at least one; at distance one are the subsets with one item more or one less."""
+    """Which items; at distance one are the subsets with one item more or one less."""
 
-    options: NonEmptySubsets
+    options: Subsets
 
     def near(self, option: int) -> Sequence[int]:
-        flipped = ((option + 1) ^ (1 << bit) for bit in range(len(self.options.items)))
-        return sorted(subset - 1 for subset in flipped if subset)
+        smallest = self.options.smallest
+        flipped = ((option + smallest) ^ (1 << bit) for bit in range(len(self.options.items)))
+        return sorted(subset - smallest for subset in flipped if subset >= smallest)
 
 
 class DecisionSpace(Protocol):

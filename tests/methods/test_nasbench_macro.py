@@ -12,7 +12,8 @@ from bench.data.tables import nasbench_macro as table_module
 from methods.architecture import Architecture, ArchitectureError
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.chain.nasbench_macro import BLOCKS, SCALE, MBConv, NASBenchMacroSpace, network_counts, read_chain
+from methods.spaces.chain.blocks import MBConv
+from methods.spaces.chain.nasbench_macro import BLOCKS, SCALE, NASBenchMacroSpace, network_counts, read_chain
 from methods.spaces.decisions import enumerate_codes, neighbours, size
 
 SETTINGS = NetworkSettings(channels=16, cells=8)

@@ -11,19 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.drop_path import drop_path
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.channels import cell_channel_groups
 from methods.spaces.cell.conventions import Conventions
 from methods.spaces.cell.layout import INPUTS, CellLayout, layout, reduction_cells
 from methods.spaces.channels import ChannelGroup
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN, is_pool, make_operation
-
-
-def drop_path(x: Tensor, probability: Tensor) -> Tensor:
-    """Zero whole samples with the given probability and rescale the rest (Larsson et al., ICLR 2017; DARTS code)."""
-    keep = 1.0 - probability
-    mask = (torch.rand(x.shape[0], 1, 1, 1, device=x.device) < keep).to(x.dtype)
-    return x / keep.to(x.dtype) * mask
 
 
 class Cell(nn.Module):

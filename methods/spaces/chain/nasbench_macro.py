@@ -23,14 +23,16 @@ from methods.domain import shown
 from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
+from methods.spaces.chain.blocks import MBConv, block_counts
+from methods.spaces.chain.notation import Block
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
 from methods.spaces.plain.resnet import refuse_empty
 from methods.spaces.registry import register_space
 
 BLOCKS = ("identity", "mbconv3_3x3", "mbconv6_5x5")
 """The choices of a place, by their digit."""
-EXPANSION = {"mbconv3_3x3": (3, 3), "mbconv6_5x5": (6, 5)}
-"""Expansion ratio and kernel size."""
+EXPANSION = {"mbconv3_3x3": Block(3, 3), "mbconv6_5x5": Block(5, 6)}
+"""MobileNetV2's inverted residuals with ReLU in place of ReLU6, as released."""
 STAGES = (2, 3, 3)
 """Blocks of each stage; the first of a stage halves the image and doubles the channels."""
 LENGTH = sum(STAGES)
@@ -40,34 +42,11 @@ HEAD = 1280
 """Channels of the last convolution."""
 
 
-class MBConv(nn.Module):
-    """Expand by 1x1, convolve depthwise, project by 1x1, with the input added where shapes agree.
-
-    MobileNetV2's inverted residual (Sandler et al., CVPR 2018) with ReLU in place of ReLU6, as released.
-    """
-
-    def __init__(self, c_in: int, c_out: int, stride: int, expansion: int, kernel: int) -> None:
-        super().__init__()
-        inner = c_in * expansion
-        self.residual = stride == 1 and c_in == c_out
-        self.expand = nn.Conv2d(c_in, inner, 1, bias=False)
-        self.norm1 = nn.BatchNorm2d(inner)
-        self.depthwise = nn.Conv2d(inner, inner, kernel, stride, padding=kernel // 2, groups=inner, bias=False)
-        self.norm2 = nn.BatchNorm2d(inner)
-        self.project = nn.Conv2d(inner, c_out, 1, bias=False)
-        self.norm3 = nn.BatchNorm2d(c_out)
-
-    def forward(self, x: Tensor) -> Tensor:
-        inner = F.relu(self.norm1(self.expand(x)))
-        inner = F.relu(self.norm2(self.depthwise(inner)))
-        inner = self.norm3(self.project(inner))
-        return x + inner if self.residual else inner
-
-
 def make_block(name: str, c_in: int, c_out: int, stride: int) -> nn.Module:
     """A block; an identity that changes the shape is a 1x1 convolution with batch normalisation."""
     if name in EXPANSION:
-        return MBConv(c_in, c_out, stride, *EXPANSION[name])
+        block = EXPANSION[name]
+        return MBConv(c_in, c_out, stride, block.expansion, block.kernel)
     if stride == 1 and c_in == c_out:
         return nn.Identity()
     return nn.Sequential(nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out))
@@ -188,11 +167,8 @@ def network_counts(chain: str, num_classes: int, channels: int, in_channels: int
 def _block_counts(name: str, c_in: int, c_out: int, before: int, after: int) -> tuple[int, int]:
     """Of one block that turns images of `before` pixels a side into images of `after`."""
     if name in EXPANSION:
-        expansion, kernel = EXPANSION[name]
-        inner = expansion * c_in
-        expand, depthwise, project = c_in * inner, kernel**2 * inner, inner * c_out
-        macs = expand * before**2 + (depthwise + project) * after**2
-        return expand + depthwise + project + 4 * inner + 2 * c_out, macs
+        counts = block_counts(EXPANSION[name], c_in, c_out, EXPANSION[name].expansion * c_in, before, after)
+        return counts.params, counts.macs
     if c_in == c_out:
         return 0, 0
     return c_in * c_out + 2 * c_out, c_in * c_out * after**2
