@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -58,18 +60,19 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
     unknown = sorted(set(wanted) - set(FORMATS))
     if unknown:
         raise ReportError(f"unknown format '{unknown[0]}'; known: {', '.join(FORMATS)}")
-    records, problems = gather(folders)
-    tables, more = analyse(records)
-    problems += more
-    rows, wrong = lookup_rows(records)
-    lookups = lookup_tables(rows)
-    problems += wrong
+    with _uncollected():
+        records, problems = gather(folders)
+        tables, more = analyse(records)
+        rows, wrong = lookup_rows(records)
+        lookups = lookup_tables(rows)
+    problems += more + wrong
     if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))
     texts = [*map(lookups_as.to_text, lookups), *map(_both, tables)]
     result = ReportResult("\n".join(texts), problems=problems)
     try:
-        _write(tables, lookups, problems, records, out, wanted, result.files)
+        with _settled():
+            _write(tables, lookups, problems, records, out, wanted, result.files)
     except OSError as error:
         raise RecordError(
             f"cannot write the report to {out}: {error.strerror or error}; choose another --out"
@@ -78,6 +81,28 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         lines = "\n".join(f"  {problem}" for problem in problems)
         result.table += f"\n{len(problems)} records or groups with problems:\n{lines}\n"
     return result
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the search for cycles: what is read stays, and looking through it again and again is half the work."""
+    usual = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if usual:
+            gc.enable()
+
+
+@contextmanager
+def _settled() -> Iterator[None]:
+    """What there is now is not looked through for cycles; what is drawn from here on is."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _both(table: Table) -> str:

@@ -99,6 +99,16 @@ def draw_architecture(architecture: Architecture, title: str = "") -> Figure:
     return figure
 
 
+def content(architecture: Architecture) -> object:
+    """Everything that its drawing shows.
+
+    Raises:
+        ArchitectureError: as `describe`.
+    """
+    network = architecture.space, architecture.genotype, architecture.widths
+    return describe(architecture), _density(architecture), network
+
+
 def describe(architecture: Architecture) -> list[CellDrawing]:
     """The cells to be drawn; empty for a network that is not made of cells.
 

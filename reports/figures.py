@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -11,12 +13,13 @@ from methods.genotypes import published
 from reports.analysis import Entry, Table
 from reports.checklist import checklist
 from reports.curves import read_curves
-from reports.draw import draw_architecture
+from reports.draw import content, draw_architecture
 from reports.endings import CUT
 from reports.output import Output
 from reports.page import Figure, Section
 from reports.plot import Plot
 from reports.plots import all_plots
+from reports.shown import digest
 from reports.style import Palette, figure_style, svg, themed
 
 
@@ -29,16 +32,19 @@ def make_section(table: Table, palette: Palette, output: Output) -> Section:
         for plot in all_plots(table, curves, palette):
             figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
             figures += [figure] if output.page else []
-            plt.close(plot.figure)
+            plot.close()
         drawings, spaces = _draw_cells(table, output)
     return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
 
 
 def drawn(plot: Plot, name: str, output: Output) -> Figure:
     """A plot in every format asked for, and as the page has it: without its SVG where that has no more room."""
-    text = svg(plot.figure, name, f"{plot.title}. {plot.caption}")
-    output.save(plot.figure, output.folder / "plots" / name, text)
-    text = themed(text, plot.figure) if output.page else ""
+    stem, shows = output.folder / "plots" / name, digest(name, plot.title, plot.caption, plot.shows)
+    text = output.kept(stem, shows)
+    if text is None:
+        text = svg(plot.figure, name, f"{plot.title}. {plot.caption}")
+        output.save(plot.figure, stem, text, shows)
+    text = themed(text) if output.page else ""
     fits = output.room.take(text)
     told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{name}."
     return Figure(plot.title, told, text if fits else "", plot.wide)
@@ -82,18 +88,27 @@ def _draw_cells(table: Table, output: Output) -> tuple[dict[str, tuple[str, str]
             if found is None:
                 continue
             spaces.add(found[0].space)
-            figure = draw_architecture(found[0])
+            name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
+            title = f"{found[1]} ({found[0].space}, {found[0].digest})"
+            text = _cells(found[0], title, output.folder / "cells" / name, output)
         except (ArchitectureError, KeyError, TypeError, ValueError) as error:
             output.problems.append(
                 f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}"
             )
             continue
-        name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
-        title = f"{found[1]} ({found[0].space}, {found[0].digest})"
-        text = svg(figure, name, title)
-        output.save(figure, output.folder / "cells" / name, text)
         if output.page:
-            text = themed(text, figure)
+            text = themed(text)
             drawings[entry.row.name] = (title, text) if output.room.take(text) else (f"{title}: see cells/{name}", " ")
-        plt.close(figure)
     return drawings, spaces
+
+
+def _cells(architecture: Architecture, title: str, stem: Path, output: Output) -> str:
+    """The SVG of an architecture, drawn to files where those there show something else."""
+    shows = digest(stem.name, title, content(architecture))
+    text = output.kept(stem, shows)
+    if text is None:
+        figure = draw_architecture(architecture)
+        text = svg(figure, stem.name, title)
+        output.save(figure, stem, text, shows)
+        plt.close(figure)
+    return text

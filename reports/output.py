@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from bench.records.directory import write_atomically
-from reports.style import DPI, save
+from reports.style import save
 
 DRAWN = ".drawn.json"
-"""In a report's folder: {file: [digest of what it shows, digest of the file]} for PNG and PDF."""
+"""In a report's folder: {file: [digest of what it shows, digest of the file]}."""
 PAGE_BYTES = 4_000_000
 """Room for figures in the page; what does not fit is left to its own file."""
 
@@ -64,19 +63,35 @@ class Output:
         if isinstance(found, dict):
             self.drawn = {name: known for name, known in found.items() if (self.folder / name).is_file()}
 
-    def save(self, figure: Figure, stem: Path, svg_text: str) -> None:
-        """A figure in every format. Equal figures give equal SVG, so that of an unchanged one only that is made."""
+    def kept(self, stem: Path, shows: str) -> str | None:
+        """The SVG of a figure whose files of an earlier report all show the same still; None if it has to be drawn.
+
+        Args:
+            shows: the digest of what it shows (`reports.shown`).
+        """
+        files = [self._file(stem, suffix) for suffix in self.formats]
+        if "svg" not in self.formats or not all(self._is(path, shows) for path in files):
+            return None
+        self.files += files
+        return self._file(stem, "svg").read_text().removesuffix("\n")
+
+    def save(self, figure: Figure, stem: Path, svg_text: str, shows: str) -> None:
+        """A figure in every format, but for files that show the same still."""
         if self.formats:
             stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix in self.formats:
-            path = stem.with_name(f"{stem.name}.{suffix}")
-            name = path.relative_to(self.folder).as_posix()
-            shows = _digest(f"{suffix} {matplotlib.__version__} {DPI}\n{svg_text}".encode())
-            if suffix == "svg" or self.drawn.get(name) != [shows, _digest_of(path)]:
+            path = self._file(stem, suffix)
+            if not self._is(path, shows):
                 save(figure, stem, [suffix], svg_text)
-            if suffix != "svg":
-                self.drawn[name] = [shows, _digest_of(path)]
+                self.drawn[path.relative_to(self.folder).as_posix()] = [shows, _digest_of(path)]
             self.files.append(path)
+
+    def _file(self, stem: Path, suffix: str) -> Path:
+        return stem.with_name(f"{stem.name}.{suffix}")
+
+    def _is(self, path: Path, shows: str) -> bool:
+        """Whether a file is the one that was made when it showed this."""
+        return self.drawn.get(path.relative_to(self.folder).as_posix()) == [shows, _digest_of(path)]
 
     def finish(self) -> None:
         """Note what was drawn, for the next report in this folder."""
@@ -84,9 +99,5 @@ class Output:
             write_atomically(self.folder / DRAWN, json.dumps(dict(sorted(self.drawn.items())), indent=0) + "\n")
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
 def _digest_of(path: Path) -> str:
-    return _digest(path.read_bytes()) if path.is_file() else ""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
 
-from reports.analysis import Table
+from reports.analysis import Entry, Table
 from reports.columns import GIB
 from reports.plot import Plot, tip
-from reports.style import INK, Palette, freeze
-from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params
+from reports.style import INK, Palette
+from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, shown_of
 from reports.watched import Curves, search_plots
 
 
@@ -19,7 +21,6 @@ def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
     for make in (accuracy_against_params, accuracy_against_macs, accuracy_against_cost, peak_memory):
         plot = make(table, palette)
         if plot is not None:
-            freeze(plot.figure)
             yield plot
     yield from search_plots(curves, palette)
 
@@ -29,6 +30,11 @@ def peak_memory(table: Table, palette: Palette) -> Plot | None:
     entries = [e for e in table.entries if e.summary.search_memory or e.summary.train_memory]
     if not entries:
         return None
+    told = "Largest peak of a row's searches and of its retrainings."
+    return Plot("memory", "Peak memory", told, partial(_memory_bars, entries, palette), shown_of(entries, palette))
+
+
+def _memory_bars(entries: Sequence[Entry], palette: Palette) -> Figure:
     figure, axes = plt.subplots(figsize=(6.4, 0.8 + 0.36 * len(entries)), layout="constrained")
     for row, entry in enumerate(entries):
         colour = palette.colour(entry.row.name)
@@ -47,4 +53,4 @@ def peak_memory(table: Table, palette: Palette) -> Plot | None:
     axes.set_xlabel("peak memory (GiB): full colour the search, pale the retraining")
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.1)
-    return Plot("memory", "Peak memory", "Largest peak of a row's searches and of its retrainings.", figure)
+    return figure

@@ -88,6 +88,10 @@ class Palette:
         """A line style: rows that share a colour differ in it, up to 32 rows."""
         return LINES[self._index[_method(name)] // len(COLOURS) % len(LINES)]
 
+    def look(self, name: str) -> tuple[str, str, str]:
+        """All that tells a name's marks from another's."""
+        return self.colour(name), self.marker(name), self.line(name)
+
 
 def _plain(name: str) -> str:
     return name.lower().replace("_", "-")
@@ -200,11 +204,11 @@ def svg(figure: Figure, name: str, description: str) -> str:
     return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
 
 
-def themed(text: str, figure: Figure) -> str:
+def themed(text: str) -> str:
     """An SVG for the page: of flexible width, text, grid and ground in the colours of the page's theme."""
     for colour, variable in _THEMED.items():
         text = text.replace(colour, variable)
-    width = float(figure.get_size_inches()[0]) * 72
     head, rest = text.split(">", 1)
+    width = float(re.findall(r' width="([0-9.]+)pt"', head)[0])
     head = re.sub(r' (width|height)="[^"]*"', "", head)
     return f'{head} style="width: {width:.0f}pt">{rest}'

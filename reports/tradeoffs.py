@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 
 import matplotlib.pyplot as plt
@@ -16,6 +17,7 @@ from reports.plot import Plot, millions, tip
 from reports.style import GRID, MUTED, Palette, freeze
 
 Point = tuple[float, float]
+Make = Callable[[], Figure] | None
 NAME_WIDTH = 16
 """Letters of a line of a name below the strip."""
 WIDE_RANGE = 30.0
@@ -29,23 +31,35 @@ def accuracy_against_params(table: Table, palette: Palette) -> Plot | None:
         return millions(entry.summary.params_nonzero or entry.summary.params)
 
     caption = _front_caption("parameters at inference that are not masked to zero")
-    figure = _against(table, palette, cost, "non-zero parameters (M)")
-    return None if figure is None else Plot("accuracy-params", "Accuracy against parameters", caption, figure)
+    make, shows = _against(table, palette, cost, "non-zero parameters (M)")
+    return make and Plot("accuracy-params", "Accuracy against parameters", caption, make, shows)
 
 
 def accuracy_against_macs(table: Table, palette: Palette) -> Plot | None:
-    figure = _against(table, palette, lambda e: millions(e.summary.macs), "MACs of one image (M)")
+    make, shows = _against(table, palette, lambda e: millions(e.summary.macs), "MACs of one image (M)")
     caption = _front_caption("dense MACs of convolutions and linear layers")
-    return None if figure is None else Plot("accuracy-macs", "Accuracy against MACs", caption, figure)
+    return make and Plot("accuracy-macs", "Accuracy against MACs", caption, make, shows)
 
 
 def accuracy_against_cost(table: Table, palette: Palette) -> Plot | None:
     """Device-hours on an axis of positive numbers; rows that cost no search stand side by side at its left."""
     entries = [e for e in table.entries if e.summary.error is not None and e.summary.search_hours is not None]
-    free = [entry for entry in entries if not entry.summary.search_hours]
-    paid = [entry for entry in entries if entry.summary.search_hours]
     if not entries:
         return None
+    caption = _front_caption("the device-hours of all searches of a row together")
+    caption += " At the left, rows without a search." if any(not e.summary.search_hours for e in entries) else ""
+    make, shows = partial(_draw_costs, entries, palette), shown_of(entries, palette)
+    return Plot("accuracy-cost", "Accuracy against search cost", caption, make, shows)
+
+
+def shown_of(entries: Sequence[Entry], palette: Palette) -> object:
+    """All that a figure of a table's rows can show of them (`Plot.shows`)."""
+    return [(e.row.name, e.row.searched, e.summary, palette.look(e.row.name)) for e in entries]
+
+
+def _draw_costs(entries: Sequence[Entry], palette: Palette) -> Figure:
+    free = [entry for entry in entries if not entry.summary.search_hours]
+    paid = [entry for entry in entries if entry.summary.search_hours]
     label = "search cost (device-hours)"
     if not free:
         figure, axes = plt.subplots(figsize=(7.4, 5.0), layout="constrained")
@@ -63,9 +77,7 @@ def accuracy_against_cost(table: Table, palette: Palette) -> Plot | None:
         _scatter(axes, paid, hours, palette, label, best, wide=max(hours) / min(hours) >= WIDE_RANGE)
         if free:
             axes.set_ylabel("")
-    caption = _front_caption("the device-hours of all searches of a row together")
-    caption += " At the left, rows without a search." if free else ""
-    return Plot("accuracy-cost", "Accuracy against search cost", caption, figure)
+    return figure
 
 
 def pareto(points: Sequence[Point]) -> list[int]:
@@ -78,14 +90,18 @@ def pareto(points: Sequence[Point]) -> list[int]:
     return front
 
 
-def _against(table: Table, palette: Palette, cost: Callable[[Entry], float | None], label: str) -> Figure | None:
-    """Accuracy with the standard deviation between searches, the Pareto front, and names beside the points."""
+def _against(table: Table, palette: Palette, cost: Callable[[Entry], float | None], label: str) -> tuple[Make, object]:
+    """How to draw accuracy with the standard deviation between searches, the Pareto front, and names beside the points;
+    and what that shows. None without a row that has both."""
     entries = [e for e in table.entries if e.summary.error is not None and cost(e) is not None]
-    if not entries:
-        return None
-    figure, axes = plt.subplots(figsize=(7.4, 5.0), layout="constrained")
-    _scatter(axes, entries, [cost(entry) or 0.0 for entry in entries], palette, label)
-    return figure
+    costs = [cost(entry) or 0.0 for entry in entries]
+
+    def make() -> Figure:
+        figure, axes = plt.subplots(figsize=(7.4, 5.0), layout="constrained")
+        _scatter(axes, entries, costs, palette, label)
+        return figure
+
+    return (make if entries else None), (label, costs, shown_of(entries, palette))
 
 
 def _strip(axes: Axes, entries: Sequence[Entry], palette: Palette) -> None:

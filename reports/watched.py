@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -19,7 +20,7 @@ from methods.parts.watched import USUAL
 from methods.watched import Watched
 from reports.curves import Curve, stacked
 from reports.plot import Plot, tip
-from reports.style import COLOURS, INK, MUTED, OPERATION_COLOURS, Palette, freeze
+from reports.style import COLOURS, INK, MUTED, OPERATION_COLOURS, Palette
 
 MOST_LINES = 12
 """Searches of a row that are drawn one by one."""
@@ -46,9 +47,34 @@ def search_plots(curves: Curves, palette: Palette) -> Iterator[Plot]:
     for watched in (ACCURACY, *declared(curves)) if curves else ():
         shown = {row: have for row, found in curves.items() if (have := _having(watched, found))}
         if shown:
-            plot = draw[watched.shape](watched, shown, palette)
-            freeze(plot.figure)
-            yield plot
+            make = partial(draw[watched.shape], watched, shown, palette)
+            caption, shows = _caption(watched), _shows(watched, shown, palette)
+            yield Plot(watched.name, watched.title, caption, make, shows, wide=True)
+
+
+def _caption(watched: Watched) -> str:
+    if watched.shape == "shares":
+        return f"{watched.meaning}; mean over the searches."
+    if watched.shape == "by cell":
+        told = f"{watched.meaning}, from the first (dark) to the last (light); mean over the searches"
+        return "; ".join(filter(None, [told, _warning(watched)])) + "."
+    strokes = _strokes(watched)
+    told = ", ".join(f"{STROKES[strokes[name]]} {what}" for name, what in watched.values.items() if what)
+    return "; ".join(filter(None, [watched.meaning, told, _warning(watched, " (dots)"), A_LINE])) + "."
+
+
+def _shows(watched: Watched, curves: Curves, palette: Palette) -> object:
+    """All that a figure reads of its searches (`Plot.shows`)."""
+    flag = {*watched.flag.values, watched.flag.of} if watched.flag else set()
+
+    def values(curve: Curve) -> dict[str, np.ndarray]:
+        return {name: series for name, series in curve.values.items() if name in flag | set(watched.of(curve.values))}
+
+    rows = {
+        row: [(curve.record.info.search_seed, curve.epochs, values(curve)) for curve in found]
+        for row, found in curves.items()
+    }
+    return watched, rows, [palette.look(row) for row in curves]
 
 
 def declared(curves: Curves) -> list[Watched]:
@@ -94,7 +120,7 @@ def _title(watched: Watched, row: str, curves: Sequence[Curve]) -> str:
     return f"{row}\n⚠ {sum(flags)} of {len(flags)} {word}" if any(flags) else row
 
 
-def lines(watched: Watched, curves: Curves, palette: Palette) -> Plot:
+def lines(watched: Watched, curves: Curves, palette: Palette) -> Figure:
     """Numbers by epoch, each search a line; where there is one value, flagged searches are dashed."""
     figure, panels = _panels(len(curves))
     strokes, flag = _strokes(watched), watched.flag
@@ -113,9 +139,7 @@ def lines(watched: Watched, curves: Curves, palette: Palette) -> Plot:
         axes.ticklabel_format(axis="y", useOffset=False)
         axes.set_title(_title(watched, row, found))
     _share(figure, panels, "epoch", watched.axis)
-    told = [f"{STROKES[strokes[name]]} {what}" for name, what in watched.values.items() if what]
-    parts = [watched.meaning, *filter(None, [", ".join(told), _warning(watched, " (dots)")]), A_LINE]
-    return Plot(watched.name, watched.title, f"{'; '.join(parts)}.", figure, wide=True)
+    return figure
 
 
 def _warning(watched: Watched, limit: str = "") -> str:
@@ -142,7 +166,7 @@ def _style(values: Sequence[np.ndarray], colour: str) -> dict[str, Any]:
     return {"color": colour, "lw": 1.2, "drawstyle": "steps-mid" if counts else "default"}
 
 
-def shares(watched: Watched, curves: Curves, palette: Palette) -> Plot:
+def shares(watched: Watched, curves: Curves, palette: Palette) -> Figure:
     """Numbers that add up, on top of each other by epoch, mean over the searches."""
     figure, panels = _panels(len(curves), legend=True, common_y=False)  # a genotype has 16, a supernet hundreds
     searches = [curve for found in curves.values() for curve in found]
@@ -164,7 +188,7 @@ def shares(watched: Watched, curves: Curves, palette: Palette) -> Plot:
     _share(figure, panels, "epoch", watched.axis)
     handles = [plt.Rectangle((0, 0), 1, 1, color=colours[what]) for what in present]
     figure.legend(handles, list(present), loc="outside upper center", ncols=4, fontsize=8)
-    return Plot(watched.name, watched.title, f"{watched.meaning}; mean over the searches.", figure, wide=True)
+    return figure
 
 
 def _colours(parts: Sequence[str]) -> dict[str, str]:
@@ -174,7 +198,7 @@ def _colours(parts: Sequence[str]) -> dict[str, str]:
     return known | {part: COLOURS[place % len(COLOURS)] for place, part in enumerate(others)}
 
 
-def by_cell(watched: Watched, curves: Curves, palette: Palette) -> Plot:
+def by_cell(watched: Watched, curves: Curves, palette: Palette) -> Figure:
     """A number for each cell by epoch, mean over the searches: panels by row and value."""
     columns = len(watched.values)
     figure, grid = plt.subplots(
@@ -198,9 +222,7 @@ def by_cell(watched: Watched, curves: Curves, palette: Palette) -> Plot:
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
     for axes in grid[:, 0]:
         axes.set_ylabel(watched.axis)
-    caption = f"{watched.meaning}, from the first (dark) to the last (light); mean over the searches"
-    caption = "; ".join(filter(None, [caption, _warning(watched)])) + "."
-    return Plot(watched.name, watched.title, caption, figure, wide=True)
+    return figure
 
 
 def draw_curves(axes: Axes, curves: Sequence[Curve], metric: str, row: str, told: str = "", **style: Any) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
 import numpy.typing as npt
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
 from reports.lookups.rows import LookupRow
-from reports.lookups.tables import LookupTable
+from reports.lookups.tables import LookupEntry, LookupTable
 from reports.plot import Plot, tip
-from reports.style import INK, PAPER, Palette, freeze
+from reports.style import INK, PAPER, Palette
 
 FEW = 10
 """Rows whose bands can still be told apart."""
@@ -29,7 +31,6 @@ def all_plots(table: LookupTable, palette: Palette) -> Iterator[Plot]:
     for make in (trajectories, regrets):
         plot = make(table, palette)
         if plot is not None:
-            freeze(plot.figure)
             yield plot
 
 
@@ -38,6 +39,17 @@ def trajectories(table: LookupTable, palette: Palette) -> Plot | None:
     rows = [entry.row for entry in table.entries if any(entry.row.trajectories) and entry.row.evaluations > 1]
     if not rows:
         return None
+    band_told = " and the middle 80 %" if len(rows) <= FEW else ""
+    caption = (
+        f"Median{band_told} over the seeds of a row. Left, what the search sees; right, the test accuracy, which it "
+        "does not see, of the network that is best by it."
+    )
+    shows = [(row.label, row.evaluations, row.trajectories, palette.look(row.label)) for row in rows]
+    make = partial(_draw_trajectories, rows, palette)
+    return Plot("trajectory", "Best so far against evaluations", caption, make, shows, wide=True)
+
+
+def _draw_trajectories(rows: Sequence[LookupRow], palette: Palette) -> Figure:
     height = 3.6 + 0.19 * -(-len(rows) // 4)
     figure, panels = plt.subplots(1, 2, figsize=(9.4, height), layout="constrained")
     for axes, column, title in zip(panels, (2, 3), ("best validation score so far", "its test accuracy"), strict=True):
@@ -58,12 +70,7 @@ def trajectories(table: LookupTable, palette: Palette) -> Plot | None:
         _cut(axes, rows, column)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5)
-    band_told = " and the middle 80 %" if len(rows) <= FEW else ""
-    caption = (
-        f"Median{band_told} over the seeds of a row. Left, what the search sees; right, the test accuracy, which it "
-        "does not see, of the network that is best by it."
-    )
-    return Plot("trajectory", "Best so far against evaluations", caption, figure, wide=True)
+    return figure
 
 
 def by_evaluation(row: LookupRow, column: int) -> tuple[Numbers, Numbers]:
@@ -88,9 +95,20 @@ def _cut(axes: plt.Axes, rows: Sequence[LookupRow], column: int) -> None:
 
 def regrets(table: LookupTable, palette: Palette) -> Plot | None:
     """How far the answers are from the best network of the table, on the data set searched on."""
+    caption = (
+        "Of each seed's answer: the median, and boxes that hold the middle half, three quarters, seven eighths and "
+        f"fifteen sixteenths of the seeds (of {MOST_POINTS} seeds and fewer, each). The best network itself stands at "
+        f"{LOWEST} points. Logarithmic axis."
+    )
+    entries = list(reversed(table.entries))
+    rows = [entry.row for entry in entries]
+    shows = [(row.label, row.values("regret"), row.values("rank"), palette.look(row.label)) for row in rows]
+    return Plot("regret", "Regret of the answers", caption, partial(_draw_regrets, entries, palette), shows)
+
+
+def _draw_regrets(entries: Sequence[LookupEntry], palette: Palette) -> Figure:
     import seaborn
 
-    entries = list(reversed(table.entries))
     figure, axes = plt.subplots(figsize=(6.4, 0.9 + 0.24 * len(entries)), layout="constrained")
     axes.set_xscale("log")
     for place, entry in enumerate(entries):
@@ -115,9 +133,4 @@ def regrets(table: LookupTable, palette: Palette) -> Plot | None:
     axes.set_xlabel("regret: points of test accuracy below the best network")
     axes.set_ylabel("")
     axes.grid(axis="y", visible=False)
-    caption = (
-        "Of each seed's answer: the median, and boxes that hold the middle half, three quarters, seven eighths and "
-        f"fifteen sixteenths of the seeds (of {MOST_POINTS} seeds and fewer, each). The best network itself stands at "
-        f"{LOWEST} points. Logarithmic axis."
-    )
-    return Plot("regret", "Regret of the answers", caption, figure)
+    return figure

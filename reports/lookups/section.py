@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-import matplotlib.pyplot as plt
-
 from reports.curves import read_curves
 from reports.figures import drawn
 from reports.lookups.columns import Cell, lookup_columns
@@ -77,7 +75,7 @@ def make_lookup_section(table: LookupTable, palette: Palette, output: Output) ->
         for plot in chain(all_plots(table, palette), search_plots(curves, palette)):
             figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
             figures += [figure] if output.page else []
-            plt.close(plot.figure)
+            plot.close()
     return LookupSection(table, palette, figures)
 
 

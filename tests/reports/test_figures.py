@@ -1,9 +1,11 @@
 """Figures: what is computed for them, and that nothing on them overlaps."""
 
+import copy
 import json
 import re
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import fields, replace
 from itertools import combinations
 
 import matplotlib.pyplot as plt
@@ -23,9 +25,10 @@ from reports.curves import read_curves
 from reports.draw import describe, draw, draw_architecture
 from reports.output import Output
 from reports.plots import all_plots
+from reports.shown import digest
 from reports.style import COLOURS, Palette, figure_style, save, svg, themed
 from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, pareto
-from reports.watched import flagged, search_plots
+from reports.watched import ACCURACY, declared, flagged, search_plots
 from tests.reports.synthetic import KINDS, Kind, experiment
 
 FIFTEEN = tuple(
@@ -157,7 +160,7 @@ def test_every_plot_is_drawn_and_its_svg_is_sound(table):
         text = svg(plot.figure, plot.name, plot.caption)
         assert ET.fromstring(text).attrib["aria-label"]
         assert "<title>" in text
-        assert "var(--ink)" in themed(text, plot.figure)
+        assert "var(--ink)" in themed(text)
         names.add(plot.name)
         plt.close(plot.figure)
     assert names == {"accuracy-params", "accuracy-macs", "accuracy-cost", "memory", "search-curves", "operations",
@@ -357,30 +360,73 @@ def test_an_unknown_suffix_is_an_error(tmp_path):
         draw(published("DARTS_V2"), tmp_path / "cell.bmp")
 
 
-def test_a_figure_that_shows_the_same_is_not_drawn_to_its_files_again(tmp_path, monkeypatch):
-    """Of an unchanged one the files stay; a changed figure and a damaged file are drawn anew."""
-    folder = experiment(tmp_path / "runs", KINDS[:1], searches=1, retrains=1, epochs=3, architectures=False)
+def test_a_figure_that_shows_the_same_is_not_drawn_again(tmp_path, monkeypatch):
+    """Of an unchanged one the files stay; a changed figure and a damaged file are drawn as they would be alone."""
+    folder = experiment(tmp_path / "runs", KINDS[:1], searches=1, retrains=1, epochs=3)
     formats = ("svg", "png", "pdf", "html")
     saved = []
     monkeypatch.setattr("reports.output.save", lambda *words: saved.append(words[1].name) or save(*words))
     first = reports.build([folder], tmp_path / "out", formats)
     files = {path: path.read_bytes() for path in first.files}
+    page = files[tmp_path / "out" / "index.html"]
     assert len(saved) == len(files) - 1  # all but the page
     saved.clear()
     again = reports.build([folder], tmp_path / "out", formats)
     assert again.files == first.files
-    assert len(saved) == len([path for path in files if path.suffix == ".svg"])
+    assert saved == []
+    assert (tmp_path / "out" / "index.html").read_bytes()[-10_000:] == page[-10_000:]
     assert all(path.read_bytes() == files[path] for path in files if path.suffix != ".html")
     damaged = next(path for path in files if path.suffix == ".png")
     damaged.write_bytes(files[damaged][:100])
     slow = next(folder.glob("search-darts-s0-*/metrics.jsonl"))
     slow.write_text(slow.read_text().replace('"valid/accuracy": ', '"valid/accuracy": 1'))
-    saved.clear()
-    reports.build([folder], tmp_path / "out", formats)
-    assert damaged.read_bytes() == files[damaged]
-    drawn = [name for name in saved if saved.count(name) > 1]
-    assert set(drawn) - {damaged.stem} == {name for name in saved if name.endswith("search-curves")}
-    assert saved.count(damaged.stem) == 2
+    changed = reports.build([folder], tmp_path / "out", formats)
+    (curves,) = {name for name in saved if name.endswith("search-curves")}
+    assert sorted(saved) == sorted([damaged.stem, *[curves] * 3])
+    alone = reports.build([folder], tmp_path / "alone", formats)
+    for one, other in zip(changed.files, alone.files, strict=True):
+        assert one.suffix == ".html" or one.read_bytes() == other.read_bytes(), one.name
+
+
+def different(value):
+    """Another value of the same kind."""
+    if isinstance(value, np.ndarray):
+        return value + 1
+    if isinstance(value, bool | str) or value is None:
+        return f"not {value}"
+    return tuple(map(different, value)) if isinstance(value, tuple) else value + 1
+
+
+def test_whatever_changes_in_what_a_figure_shows_it_is_drawn_again(table):
+    """Every number of every row, every value of every search, colours, the declaration, the words beside it."""
+    first, curves = table.entries[0], read_curves(searches(table))[0]
+    shown = {plot.name: digest(plot.shows) for plot in all_plots(table, curves, palette_of(table))}
+    for field in fields(first.summary):
+        if field.name != "error" and getattr(first.summary, field.name):
+            kept, more = first.summary, different(getattr(first.summary, field.name))
+            first.summary = replace(kept, **{field.name: more})
+            after = {plot.name: digest(plot.shows) for plot in all_plots(table, curves, palette_of(table))}
+            first.summary = kept
+            assert {name for name in shown if after[name] != shown[name]} >= {"accuracy-params", "accuracy-cost"}
+    for name, series in next(iter(curves.values()))[0].values.items():
+        changed = copy.deepcopy(curves)
+        next(iter(changed.values()))[0].values[name] = different(series)
+        after = {plot.name: digest(plot.shows) for plot in all_plots(table, changed, palette_of(table))}
+        found = {plot for plot in shown if after[plot] != shown[plot]}
+        assert found == {watched.name for watched in (ACCURACY, *declared(curves)) if watched.of({name: 0})} | (
+            {"entropy"} if name == "arch/entropy_uniform" else set()
+        )
+    others = Palette(["darts", "someone-else", *(f"another-{row.row.name}" for row in table.entries)])
+    others._index |= {entry.row.name: index + 1 for index, entry in enumerate(table.entries)}
+    after = {plot.name: digest(plot.shows) for plot in all_plots(table, curves, others)}
+    assert not any(after[name] == shown[name] for name in shown)
+
+
+def test_a_digest_tells_structures_apart():
+    values = [1, "1", 1.0, None, (1,), [[1], []], [[], [1]], {"a": 1}, {"b": 1}, np.ones(2), np.ones((1, 2)),
+              np.ones(2, np.float32), replace(KINDS[0], label="x")]  # fmt: skip
+    assert len({digest(value) for value in values}) == len(values)
+    assert digest(np.ones(2)) == digest(np.ones(2))
 
 
 @pytest.mark.parametrize("content", ["", "[]", '{"x.png": 3}', "[" * 100_000])
@@ -388,7 +434,7 @@ def test_a_damaged_note_of_what_was_drawn_is_no_matter(tmp_path, content):
     (tmp_path / "x.png").touch()
     (tmp_path / ".drawn.json").write_text(content)
     output = Output(tmp_path, ["png"], False, [], [])
-    output.save(plt.figure(figsize=(1, 1)), tmp_path / "x", "")
+    output.save(plt.figure(figsize=(1, 1)), tmp_path / "x", "", "")
     output.finish()
     assert (tmp_path / "x.png").stat().st_size
     assert list(Output(tmp_path, [], False, [], []).drawn) == ["x.png"]
