@@ -8,8 +8,8 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
+from reports.distributions import beta_quantile, chi2_quantile, normal_below, t_above
 from reports.statistics import LEVEL
 
 POWER = 0.80
@@ -43,14 +43,14 @@ def welch_power(n: int, effect: float, level: float = LEVEL) -> float:
     (n - 1) / (u^2 + (1 - u)^2). u is Beta((n - 1) / 2, (n - 1) / 2), over which the power is averaged.
     """
     middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    share = stats.beta.ppf(middles, (n - 1) / 2, (n - 1) / 2)
-    critical = stats.t.isf(level / 2, (n - 1) / (share**2 + (1 - share) ** 2))
+    share = beta_quantile(middles, (n - 1) / 2, (n - 1) / 2)
+    critical = t_above(level / 2, (n - 1) / (share**2 + (1 - share) ** 2))
     return float(_beyond(critical, 2 * n - 2, effect * math.sqrt(n / 2)).mean())
 
 
 def paired_power(n: int, effect: float, level: float = LEVEL) -> float:
     """Power of the paired two-sided t test with n pairs; `effect` in standard deviations of the differences."""
-    return float(_beyond(stats.t.isf(level / 2, n - 1), n - 1, effect * math.sqrt(n)))
+    return float(_beyond(t_above(level / 2, n - 1), n - 1, effect * math.sqrt(n)))
 
 
 def _beyond(critical: Any, freedom: int, shift: float) -> Any:
@@ -59,8 +59,8 @@ def _beyond(critical: Any, freedom: int, shift: float) -> Any:
     Not by scipy's `nct`, which is not a number in places (1.17: `nct.cdf(-5.3, 30, 7.1)`).
     """
     middles = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    bound = np.multiply.outer(critical, np.sqrt(stats.chi2.ppf(middles, freedom) / freedom))
-    return (stats.norm.sf(bound - shift) + stats.norm.cdf(-bound - shift)).mean(-1)
+    bound = np.multiply.outer(critical, np.sqrt(chi2_quantile(middles, freedom) / freedom))
+    return (normal_below(shift - bound) + normal_below(-bound - shift)).mean(-1)
 
 
 def _fewest(power: Callable[[int], float]) -> int:

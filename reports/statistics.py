@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+
+from reports.distributions import standard_error, t_above, t_two_sided
 
 LEVEL = 0.05
 PAIRED, WELCH = "paired t", "Welch t"
@@ -90,7 +91,7 @@ def interval(samples: Sequence[Sequence[float]], level: float = 1 - LEVEL) -> In
 
 def half_width(means: np.ndarray, level: float = 1 - LEVEL) -> np.ndarray:
     """Half the width of Student's interval along the last axis; the leading ones are independent experiments."""
-    return stats.t.isf((1 - level) / 2, means.shape[-1] - 1) * np.asarray(stats.sem(means, axis=-1))
+    return np.asarray(t_above((1 - level) / 2, means.shape[-1] - 1) * standard_error(means))
 
 
 def relative_improvement(errors: Sequence[Sequence[float]], random: Sequence[Sequence[float]]) -> Improvement | None:
@@ -204,10 +205,9 @@ def _paired(pairs: list[tuple[float, float]]) -> Comparison:
     n, mean = len(pairs), float((left - right).mean())
     if _no_spread(left - right):
         return Comparison(mean, None, "no spread between the pairs", n)
-    found = stats.ttest_rel(left, right)
-    low, high = found.confidence_interval(1 - LEVEL)
-    spread = float((left - right).std(ddof=1))
-    return Comparison(mean, float(found.pvalue), PAIRED, n, float(low), float(high), spread)
+    error, spread = float(standard_error(left - right)), float((left - right).std(ddof=1))
+    half = float(t_above(LEVEL / 2, n - 1)) * error
+    return Comparison(mean, float(t_two_sided(mean / error, n - 1)), PAIRED, n, mean - half, mean + half, spread)
 
 
 def _welch(a: np.ndarray, b: np.ndarray) -> Comparison:
@@ -228,10 +228,11 @@ def welch(a: np.ndarray, b: np.ndarray, level: float = 1 - LEVEL) -> tuple[np.nd
     then covers down to 88 % (two beside sixteen). There those of the smaller row are taken, which never cover less than
     the level (Hsu, Statistical Research Memoirs 1938; Mickey and Brown, Annals of Mathematical Statistics 1966).
     """
-    found = stats.ttest_ind(a, b, axis=-1, equal_var=False)
+    first, second = standard_error(a) ** 2, standard_error(b) ** 2
+    error = np.sqrt(first + second)
     small, large = sorted((a.shape[-1], b.shape[-1]))
     lopsided = large > (small if small == 2 else 2 * small)
-    freedom = np.full_like(found.df, small - 1) if lopsided else np.asarray(found.df)
-    error = np.hypot(stats.sem(a, axis=-1), stats.sem(b, axis=-1))
-    half = stats.t.isf((1 - level) / 2, freedom) * error
-    return half, 2 * stats.t.sf(np.abs(found.statistic), freedom)
+    welchs = error**4 / (first**2 / (a.shape[-1] - 1) + second**2 / (b.shape[-1] - 1))
+    freedom = np.full_like(welchs, small - 1) if lopsided else welchs
+    half = t_above((1 - level) / 2, freedom) * error
+    return half, t_two_sided((a.mean(axis=-1) - b.mean(axis=-1)) / error, freedom)

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 from bench.plan.recipe import Recipe
+from reports.distributions import t_above
 from reports.references import Reference, search_options
 from reports.rows import Row, mean_of_means
 from reports.statistics import interval
@@ -168,4 +168,4 @@ def _published_half_width(reference: Reference) -> float:
     n = reference.count
     if n is None or n < 2:
         return 1.96 * reference.std
-    return float(stats.t.isf(0.025, n - 1)) * reference.std / math.sqrt(n)
+    return float(t_above(0.025, n - 1)) * reference.std / math.sqrt(n)

@@ -13,8 +13,8 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-from scipy import stats
 
+from reports.distributions import t_above
 from reports.lookups.rows import LookupRow
 
 FOLDER = Path(__file__).parent / "references"
@@ -141,4 +141,4 @@ def _differences(row: LookupRow, found: Published) -> list[str]:
 
 def _half_width(std: float, count: int) -> float:
     """Of Student's 95 % interval of a mean."""
-    return float(stats.t.ppf(0.975, count - 1) * std / np.sqrt(count))
+    return float(t_above(0.025, count - 1) * std / np.sqrt(count))

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestIndPower, TTestPower
 
-from reports import coverage
+from reports import coverage, distributions
 from reports.power import paired_power, pairs_needed, seeds_needed, welch_power
 from reports.statistics import (
     compare,
@@ -307,3 +307,17 @@ def test_the_old_approximation_promised_too_much():
     assert paired_power(7, 0.3 / 0.2 / math.sqrt(2)) == pytest.approx(0.65, abs=0.01)
     assert welch_power(7, 0.3 / 0.2) < 0.75
     assert seeds_needed(0.2, 0.3) > 7
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 2.5, 7, 300])
+def test_distributions_against_scipy(freedom):
+    p = np.linspace(0.001, 0.999, 37)
+    same = {"rtol": 1e-12, "atol": 1e-15}
+    np.testing.assert_allclose(distributions.t_above(p, freedom), stats.t.isf(p, freedom), **same)
+    np.testing.assert_allclose(distributions.t_two_sided(9 * p, freedom), 2 * stats.t.sf(9 * p, freedom), **same)
+    np.testing.assert_allclose(distributions.t_two_sided(-9 * p, freedom), 2 * stats.t.sf(9 * p, freedom), **same)
+    np.testing.assert_allclose(distributions.normal_below(6 * p - 3), stats.norm.cdf(6 * p - 3), **same)
+    np.testing.assert_allclose(distributions.chi2_quantile(p, freedom), stats.chi2.ppf(p, freedom), **same)
+    np.testing.assert_allclose(distributions.beta_quantile(p, freedom, 2), stats.beta.ppf(p, freedom, 2), **same)
+    values = np.random.default_rng(0).normal(size=(3, 5))
+    np.testing.assert_allclose(distributions.standard_error(values), stats.sem(values, axis=-1), **same)

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from bench.data.tables.table import Table, TableError
 
@@ -59,6 +58,8 @@ def kendall_tau(scores: Numbers, truth: Numbers) -> float | None:
     """Kendall's tau-b (Kendall, Biometrika 1945), which allows for ties; None where scores or truth are all equal."""
     if len(scores) < 2 or np.ptp(scores) == 0 or np.ptp(truth) == 0:
         return None
+    from scipy import stats  # a second, which only who asks for this has to wait
+
     return float(stats.kendalltau(scores, truth).statistic)
 
 
