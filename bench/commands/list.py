@@ -60,7 +60,7 @@ def _spaces(runs_dir: Path) -> Iterator[Item]:
 
 
 def _tables(runs_dir: Path) -> Iterator[Item]:
-    from bench.data.tables import TABLES
+    from bench.data.listed_tables import TABLES
 
     yield from ((name, [table.about]) for name, table in TABLES.items())
 
