@@ -65,8 +65,10 @@ class Watched:
         axis: what the vertical axis is, with its unit.
         meaning: a sentence without its full stop.
         shape: "lines" are numbers by epoch, a line a search; "shares" numbers that add up, their means over the
-            searches on top of each other; "by cell" lists of a number for each cell, a line a cell, means likewise.
+            searches on top of each other; "by cell" lists of a number for each cell (or what `each` says), a line each,
+            means likewise.
         flag: what a search is marked with that ended badly.
+        each: what a line of "by cell" is.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Watched:
     meaning: str
     shape: Shape = "lines"
     flag: Flag | None = None
+    each: str = "cell"
 
     def __post_init__(self) -> None:
         most = {"lines": 4, "shares": 1}.get(self.shape, len(self.values))

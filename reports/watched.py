@@ -199,7 +199,7 @@ def _colours(parts: Sequence[str]) -> dict[str, str]:
 
 
 def by_cell(watched: Watched, curves: Curves, palette: Palette) -> Figure:
-    """A number for each cell by epoch, mean over the searches: panels by row and value."""
+    """A number for each cell (or what `each` says) by epoch, mean over the searches: panels by row and value."""
     columns = len(watched.values)
     figure, grid = plt.subplots(
         len(curves), columns, figsize=(max(3.4, 2.8 * columns), 0.6 + 2.3 * len(curves)), layout="constrained",
@@ -215,7 +215,7 @@ def by_cell(watched: Watched, curves: Curves, palette: Palette) -> Figure:
             for cell in range(means.shape[1]):
                 shade = plt.get_cmap("viridis")(0.08 + 0.8 * cell / max(1, means.shape[1] - 1))
                 curve = axes.plot(data[0], means[:, cell], color=shade, lw=1.2)
-                curve[0].set_gid(tip(f"{row}, cell {cell}, {title}: {means[-1, cell]:.3f} at the end"))
+                curve[0].set_gid(tip(f"{row}, {watched.each} {cell}, {title}: {means[-1, cell]:.3f} at the end"))
             axes.set_ylim(bottom=0)
     for axes in grid[-1]:
         axes.set_xlabel("epoch")

@@ -10,7 +10,7 @@ from bench.commands.arguments import add_device, local_path, offer, whole
 from bench.commands.output import console
 
 HELP = "time the steps of searches and of retraining, beside a textbook and the roofline"
-CASES = ("darts", "darts-2nd", "darts-low", "pc_darts", "mgas", "retrain", "retrain-imagenet")
+CASES = ("darts", "darts-2nd", "darts-low", "pc_darts", "gdas", "mgas", "retrain", "retrain-imagenet")
 UNUSUAL = ("darts-2nd", "darts-low", "retrain-imagenet")
 
 

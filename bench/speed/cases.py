@@ -36,6 +36,8 @@ SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-20
         "darts": (8, 5, 32),
         "darts-201": (8, 2, 32),
         "pc_darts": (8, 5, 32),
+        "gdas": (8, 5, 32),
+        "gdas-201": (8, 2, 32),
         "mgas": (8, 5, 32),
         "retrain": (8, 5, 64),
         "retrain-imagenet": (8, 5, 32),
@@ -44,6 +46,8 @@ SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-20
         "darts": (16, 8, 64),
         "darts-201": (16, 5, 64),
         "pc_darts": (16, 8, 256),
+        "gdas": (16, 8, 64),
+        "gdas-201": (16, 5, 64),
         "mgas": (16, 8, 96),
         "retrain": (36, 20, 96),
         "retrain-imagenet": (48, 14, 128),
@@ -58,12 +62,14 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "darts-low": {"memory": "low"},
     "darts-201": {"space": "nasbench201"},
     "pc_darts": {"arch_start_epoch": 0},
+    "gdas": {},
+    "gdas-201": {"space": "nasbench201"},
     "mgas": {"stages": 1, "warmup_epochs": (0,)},
     "retrain": {},
     "retrain-imagenet": {},
 }
-"""Every case, and how its method's options differ from the published ones: all parameters are trained, and MGAS steps
-through all its cells."""
+"""Every case, and how its method's options differ from the published ones: all parameters are trained, MGAS steps
+through all its cells, and GDAS has the size of DARTS. A step of GDAS runs the paths that it draws: steps differ."""
 
 DEPTH = {"darts_cell": "cells", "nasbench201": "cells_per_stage"}
 ORACLES = {"darts_cell": "cell_supernet", "nasbench201": "nasbench201_supernet"}

@@ -1,138 +1,60 @@
-"""The bilevel search that differentiable methods share: architecture steps and weight steps in turn, over the epochs.
+"""The bilevel search that DARTS and its kin share: architecture steps and weight steps in turn, on all candidates.
 
-A method names its parts (`Parts`); space, supernet, optimisers, steps, schedule and state are the same for all (Liu et
-al., ICLR 2019, algorithm 1). Options are those of the released code of DARTS for CIFAR-10 unless a method says other.
+A method names its parts (`Parts`); all else is every alternating search's (`methods.gradient.alternating`).
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
-from methods.domain import check, within
-from methods.parts.bilevel import MakeGradient, Unrolled, first_order, frozen_statistics, loss_and_sums, set_gradients
+from methods.base import Batch, MethodError, SearchContext
+from methods.domain import within
+from methods.gradient.alternating import AlternatingOptions, AlternatingSearch, Composition, InSpace
+from methods.parts.bilevel import MakeGradient, Unrolled, first_order, frozen_statistics, loss_and_sums
 from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.protocol import MakeExecutor
 from methods.parts.executors.recompute import Memory, recomputed
-from methods.parts.gates import Gates
-from methods.parts.monitor import chosen_values, entropies
-from methods.parts.pace import Pace, factor, steps_of
-from methods.parts.parameterisation import Parameterisation
-from methods.parts.schedule import cosine
 from methods.spaces.relaxation import Relaxation
-from methods.spaces.supernet_settings import SupernetSettings
-from methods.spaces.supernets import relaxation
 
 
 @dataclass(frozen=True)
-class BilevelOptions:
+class BilevelOptions(AlternatingOptions):
     """Attributes:
-    channels, cells: size of the supernet, see `SupernetSettings`.
-    unrolled: second order: the architecture gradient through one virtual weight step.
+    unrolled: second order: the architecture gradient through one virtual weight step, which has plain momentum, as the
+        released code has it.
     partial_channels: 1/K of a state's channels enter the candidates; 1 for all of them.
     edge_normalisation: softmax-weighted edges beside softmax-weighted operations.
-    arch_start_epoch: architecture parameters stay frozen before this epoch.
-    warmup_epochs: epochs in which the weights' learning rate rises linearly.
-    lr, lr_end: SGD's learning rate, by a cosine over the epochs.
-    clip: largest gradient norm of the weights.
-    arch_lr, arch_betas, arch_weight_decay: Adam's, for the architecture parameters.
-    arch_clip: largest gradient norm of the architecture parameters; 0 for none.
     memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
-    nesterov: SGD's momentum, in the weight step. The virtual step has plain momentum, as the released code has it.
-    arch_pace: "published" scales `arch_lr` so that its sum over the search's steps is that of the published search,
-        which is the one of the default options (`methods.parts.pace`).
     """
 
-    epochs: int = field(default=50, metadata=within("[1, 100000]"))
-    batch_size: int = field(default=64, metadata=within("[2, 1000000]"))
-    channels: int = field(default=16, metadata=within("[2, 4096]"))
-    cells: int = field(default=8, metadata=within("[3, 200]"))
     unrolled: bool = False
     partial_channels: int = field(default=1, metadata=within("[1, 10000]"))
     edge_normalisation: bool = False
-    arch_start_epoch: int = field(default=0, metadata=within("[0, inf)"))
-    warmup_epochs: int = field(default=0, metadata=within("[0, inf)"))
-    lr: float = field(default=0.025, metadata=within("[0, inf)"))
-    lr_end: float = field(default=0.001, metadata=within("[0, inf)"))
-    momentum: float = field(default=0.9, metadata=within("[0, 1)"))
-    weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
-    clip: float = field(default=5.0, metadata=within("(0, inf)"))
-    arch_lr: float = field(default=3e-4, metadata=within("[0, inf)"))
-    arch_betas: tuple[float, float] = field(default=(0.5, 0.999), metadata=within("[0, 1)"))
-    arch_weight_decay: float = field(default=1e-3, metadata=within("[0, inf)"))
     memory: Memory = "full"
-    arch_clip: float = field(default=0.0, metadata=within("[0, inf)") | {"absent": 0.0})
-    nesterov: bool = field(default=False, metadata={"absent": False})
-    arch_pace: Pace = field(default="own", metadata={"absent": "own"})
-
-    def __post_init__(self) -> None:
-        check(self)
-        if self.channels % self.partial_channels:
-            raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
-        if self.arch_start_epoch >= self.epochs:
-            raise MethodError(
-                f"arch_start_epoch={self.arch_start_epoch} leaves none of the {self.epochs} epochs to search in; "
-                "lower it or raise epochs"
-            )
-        if self.nesterov and not self.momentum:
-            raise MethodError("nesterov=true needs a momentum above zero")
-
-    @property
-    def searched_space(self) -> str:
-        """The space whose relaxation is trained."""
-        return "darts_cell"
-
-    @property
-    def arch_epochs(self) -> int:
-        """Epochs with architecture steps."""
-        return self.epochs - self.arch_start_epoch
-
-
-@dataclass(frozen=True)
-class SpaceOptions(BilevelOptions):
-    """Attributes:
-    space: a space that has a relaxation: darts_cell or nasbench201.
-    cells_per_stage: N, of nasbench201, whose supernet has that many cells in each of three stages; `cells` is of
-        darts_cell.
-    """
-
-    space: str = field(default="darts_cell", metadata={"absent": "darts_cell"})
-    cells_per_stage: int = field(default=5, metadata=within("[1, 60]") | {"absent": 5})
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        size = relaxation(self.space).size
-        for name, usual in (("cells", 8), ("cells_per_stage", 5)):
-            if name not in size and getattr(self, name) != usual:
-                raise MethodError(
-                    f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}: its size is given by "
-                    f"{' and '.join(size)}; leave {name} at {usual}"
-                )
-
-    @property
-    def searched_space(self) -> str:
-        return self.space
+        if self.channels % self.partial_channels:
+            raise MethodError(f"channels={self.channels} cannot be divided by partial_channels={self.partial_channels}")
 
 
 @dataclass(frozen=True)
-class Parts:
+class SpaceOptions(BilevelOptions, InSpace):
+    """Of a bilevel search in any space that has a relaxation."""
+
+
+@dataclass(frozen=True)
+class Parts(Composition):
     """What sets a bilevel search apart.
 
     Attributes:
-        parameterisation: architecture parameters and, by its sampler, the gates.
-        executor: how a state's edges are computed.
         gradient: of the architecture parameters.
     """
 
-    parameterisation: Parameterisation
-    executor: MakeExecutor
     gradient: MakeGradient
 
 
@@ -146,73 +68,19 @@ def architecture_gradient(options: BilevelOptions) -> MakeGradient:
     return Unrolled if options.unrolled else first_order
 
 
-class BilevelSearch(GradientSearch):
+class BilevelSearch(AlternatingSearch):
     """Trains a relaxation by turns; a subclass says with which parts."""
 
     options: BilevelOptions
-    split = SearchSplit(train=0.5, valid=0.5, paired=True)
-    augmentation = "crop-flip"
 
     @abstractmethod
-    def parts(self, relaxed: Relaxation) -> Parts:
-        """New parts over a space's relaxation, by `self.options`."""
+    def parts(self, relaxed: Relaxation) -> Parts: ...
 
     def __init__(self, options: BilevelOptions, context: SearchContext) -> None:
-        self.options, self.context = options, context
-        self.epochs, self.batch_size = options.epochs, options.batch_size
-        self.relaxation = relaxation(options.searched_space)
-        parts = self.parts(self.relaxation)
-        self.parameterisation = parts.parameterisation
-        settings = SupernetSettings(
-            options.channels, options.cells, context.stem, context.in_channels, getattr(options, "cells_per_stage", 5)
-        )
-        supernet = self.relaxation.supernet(context.num_classes, settings, parts.parameterisation, parts.executor)
-        self.supernet = supernet
-        self.weights, self.alphas = supernet.weights(), supernet.architecture_parameters()
-        self.weight_optimiser = torch.optim.SGD(
-            self.weights,
-            torch.tensor(options.lr),  # a tensor, so that a captured step sees the schedule
-            momentum=options.momentum,
-            weight_decay=options.weight_decay,
-            nesterov=options.nesterov,
-            fused=True,
-        )
-        self.architecture_optimiser = torch.optim.Adam(
-            self.alphas,
-            options.arch_lr,
-            betas=(options.arch_betas[0], options.arch_betas[1]),
-            weight_decay=options.arch_weight_decay,
-            fused=True,
-        )
-        self.architecture_gradient = parts.gradient(supernet, self.weights, self.alphas, self.weight_optimiser)
-        self.epoch, self.arch_lr = 0, options.arch_lr
-
-    def to(self, device: torch.device) -> None:
-        super().to(device)
-        if device.type == "cuda":
-            self.architecture_optimiser.param_groups[0]["capturable"] = True
-
-    @classmethod
-    def published_steps(cls) -> int:
-        """Architecture steps of the published search: the default options, on CIFAR-10."""
-        usual = cls.Options()
-        return steps_of(cls.split_of(usual).train, usual.batch_size, usual.arch_epochs)
-
-    def begin(self, steps: int) -> None:
-        o = self.options
-        self.arch_lr = o.arch_lr * factor(o.arch_pace, self.published_steps(), steps * o.arch_epochs)
-        self.architecture_optimiser.param_groups[0]["lr"] = self.arch_lr
-
-    def on_epoch_start(self, epoch: int) -> bool:
-        """Sets the learning rate; True in the epoch in which architecture steps begin."""
-        o = self.options
-        self.epoch = epoch
-        group = self.weight_optimiser.param_groups[0]
-        group["lr"] = group["lr"].to(
-            self.weights[0].device
-        )  # a loaded one is on the host, where a graph would freeze it
-        group["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
-        return epoch == o.arch_start_epoch > 0
+        super().__init__(options, context)
+        assert isinstance(self.composition, Parts)
+        make = self.composition.gradient
+        self.architecture_gradient = make(self.supernet, self.weights, self.alphas, self.weight_optimiser)
 
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
         """An architecture step on the validation batch, then a weight step on the training batch.
@@ -229,52 +97,10 @@ class BilevelSearch(GradientSearch):
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> dict[str, Tensor]:
         with frozen_statistics(self.supernet):
             gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
-        set_gradients(self.alphas, gradients)
-        self.average(gradients_of(self.alphas))
-        if self.options.arch_clip:
-            torch.nn.utils.clip_grad_norm_(self.alphas, self.options.arch_clip)
-        self.architecture_optimiser.step()
+        self.update_architecture(gradients)
         return sums
 
     def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:
         loss, sums = loss_and_sums(self.supernet, train_batch)
-        set_gradients(self.weights, torch.autograd.grad(loss, self.weights))
-        self.average(gradients_of(self.weights))
-        torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
-        self.weight_optimiser.step()
+        self.update_weights(torch.autograd.grad(loss, self.weights))
         return sums
-
-    def gates(self) -> dict[str, Gates]:
-        """Of each kind of cell."""
-        return {kind: self.parameterisation.gates(kind) for kind in self.relaxation.topology.kinds}
-
-    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
-        """Skips, operations and entropy of what would be derived now; see `methods.parts.monitor`."""
-        chosen = self.relaxation.operations_of(self.architecture())
-        return chosen_values(chosen, self.relaxation.candidates) | entropies(self.gates())
-
-    def architecture(self) -> Architecture:
-        return replace(self.relaxation.derive(self.gates()), provenance=self.provenance())
-
-    def provenance(self) -> dict[str, Any]:
-        paced = {"arch_lr": self.arch_lr} if self.options.arch_pace != "own" else {}
-        told = {"method": self.name, "options": asdict(self.options), "seed": self.context.seed, "epoch": self.epoch}
-        return told | paced
-
-    def state_dict(self) -> dict[str, Any]:
-        return {
-            "supernet": self.supernet.state_dict(),
-            "weight_optimiser": self.weight_optimiser.state_dict(),
-            "architecture_optimiser": self.architecture_optimiser.state_dict(),
-            "epoch": self.epoch,
-        }
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Raises MethodError when the state is of another supernet."""
-        try:
-            self.supernet.load_state_dict(state["supernet"])
-            self.weight_optimiser.load_state_dict(state["weight_optimiser"])
-            self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
-            self.epoch = state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

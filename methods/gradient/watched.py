@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from methods.parts.watched import ENTROPY, OPERATIONS
+from methods.parts.watched import ENTROPY, OPERATIONS, USUAL
 from methods.watched import Watched
 
 REMOVED = Watched(
@@ -11,3 +11,30 @@ REMOVED = Watched(
 )  # fmt: skip
 OPERATION_PRUNING = (OPERATIONS, ENTROPY, REMOVED)
 """Without skip connections: they stay beside other operations, and four of them are no collapse."""
+
+PATHS = (
+    *USUAL,
+    Watched(
+        "decision-entropies", "Entropy of each decision",
+        {"arch/entropies_normal": "normal cells", "arch/entropies": "", "arch/entropies_reduce": "reduction cells"},
+        "entropy (nats)", "Entropy of each edge's probabilities", "by cell", each="edge",
+    ),
+    Watched(
+        "temperature", "Temperature", {"paths/temperature": ""}, "temperature",
+        "Temperature of the Gumbel softmax: how the gradient is shared among the options of a draw",
+    ),
+    Watched(
+        "path-updates", "Updates of a candidate",
+        {"paths/updates_most": "most", "paths/updates_mean": "mean", "paths/updates_least": "least"},
+        "weight updates", "How often a candidate of an edge has been trained so far, over all edges",
+    ),
+    Watched(
+        "drawn-nothing", "Skip connections and Zeros drawn", {"paths/skips": "skip connections", "paths/zeros": "none"},
+        "share of the draws", "Share of an epoch's draws that had no weights to train",
+    ),
+    Watched(
+        "drawn", "Operations drawn", {"paths/drawn/": ""}, "share of the draws",
+        "Operations drawn in each epoch, over all edges", "shares",
+    ),
+)  # fmt: skip
+"""Of searches by single paths."""

@@ -14,7 +14,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from methods.base import Average, Batch, alone
 
 
-def loss_and_sums(network: nn.Module, batch: Batch, prefix: str = "") -> tuple[Tensor, dict[str, Tensor]]:
+def loss_and_sums(
+    network: Callable[[Tensor], Tensor], batch: Batch, prefix: str = ""
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean cross entropy of a batch, and `{prefix}loss_sum`, `{prefix}correct`, `{prefix}count` as 0-d tensors."""
     images, labels = batch
     logits = network(images)
@@ -52,9 +54,15 @@ def without_gradients(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor]) -> None:
-    """Make `gradients` the parameters' `.grad`, in the parameters' strides: fused optimisers rely on that."""
+def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor | None]) -> None:
+    """Make `gradients` the parameters' `.grad`, in the parameters' strides: fused optimisers rely on that.
+
+    None, of a parameter that took no part, stays None: optimisers leave it alone, decay and momentum included.
+    """
     for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is None:
+            parameter.grad = None
+            continue
         same = gradient.stride() == parameter.stride() and gradient.dtype == parameter.dtype
         parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
 

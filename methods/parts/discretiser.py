@@ -25,6 +25,22 @@ def top_two_edges(gates: Gates, topology: CellTopology) -> dict[str, Any]:
     return {"edges": edges, "concat": list(topology.node_numbers)}
 
 
+def top_two_pairs(gates: Gates, topology: CellTopology) -> dict[str, Any]:
+    """One cell of a genotype: per node the two strongest pairs of predecessor and operation, `none` left out.
+
+    Nothing forces the two to come from different predecessors (Dong and Yang, CVPR 2019, released code). Ties go to the
+    earlier edge and the earlier operation.
+    """
+    strength = gates.strength()
+    strength[:, topology.operations.index(NONE)] = -1.0
+    edges: list[list[Any]] = []
+    for node in topology.node_numbers:
+        pairs = [(row, column) for row in topology.entering(node) for column in range(len(topology.operations))]
+        chosen = sorted(pairs, key=lambda pair: -strength[pair].item())[:2]
+        edges += [[topology.operations[column], topology.edges[row][0], node] for row, column in sorted(chosen)]
+    return {"edges": edges, "concat": list(topology.node_numbers)}
+
+
 def best_operations(gates: Gates, topology: CellTopology) -> list[str]:
     """The operation with the largest gate on every edge, `none` like any other. Ties go to the earlier operation.
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import math
 
 
+def linear(epoch: int, epochs: int, start: float, end: float) -> float:
+    """From `start` in the first epoch to `end` in the last one, in equal steps; `start` where there is one epoch."""
+    return start + (end - start) * epoch / max(1, epochs - 1)
+
+
 def cosine(epoch: int, epochs: int, start: float, end: float, warmup: int = 0) -> float:
     """Cosine from `start` at epoch 0 to `end` at epoch `epochs`, constant within an epoch.
 

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.parts.discretiser import top_two_edges
+from methods.parts.discretiser import top_two_edges, top_two_pairs
 from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
+from methods.spaces.cell.conventions import DARTS
 from methods.spaces.cell.frame import CellFrame, FramedCell, Place, candidate
 from methods.spaces.cell.layout import INPUTS
 from methods.spaces.cell.topology import TOPOLOGY
@@ -71,9 +72,21 @@ def derive(gates: Mapping[str, Gates]) -> Architecture:
     return Architecture("darts_cell", {kind: top_two_edges(each, TOPOLOGY) for kind, each in gates.items()})
 
 
+def derive_pairs(gates: Mapping[str, Gates]) -> Architecture:
+    """The two strongest pairs of edge and operation into each node, which may be of one edge; never `none`.
+
+    With two of one edge it is no architecture of `darts_cell` but of `general_cell`, with the same conventions.
+    """
+    cells = {kind: top_two_pairs(each, TOPOLOGY) for kind, each in gates.items()}
+    inputs = [[(kind, *edge[1:]) for edge in cell["edges"]] for kind, cell in cells.items()]
+    if all(len(set(each)) == len(each) for each in inputs):
+        return Architecture("darts_cell", cells)
+    return Architecture("general_cell", {**cells, "conventions": DARTS.to_json()})
+
+
 def operations_of(architecture: Architecture) -> dict[str, list[str]]:
     """By kind of cell, the operations on its edges."""
-    return {kind: [name for name, _, _ in cell["edges"]] for kind, cell in architecture.genotype.items()}
+    return {kind: [name for name, _, _ in architecture.genotype[kind]["edges"]] for kind in TOPOLOGY.kinds}
 
 
 RELAXATION = Relaxation(
