@@ -19,6 +19,7 @@ from rich.console import Console
 
 from bench.commands import COMMANDS
 from bench.commands.arguments import add_where
+from bench.device import compiler
 from bench.names import one_line, printable
 
 DEBUG = "--debug"
@@ -83,6 +84,7 @@ def is_expected(error: Exception) -> bool:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    compiler.keep_out()
     for stream in (sys.stdout, sys.stderr):  # no character of a record or a name ends a command
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

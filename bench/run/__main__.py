@@ -2,6 +2,10 @@
 
 import sys
 
-from bench.run.one_run import main
+from bench.device import compiler
+
+compiler.keep_out()
+
+from bench.run.one_run import main  # noqa: E402
 
 sys.exit(main())
