@@ -2,33 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch import Tensor
 
-
-def take_single_values(network: nn.Module) -> None:
-    """Let batch normalisations take a batch with one value per channel (one image, a map of one pixel), in place.
-
-    Such a batch has no variance, and torch refuses it. It is normalised with the running statistics, as in evaluation,
-    and leaves them as they are. Every other batch is normalised as before, to the same bits.
-    """
-    for module in network.modules():
-        if isinstance(module, _BatchNorm):
-            module.register_forward_pre_hook(_evaluate_a_single_value)
-            module.register_forward_hook(_train_again)
-
-
-def _evaluate_a_single_value(module: Any, inputs: tuple[Tensor, ...]) -> None:
-    if module.training and inputs[0].numel() == inputs[0].shape[1]:
-        module.training, module.single_value = False, True
-
-
-def _train_again(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-    if vars(module).pop("single_value", False):
-        module.training = True
+from methods.parts.single_values import take_single_values as take_single_values
 
 
 class Mixup:

@@ -14,6 +14,7 @@ from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.switches import Switches
 from methods.gradient.mgas.topology import ALL_SLOTS, Plan, module_name
 from methods.parts.convolution import in_memory_format
+from methods.parts.single_values import take_single_values
 from methods.spaces.cell.network import cifar_stem, imagenet_stem
 
 LAST_STAGE = 2
@@ -51,6 +52,7 @@ class StageHead(nn.Sequential):
             nn.Flatten(),
             nn.Linear(256, num_classes),
         )
+        take_single_values(self)  # its map is one pixel, and the last batch of an epoch may be one image
 
 
 class Supernet(nn.Module):
