@@ -23,7 +23,7 @@ from torch import Tensor
 from methods.base import Batch, MethodError, SearchContext
 from methods.domain import within
 from methods.gradient.alternating import AlternatingSearch, Composition, InSpace
-from methods.parts.bilevel import frozen_statistics, loss_and_sums, without_gradients
+from methods.parts.bilevel import frozen_statistics, loss_and_sums, start_momenta, without_gradients
 from methods.parts.executors.single_path import single_path
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
@@ -34,6 +34,7 @@ from methods.spaces.relaxation import Relaxation
 Path = Mapping[str, Gates]
 """By kind of cell, the gates of one path."""
 Sums = dict[str, Tensor]
+Loss = Callable[[], tuple[Tensor, Sums]]
 
 
 class Tempered(Protocol):
@@ -62,13 +63,11 @@ class PathSearch(AlternatingSearch):
         self.generator = torch.Generator().manual_seed(context.seed)
         self.sampler = self.make_sampler(self.generator)
         topology = self.relaxation.topology
-        self.counts = PathCounts(dict.fromkeys(topology.kinds, len(topology.edges)), topology.operations)
+        self.counts = PathCounts(dict.fromkeys(topology.kinds, [topology.operations] * len(topology.edges)))
 
     def to(self, device: torch.device) -> None:
-        """Weights start with a momentum of zero: torch's fused update takes none that get theirs one by one."""
         super().to(device)
-        for weight in self.weights if self.options.momentum else ():
-            self.weight_optimiser.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
+        start_momenta(self.weight_optimiser)
 
     @abstractmethod
     def make_sampler(self, generator: torch.Generator) -> Tempered:
@@ -90,9 +89,13 @@ class PathSearch(AlternatingSearch):
         drawn = [self.paths(self.parameterisation.logits(kind)) for kind in kinds]
         return [dict(zip(kinds, path, strict=True)) for path in zip(*drawn, strict=True)]
 
-    def train_losses(self, batch: Batch, paths: Sequence[Path]) -> Sequence[Callable[[], tuple[Tensor, Sums]]]:
+    def network(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """The supernet on a path; whatever else is drawn for its run is drawn here."""
+        return partial(self.supernet, gates=path)
+
+    def train_losses(self, batch: Batch, paths: Sequence[Path]) -> Sequence[Loss]:
         """For each path, what gives its loss on a training batch and its sums."""
-        return [partial(loss_and_sums, partial(self.supernet, gates=path), batch) for path in paths]
+        return [partial(loss_and_sums, self.network(path), batch) for path in paths]
 
     def on_epoch_start(self, epoch: int) -> bool:
         o = self.options
@@ -114,13 +117,13 @@ class PathSearch(AlternatingSearch):
             gradients, sums = added_up(self.train_losses(batch, paths), self.weights)
         self.update_weights(gradients)
         for path in paths:
-            self.counts.add(path)
+            self.counts.add({kind: gates.chosen or () for kind, gates in path.items()})
         return averaged(sums)
 
     def _architecture_step(self, batch: Batch) -> Sums:
         with frozen_statistics(self.supernet), without_gradients(self.weights):
             paths = self.draw()
-            losses = [partial(loss_and_sums, partial(self.supernet, gates=path), batch, "valid_") for path in paths]
+            losses = [partial(loss_and_sums, self.network(path), batch, "valid_") for path in paths]
             gradients, sums = added_up(losses, self.alphas)
         self.update_architecture([gradient / len(paths) for gradient in gradients if gradient is not None])
         return averaged(sums)
@@ -145,7 +148,7 @@ class PathSearch(AlternatingSearch):
 
 
 def added_up(
-    losses: Sequence[Callable[[], tuple[Tensor, Sums]]], parameters: Sequence[torch.nn.Parameter]
+    losses: Sequence[Loss], parameters: Sequence[torch.nn.Parameter]
 ) -> tuple[list[Tensor | None], list[Sums]]:
     """The sums of the losses' gradients (None where no loss reaches a parameter), and the sums of each.
 

@@ -12,29 +12,47 @@ REMOVED = Watched(
 OPERATION_PRUNING = (OPERATIONS, ENTROPY, REMOVED)
 """Without skip connections: they stay beside other operations, and four of them are no collapse."""
 
-PATHS = (
-    *USUAL,
-    Watched(
-        "decision-entropies", "Entropy of each decision",
-        {"arch/entropies_normal": "normal cells", "arch/entropies": "", "arch/entropies_reduce": "reduction cells"},
-        "entropy (nats)", "Entropy of each edge's probabilities", "by cell", each="edge",
-    ),
-    Watched(
-        "temperature", "Temperature", {"paths/temperature": ""}, "temperature",
-        "Temperature of the Gumbel softmax: how the gradient is shared among the options of a draw",
-    ),
+DECISIONS = Watched(
+    "decision-entropies", "Entropy of each decision",
+    {"arch/entropies_normal": "normal cells", "arch/entropies": "", "arch/entropies_reduce": "reduction cells"},
+    "entropy (nats)", "Entropy of each decision's probabilities", "by cell", each="decision",
+)  # fmt: skip
+TEMPERATURE = Watched(
+    "temperature", "Temperature", {"paths/temperature": ""}, "temperature",
+    "Temperature of the Gumbel softmax: how the gradient is shared among the options of a draw",
+)  # fmt: skip
+RUN = (
     Watched(
         "path-updates", "Updates of a candidate",
         {"paths/updates_most": "most", "paths/updates_mean": "mean", "paths/updates_least": "least"},
-        "weight updates", "How often a candidate of an edge has been trained so far, over all edges",
+        "weight updates", "How often a candidate has been trained so far, over all decisions",
     ),
     Watched(
         "drawn-nothing", "Skip connections and Zeros drawn", {"paths/skips": "skip connections", "paths/zeros": "none"},
-        "share of the draws", "Share of an epoch's draws that had no weights to train",
+        "share of the draws", "Share of an epoch's draws that had nothing to train",
     ),
     Watched(
         "drawn", "Operations drawn", {"paths/drawn/": ""}, "share of the draws",
-        "Operations drawn in each epoch, over all edges", "shares",
+        "Operations drawn in each epoch, over all decisions", "shares",
     ),
 )  # fmt: skip
-"""Of searches by single paths."""
+"""What single paths were run (`methods.parts.path_counts`)."""
+PATHS = (*USUAL, DECISIONS, TEMPERATURE, *RUN)
+MSG_DAS = (
+    *PATHS,
+    Watched(
+        "identity-drop", "DropBlock on identities", {"paths/identity_drop": ""}, "rate",
+        "About how many of an identity's pixels are dropped",
+    ),
+)  # fmt: skip
+ENAS = (
+    *USUAL,
+    DECISIONS,
+    *RUN,
+    Watched(
+        "rewards", "Rewards of the controller",
+        {"controller/reward": "reward", "controller/baseline": "baseline", "controller/best": "best of the last draws"},
+        "accuracy on a batch", "Mean reward of an epoch's draws, the baseline at its end, and the accuracy of what "
+        "would be derived",
+    ),
+)  # fmt: skip

@@ -67,6 +67,16 @@ def set_gradients(parameters: Sequence[nn.Parameter], gradients: Sequence[Tensor
         parameter.grad = gradient if same else torch.empty_like(parameter).copy_(gradient)
 
 
+def start_momenta(optimiser: torch.optim.SGD) -> None:
+    """Give every parameter a momentum of zero, which is how SGD begins.
+
+    torch's fused update takes no parameters that get theirs one after the other, as those of single paths do.
+    """
+    for group in optimiser.param_groups:
+        for parameter in group["params"] if group["momentum"] else ():
+            optimiser.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
 @dataclass
 class FirstOrder:
     """Architecture gradient at the present weights (Liu et al., ICLR 2019, equation 7 with xi = 0)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -17,43 +18,47 @@ class PathCounts:
     """Updates of every option of every decision, from the beginning of the search.
 
     Args:
-        decisions: by kind, how many.
-        operations: names of the options.
+        options: by kind, what each decision chooses among; a text is the name of an operation.
     """
 
-    def __init__(self, decisions: Mapping[str, int], operations: Sequence[str]) -> None:
-        self.operations = tuple(operations)
-        self.updates = {kind: torch.zeros(rows, len(operations), dtype=torch.int64) for kind, rows in decisions.items()}
-        self.before = {kind: each.clone() for kind, each in self.updates.items()}
+    def __init__(self, options: Mapping[str, Sequence[Sequence[Any]]]) -> None:
+        self.options = options
+        self.updates = {kind: [[0] * len(each) for each in decisions] for kind, decisions in options.items()}
+        self.drawn: Counter[str] = Counter()
 
-    def add(self, path: Mapping[str, Gates]) -> None:
-        """A path whose weights are trained once."""
-        for kind, gates in path.items():
-            assert gates.chosen is not None
-            self.updates[kind][range(len(gates.chosen)), list(gates.chosen)] += 1
+    def add(self, chosen: Mapping[str, Sequence[int]]) -> None:
+        """A path whose weights are trained once: by kind, the option of every decision."""
+        for kind, columns in chosen.items():
+            for row, column in enumerate(columns):
+                self.updates[kind][row][column] += 1
+                if isinstance(name := self.options[kind][row][column], str):
+                    self.drawn[name] += 1
 
     def end_epoch(self) -> dict[str, float]:
         """`paths/updates_*` over all candidates of all decisions so far, and shares of what this epoch drew."""
-        every = torch.cat([each.flatten() for each in self.updates.values()]).double()
-        drawn = torch.cat([self.updates[kind] - self.before[kind] for kind in self.updates]).sum(dim=0)
-        share = (drawn / max(1, int(drawn.sum()))).tolist()
-        self.before = {kind: each.clone() for kind, each in self.updates.items()}
-        by_name = dict(zip(self.operations, share, strict=True))
+        every = [count for rows in self.updates.values() for row in rows for count in row]
+        names = dict.fromkeys(
+            each for decisions in self.options.values() for decision in decisions for each in decision
+            if isinstance(each, str)
+        )  # fmt: skip
+        share = {name: self.drawn[name] / max(1, self.drawn.total()) for name in names}
+        self.drawn.clear()
         return {
-            "paths/updates_least": every.min().item(),
-            "paths/updates_mean": every.mean().item(),
-            "paths/updates_most": every.max().item(),
-            "paths/skips": by_name.get(SKIP, 0.0),
-            "paths/zeros": by_name.get(NONE, 0.0),
-            **{f"paths/drawn/{name}": value for name, value in by_name.items()},
+            "paths/updates_least": float(min(every)),
+            "paths/updates_mean": sum(every) / len(every),
+            "paths/updates_most": float(max(every)),
+            "paths/skips": share.get(SKIP, 0.0),
+            "paths/zeros": share.get(NONE, 0.0),
+            **{f"paths/drawn/{name}": value for name, value in share.items()},
         }
 
     def state_dict(self) -> dict[str, Any]:
-        return {"updates": dict(self.updates), "before": dict(self.before)}
+        return {"updates": {kind: [list(row) for row in rows] for kind, rows in self.updates.items()},
+                "drawn": dict(self.drawn)}  # fmt: skip
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        self.updates = {kind: each.clone() for kind, each in state["updates"].items()}
-        self.before = {kind: each.clone() for kind, each in state["before"].items()}
+        self.updates = {kind: [list(row) for row in rows] for kind, rows in state["updates"].items()}
+        self.drawn = Counter(state["drawn"])
 
 
 def decision_entropies(gates: Mapping[str, Gates]) -> dict[str, list[float]]:

@@ -55,6 +55,7 @@ class Controller(nn.Module):
         bound: float = 2.5,
     ) -> None:
         super().__init__()
+        self.sizes = tuple(sizes)
         self.generator, self.temperature, self.bound = generator, temperature, bound
         known = list(dict.fromkeys(groups))
         self.group = [known.index(group) for group in groups]
