@@ -36,6 +36,10 @@ class Interval:
     def half_width(self) -> float:
         return (self.high - self.low) / 2
 
+    def within(self, least: float, most: float) -> tuple[float, float]:
+        """Its ends, cut to what the mean can be at all: it covers that mean as often as before."""
+        return max(least, self.low), min(most, self.high)
+
 
 @dataclass(frozen=True)
 class Improvement:

@@ -56,9 +56,9 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
         _accuracy("valid", "valid", searched, HERE, epochs),
         _accuracy("test", "test", searched, HERE, epochs),
         LookupColumn(
-            "interval", "95 % interval", "Student's, of the mean test accuracy",
-            lambda e: "" if e.interval is None else f"{e.interval.low:.2f} to {e.interval.high:.2f}",
-            lambda e: None if e.interval is None else f"{e.interval.low} {e.interval.high}", left=True,
+            "interval", "95 % interval", "Student's, of the mean test accuracy, as far as an accuracy can be",
+            lambda e: "" if e.interval is None else "{:.2f} to {:.2f}".format(*e.interval.within(0.0, 100.0)),
+            lambda e: None if e.interval is None else "{} {}".format(*e.interval.within(0.0, 100.0)), left=True,
             detail=True,
         ),
         *(_at_budget(budget) for budget in table.budgets),

@@ -321,3 +321,11 @@ def test_distributions_against_scipy(freedom):
     np.testing.assert_allclose(distributions.beta_quantile(p, freedom, 2), stats.beta.ppf(p, freedom, 2), **same)
     values = np.random.default_rng(0).normal(size=(3, 5))
     np.testing.assert_allclose(distributions.standard_error(values), stats.sem(values, axis=-1), **same)
+
+
+def test_an_interval_is_cut_to_what_its_mean_can_be() -> None:
+    found = interval([[70.0], [98.0]])
+    assert found is not None
+    assert found.high > 100.0 > found.low > -100.0
+    assert found.within(0.0, 100.0) == (max(0.0, found.low), 100.0)
+    assert found.within(-1e9, 1e9) == (found.low, found.high)
