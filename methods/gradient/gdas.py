@@ -51,7 +51,7 @@ class GDASOptions(PathOptions):
     batch_size: int = 256
     cells: int = field(default=6, metadata=within("[3, 200]"))
     weight_decay: float = 5e-4
-    nesterov: bool = field(default=True, metadata={"absent": False})
+    nesterov: bool = True
     derive: Literal["pairs", "edges"] = "pairs"
     reduction: Literal["searched", "fixed"] = "searched"
     add_unchosen_gates: bool = False

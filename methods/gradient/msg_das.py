@@ -57,7 +57,7 @@ class MSGDASOptions(PathOptions):
     batch_size: int = 256
     cells: int = field(default=6, metadata=within("[3, 200]"))
     weight_decay: float = 5e-4
-    nesterov: bool = field(default=True, metadata={"absent": False})
+    nesterov: bool = True
     paths: int = field(default=2, metadata=within("[1, 100]"))
     guidance: float = field(default=1.0, metadata=within("[0, inf)"))
     guidance_temperature: float = field(default=4.0, metadata=within("(0, inf)"))

@@ -26,6 +26,7 @@ from methods.base import SearchContext
 from methods.gradient.darts import DARTS
 from methods.gradient.mgas.operations import GatedNorm
 from methods.gradient.mgas.search import MGAS
+from methods.registry import get_method
 from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
 
@@ -122,6 +123,40 @@ def check_search(group: Any, unrolled: bool) -> None:
 @pytest.mark.parametrize("unrolled", [False, True], ids=["first-order", "second-order"])
 def test_a_search_step_is_that_of_one_process_and_a_drifting_alpha_is_an_error(unrolled: bool) -> None:
     in_two_processes(check_search, unrolled)
+
+
+def check_paths(group: Any, name: str) -> None:
+    """Blocks that identities drop are drawn by each process for its own images, and so left out."""
+    methods: list[Any] = []
+    more = {"identity_drop": 0.0} if name == "msg_das" else {}
+    for _ in range(2):
+        torch.manual_seed(0)
+        cls: Any = get_method(name)
+        options = cls.Options(epochs=1, channels=4, cells=3, batch_size=8, **more)
+        method = cls(options, SearchContext(5, 3, 8, "cifar", seed=3))
+        method.supernet.double()
+        method.to(torch.device("cpu"))
+        methods.append(method)
+    whole, own = methods
+    share_statistics(own.supernet, group)
+    own.average = group.average
+    for method, pair in ((whole, batch()), (own, share(group, batch()))):
+        method.on_epoch_start(0)
+        method.supernet.train()
+        for _ in range(2):
+            method.step(pair, (pair[0].flip(-1), pair[1]))
+    for (parameter, one), two in zip(whole.supernet.named_parameters(), own.supernet.parameters(), strict=True):
+        torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-9, msg=parameter)
+    assert own.counts.updates == whole.counts.updates
+    group.check_same(own.supernet)
+
+
+LONG = [pytest.param(name, marks=pytest.mark.long) for name in ("msg_das", "enas")]
+
+
+@pytest.mark.parametrize("name", ["gdas", *LONG])
+def test_processes_run_the_same_paths_and_take_the_step_of_one(name: str) -> None:
+    in_two_processes(check_paths, name)
 
 
 def check_mgas(group: Any) -> None:
