@@ -18,13 +18,12 @@ from methods.architecture import Architecture
 from methods.base import GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.domain import check, within
 from methods.parts.bilevel import set_gradients
-from methods.parts.executors.protocol import MakeExecutor
 from methods.parts.gates import Gates
 from methods.parts.monitor import chosen_values, entropies
 from methods.parts.pace import Pace, factor, steps_of
 from methods.parts.parameterisation import Parameterisation
 from methods.parts.schedule import cosine
-from methods.spaces.relaxation import Relaxation
+from methods.spaces.relaxation import MakeExecutor, Relaxation
 from methods.spaces.supernet_settings import SupernetSettings
 from methods.spaces.supernets import relaxation
 
@@ -86,7 +85,8 @@ class AlternatingOptions:
 @dataclass(frozen=True)
 class InSpace(AlternatingOptions):
     """Attributes:
-    space: a space that has a relaxation.
+    space: a space that has a relaxation. The supernet of a chain has the chain's size: `channels` and `cells` say
+        nothing of it.
     cells_per_stage: N, of nasbench201, whose supernet has that many cells in each of three stages; `cells` is of
         darts_cell.
     """
@@ -97,11 +97,12 @@ class InSpace(AlternatingOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         size, usual = relaxation(self.space).size, {each.name: each.default for each in fields(self)}
-        for name in ("cells", "cells_per_stage"):
+        given_by = f"given by {' and '.join(size)}" if size else "that of the space"
+        for name in ("channels", "cells", "cells_per_stage"):
             if name not in size and getattr(self, name) != usual[name]:
                 raise MethodError(
-                    f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}: its size is given by "
-                    f"{' and '.join(size)}; leave {name} at {usual[name]}"
+                    f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}: its size is {given_by}; "
+                    f"leave {name} at {usual[name]}"
                 )
 
     @property
@@ -214,8 +215,9 @@ class AlternatingSearch(GradientSearch):
 
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
         """Skips, operations and entropy of what would be derived now; see `methods.parts.monitor`."""
-        chosen = self.relaxation.operations_of(self.architecture())
-        return chosen_values(chosen, self.relaxation.candidates) | entropies(self.gates())
+        relaxed = self.relaxation
+        chosen = chosen_values(relaxed.operations_of(self.architecture()), relaxed.candidates)
+        return chosen | entropies(self.gates(), relaxed.topology.absent)
 
     def architecture(self) -> Architecture:
         return replace(self.relaxation.derive(self.gates()), provenance=self.provenance())

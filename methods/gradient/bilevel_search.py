@@ -15,10 +15,8 @@ from methods.base import Batch, MethodError, SearchContext
 from methods.domain import within
 from methods.gradient.alternating import AlternatingOptions, AlternatingSearch, Composition, InSpace
 from methods.parts.bilevel import MakeGradient, Unrolled, first_order, frozen_statistics, loss_and_sums
-from methods.parts.executors.partial_channels import partial_channels
-from methods.parts.executors.protocol import MakeExecutor
-from methods.parts.executors.recompute import Memory, recomputed
-from methods.spaces.relaxation import Relaxation
+from methods.parts.executors.recompute import Memory
+from methods.spaces.relaxation import MakeExecutor, Relaxation
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,7 @@ class Parts(Composition):
 
 def mixed(relaxed: Relaxation, options: BilevelOptions) -> MakeExecutor:
     """The executor that computes all candidates, on a share of the channels and again in the backward pass as asked."""
-    return recomputed(partial_channels(relaxed.mixture, options.partial_channels), options.memory)
+    return relaxed.recomputed(relaxed.partial_channels(relaxed.mixture, options.partial_channels), options.memory)
 
 
 def architecture_gradient(options: BilevelOptions) -> MakeGradient:

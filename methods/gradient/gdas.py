@@ -26,7 +26,6 @@ from methods.base import MethodError
 from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import PathOptions, PathSearch
-from methods.parts.executors.single_path import single_path
 from methods.parts.executors.unchosen_gates import with_unchosen_gates
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
@@ -63,6 +62,8 @@ class GDASOptions(PathOptions):
                 f"reduction={self.reduction!r} and derive={self.derive!r} are about the cells of darts_cell; leave "
                 f"them at 'searched' and 'pairs' in {self.space}"
             )
+        if self.add_unchosen_gates and self.space not in ("darts_cell", "nasbench201"):
+            raise MethodError(f"add_unchosen_gates is about the edges of cells; leave it at false in {self.space}")
         if self.reduction == "fixed" and 2 * self.channels % WIDTH:
             raise MethodError(
                 f"channels={self.channels}: the fixed reduction cell has convolutions in {WIDTH} groups and needs "
@@ -92,7 +93,7 @@ class GDAS(PathSearch):
         return fixed_reduction(found) if self.options.reduction == "fixed" else found
 
     def parts(self, relaxed: Relaxation) -> Composition:
-        executor = single_path(relaxed.topology.operations, relaxed.candidate)
+        executor = relaxed.single_path
         return Composition(
             parameterisation=Softmax(relaxed.topology),
             executor=with_unchosen_gates(executor) if self.options.add_unchosen_gates else executor,

@@ -24,7 +24,6 @@ from methods.base import Batch, MethodError, SearchContext
 from methods.domain import within
 from methods.gradient.alternating import AlternatingSearch, Composition, InSpace
 from methods.parts.bilevel import frozen_statistics, loss_and_sums, start_momenta, without_gradients
-from methods.parts.executors.single_path import single_path
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
 from methods.parts.path_counts import PathCounts, decision_entropies
@@ -80,7 +79,7 @@ class PathSearch(AlternatingSearch):
     def parts(self, relaxed: Relaxation) -> Composition:
         return Composition(
             parameterisation=Softmax(relaxed.topology),
-            executor=single_path(relaxed.topology.operations, relaxed.candidate),
+            executor=relaxed.single_path,
         )
 
     def draw(self) -> list[Path]:

@@ -12,7 +12,7 @@ from methods.spaces.operations import SKIP
 
 
 def chosen_values(chosen: Mapping[str, Sequence[str]], candidates: Sequence[str]) -> dict[str, float]:
-    """Skip connections of each kind of cell, and how often each operation occurs in all kinds together.
+    """Skip connections of each kind of cell, where they are a candidate, and how often each operation occurs in all.
 
     Args:
         chosen: by kind, the operations of the architecture that would be derived now.
@@ -20,16 +20,22 @@ def chosen_values(chosen: Mapping[str, Sequence[str]], candidates: Sequence[str]
     """
     together = [operation for operations in chosen.values() for operation in operations]
     return {
-        **{named("arch/skips", kind, chosen): operations.count(SKIP) for kind, operations in chosen.items()},
+        **{named("arch/skips", kind, chosen): chosen[kind].count(SKIP) for kind in chosen if SKIP in candidates},
         **{f"arch/operations/{operation}": together.count(operation) for operation in candidates},
     }
 
 
-def entropies(gates: Mapping[str, Gates]) -> dict[str, float]:
-    """The entropy of the gates of each kind of cell, and `arch/entropy_uniform`: what it is when all are equal."""
-    options = next(iter(gates.values())).options.shape[-1]
+def entropies(gates: Mapping[str, Gates], absent: Sequence[tuple[int, int]] = ()) -> dict[str, float]:
+    """The entropy of the gates of each kind of cell, and `arch/entropy_uniform`: what it is when all are equal.
+
+    Args:
+        absent: (row, column) of the options that a decision does not have.
+    """
+    decisions, options = next(iter(gates.values())).options.shape
     found = {named("arch/entropy", kind, gates): entropy(each) for kind, each in gates.items()}
-    return {**found, "arch/entropy_uniform": math.log(options)}
+    fewer = [row for row, _ in absent]
+    uniform = sum(math.log(options - fewer.count(row)) for row in range(decisions)) / decisions
+    return {**found, "arch/entropy_uniform": uniform if absent else math.log(options)}
 
 
 def entropy(gates: Gates) -> float:

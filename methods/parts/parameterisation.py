@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.parts.gates import Gates, Logits, Sampler, soft
-from methods.parts.topology import CellTopology
+from methods.parts.topology import Topology
 
 
 class Parameterisation(nn.Module, ABC):
@@ -37,15 +37,27 @@ class Softmax(Parameterisation):
     Parameters start as `1e-3 * N(0, 1)` (released code).
     """
 
-    def __init__(self, topology: CellTopology, sampler: Sampler = soft) -> None:
+    absent: Tensor
+
+    def __init__(self, topology: Topology, sampler: Sampler = soft) -> None:
         super().__init__(sampler)
         kinds, shape = topology.kinds, topology.shape[1:]
         self.alpha = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(shape)) for kind in kinds})
+        self.all_there = not topology.absent
+        absent = torch.zeros(shape, dtype=torch.bool)
+        for place in topology.absent:
+            absent[place] = True
+        self.register_buffer("absent", absent, persistent=False)
+
+    def options(self, kind: str) -> Tensor:
+        """Alpha, and minus infinity for every candidate that a decision does not have."""
+        alpha = self.alpha[kind]
+        return alpha if self.all_there else alpha.masked_fill(self.absent, -torch.inf)
 
     def logits(self, kind: str) -> Logits:
         """With edges that all weigh one."""
-        alpha = self.alpha[kind]
-        return Logits(alpha, torch.ones_like(alpha[:, 0]))
+        options = self.options(kind)
+        return Logits(options, torch.ones_like(options[:, 0]))
 
 
 class EdgeNormalisedSoftmax(Softmax):
@@ -56,7 +68,7 @@ class EdgeNormalisedSoftmax(Softmax):
 
     enters: Tensor
 
-    def __init__(self, topology: CellTopology, sampler: Sampler = soft) -> None:
+    def __init__(self, topology: Topology, sampler: Sampler = soft) -> None:
         super().__init__(topology, sampler)
         edges = topology.edges
         self.beta = nn.ParameterDict({kind: nn.Parameter(1e-3 * torch.randn(len(edges))) for kind in topology.kinds})
@@ -66,9 +78,9 @@ class EdgeNormalisedSoftmax(Softmax):
 
     def logits(self, kind: str) -> Logits:
         by_node = self.beta[kind].expand_as(self.enters).masked_fill(~self.enters, -torch.inf)
-        return Logits(self.alpha[kind], by_node.softmax(dim=-1).sum(dim=0))
+        return Logits(self.options(kind), by_node.softmax(dim=-1).sum(dim=0))
 
 
-def softmax(topology: CellTopology, edge_normalisation: bool) -> Softmax:
+def softmax(topology: Topology, edge_normalisation: bool) -> Softmax:
     """`Softmax`, with normalised edges if so asked."""
     return (EdgeNormalisedSoftmax if edge_normalisation else Softmax)(topology)

@@ -1,7 +1,7 @@
 """What a gradient search needs of a space: its continuous relaxation (Liu et al., ICLR 2019, section 2.2).
 
-A space that has one gives the cells' topology, the executor that mixes all candidates, the candidates one by one, a
-supernet that runs any executor and any gates, and the way back from gates to an architecture.
+A space that has one gives the topology of its decisions, the executors that mix all candidates or run one of them, a
+supernet that runs any of its executors and any gates, and the way back from gates to an architecture.
 """
 
 from __future__ import annotations
@@ -9,16 +9,21 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.parts.executors.protocol import MakeExecutor
-from methods.parts.executors.single_path import MakeOption
+from methods.parts.executors.partial_channels import partial_channels
+from methods.parts.executors.recompute import Memory, recomputed
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
-from methods.parts.topology import CellTopology
+from methods.parts.topology import Topology
 from methods.spaces.supernet_settings import SupernetSettings
+
+MakeExecutor = Callable[[int, int, int], Any]
+"""Three sizes -> the executor of a part of a supernet: `methods.parts.executors.protocol` for the states of cells,
+`methods.parts.executors.slots` for the slots of chains. A method passes it on and knows neither."""
 
 
 class Supernet(nn.Module, ABC):
@@ -61,22 +66,28 @@ class Supernet(nn.Module, ABC):
 class Relaxation:
     """Attributes:
     space: of the derived architectures.
-    topology: of the cells.
+    topology: of its decisions.
     candidates: operations that a derived architecture can have.
     size: the fields of `SupernetSettings` that its supernet reads, beside stem and image channels.
-    mixture: the executor that computes all candidates of the edges leaving a state.
-    candidate: one candidate of an edge as a module of its own, for an executor of single paths.
+    mixture: the executor that computes all candidates.
+    single_path: the executor that runs the chosen candidate of every decision alone.
     supernet: (classes, settings, parameterisation, executor) -> a new one, from torch's global generator.
     derive: the architecture that the gates of each kind of cell stand for.
     operations_of: by kind of cell, the operations on the edges of an architecture.
+    partial_channels: (executor, K) -> the one that sends 1/K of the channels through it.
+    recomputed: (executor, memory) -> the one that keeps its activations or computes them again.
+    stems: of the images it has supernets for, as in `NetworkSettings`.
     """
 
     space: str
-    topology: CellTopology
+    topology: Topology
     candidates: tuple[str, ...]
     size: tuple[str, ...]
     mixture: MakeExecutor
-    candidate: MakeOption
+    single_path: MakeExecutor
     supernet: Callable[[int, SupernetSettings, Parameterisation, MakeExecutor], Supernet]
     derive: Callable[[Mapping[str, Gates]], Architecture]
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]
+    partial_channels: Callable[[MakeExecutor, int], MakeExecutor] = partial_channels
+    recomputed: Callable[[MakeExecutor, Memory], MakeExecutor] = recomputed
+    stems: tuple[str, ...] = ("cifar",)

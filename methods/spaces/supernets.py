@@ -1,6 +1,7 @@
 """The supernets of spaces, by the space's name: found in the space's folder, which no list has to name.
 
-`supernet.py` there has the space's `RELAXATION`, `paths.py` the class of its one-shot weights as `SUPERNET`.
+`supernet.py` there has the `RELAXATIONS` of the folder's spaces, `paths.py` the classes of their one-shot weights as
+`SUPERNETS`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ def _in_folders(name: str) -> Iterator[Any]:
         yield import_module(f"methods.spaces.{path.parent.name}.{name}")
 
 
-RELAXATIONS: dict[str, Relaxation] = {module.RELAXATION.space: module.RELAXATION for module in _in_folders("supernet")}
+RELAXATIONS: dict[str, Relaxation] = {
+    relaxed.space: relaxed for module in _in_folders("supernet") for relaxed in module.RELAXATIONS
+}
 """Spaces that a gradient search can work in."""
 PATHS: dict[str, Callable[[int, SupernetSettings], PathSupernet]] = {
-    module.SUPERNET.space: module.SUPERNET for module in _in_folders("paths")
+    supernet.space: supernet for module in _in_folders("paths") for supernet in module.SUPERNETS
 }
 """Spaces with one-shot weights."""
 

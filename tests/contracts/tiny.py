@@ -51,8 +51,9 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
 
 
 def relaxed_spaces(name: str) -> list[str]:
-    """Every space that a gradient search can be told to work in; [""] for a method with one of its own."""
-    return list(RELAXATIONS) if "space" in {field.name for field in fields(all_methods()[name].Options)} else [""]
+    """Every space that a gradient search can be told to work in on these images; [""] for a method with its own."""
+    spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems]
+    return spaces if "space" in {field.name for field in fields(all_methods()[name].Options)} else [""]
 
 
 def registered(kind: type[Method]) -> list[str]:

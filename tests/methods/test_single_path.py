@@ -14,7 +14,7 @@ from methods.architecture import Architecture
 from methods.parts.convolution import in_memory_format
 from methods.parts.executors.choice import Choice
 from methods.parts.executors.protocol import branches_on_host
-from methods.parts.executors.single_path import SinglePath, single_path
+from methods.parts.executors.single_path import SinglePath
 from methods.parts.gates import Gates, Logits, soft
 from methods.parts.parameterisation import Softmax
 from methods.parts.samplers.hard_gumbel import HardGumbel
@@ -37,7 +37,7 @@ every_space = pytest.mark.parametrize("space", list(SETTINGS))
 def supernet(space: str, executor=None) -> Supernet:
     torch.manual_seed(0)
     relaxed = relaxation(space)
-    make = executor or single_path(relaxed.topology.operations, relaxed.candidate)
+    make = executor or relaxed.single_path
     return relaxed.supernet(10, SETTINGS[space], Softmax(relaxed.topology), make)
 
 

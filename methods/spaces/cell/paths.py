@@ -53,4 +53,4 @@ def _chosen(code: Code) -> dict[str, Chosen]:
     return chosen
 
 
-SUPERNET = CellPaths
+SUPERNETS = (CellPaths,)

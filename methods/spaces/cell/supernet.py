@@ -17,6 +17,7 @@ from methods.architecture import Architecture
 from methods.parts.discretiser import top_two_edges, top_two_pairs
 from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
+from methods.parts.executors.single_path import single_path
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.spaces.cell.conventions import DARTS
@@ -95,8 +96,10 @@ RELAXATION = Relaxation(
     candidates=tuple(name for name in TOPOLOGY.operations if name != NONE),
     size=("channels", "cells"),
     mixture=Mixture,
-    candidate=candidate,
+    single_path=single_path(TOPOLOGY.operations, candidate),
     supernet=CellSupernet,
     derive=derive,
     operations_of=operations_of,
+    stems=("cifar", "imagenet"),
 )
+RELAXATIONS = (RELAXATION,)

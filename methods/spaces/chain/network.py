@@ -5,7 +5,7 @@ MobileNetV2's form (Sandler et al., CVPR 2018, table 2): ReLU6, one linear layer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -42,11 +42,11 @@ class Frame(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(width, macro.head, 1, bias=False), nn.BatchNorm2d(macro.head), nn.ReLU6())
         self.classifier = nn.Linear(macro.head, num_classes)
 
-    def run(self, images: Tensor, for_slots: Sequence[Any]) -> Tensor:
+    def run(self, images: Tensor, for_slots: Iterable[tuple[Any, ...]]) -> Tensor:
         """Each slot is called with the map that the one before it gives, and with what is for it."""
         x = self.first.transform(self.stem(images))
         for slot, given in zip(self.slots, for_slots, strict=True):
-            x = slot(x, given)
+            x = slot(x, *given)
         return self.classifier(F.adaptive_avg_pool2d(self.head(x), 1).flatten(1))
 
 
@@ -106,7 +106,7 @@ class ChainNetwork(Frame):
 
     def forward(self, images: Tensor) -> Tensor:
         drop = self.drop_path_probability if self.training and self.drop_path_on else None
-        return self.run(images, [drop] * len(self.slots))
+        return self.run(images, [(drop,)] * len(self.slots))
 
     def channel_groups(self) -> tuple[ChannelGroup, ...]:
         """The channels inside of every block that expands; those between blocks are their stage's and stay."""

@@ -40,4 +40,4 @@ class Paths201(PathSupernet):
         return self.frame(images, code)
 
 
-SUPERNET = Paths201
+SUPERNETS = (Paths201,)

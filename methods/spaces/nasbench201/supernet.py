@@ -25,6 +25,7 @@ from methods.parts.convolution import in_memory_format
 from methods.parts.discretiser import best_operations
 from methods.parts.executors.convolutions import ConvolutionMixture
 from methods.parts.executors.protocol import MakeExecutor
+from methods.parts.executors.single_path import single_path
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
@@ -98,8 +99,9 @@ RELAXATION = Relaxation(
     candidates=TOPOLOGY.operations,
     size=("channels", "cells_per_stage"),
     mixture=partial(ConvolutionMixture, operations=TOPOLOGY.operations),
-    candidate=candidate,
+    single_path=single_path(TOPOLOGY.operations, candidate),
     supernet=Supernet201,
     derive=derive,
     operations_of=operations_of,
 )
+RELAXATIONS = (RELAXATION,)
