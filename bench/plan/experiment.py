@@ -73,16 +73,25 @@ def _check_space(profile: Profile, label: str, row: Row, where: str) -> None:
         raise ConfigError(f"{where} with rows.{label}: {error}") from None
 
 
-def _check_scale(experiment: Experiment, profile: Profile, matched: str, where: str) -> None:
-    """Networks of cells are drawn at the channels and cells of another one, which must have some."""
-    name = space_of(profile, matched, experiment.rows[matched])
-    if name in space_names():
-        scale = get_space(name).scale(get_space(name).reference(), NetworkSettings())
-        if not {"channels", "cells"} <= set(scale):
+def _check_scale(experiment: Experiment, profile: Profile, label: str, matched: str, where: str) -> None:
+    """A network is drawn at the scale of another one, which must be given in the same words."""
+    drawn, name = (space_of(profile, row, experiment.rows[row]) for row in (label, matched))
+    if name in space_names() and drawn in space_names():
+        asked, has = _scale_words(drawn), _scale_words(name)
+        if asked != has:
             raise ConfigError(
-                f"{where}: row '{matched}' is of {name}, whose networks are not given by channels and cells; match a "
-                "row of darts_cell, dense_cell or general_cell"
+                f"{where}: row '{matched}' is of {name}, whose networks are not given by {' and '.join(asked)}, as "
+                f"those of {drawn} are; match a row of {_spaces_by(asked)}"
             )
+
+
+def _scale_words(space: str) -> list[str]:
+    """The words in which a space says how large its networks are."""
+    return sorted(get_space(space).scale(get_space(space).reference(), NetworkSettings()), reverse=True)
+
+
+def _spaces_by(words: list[str]) -> str:
+    return ", ".join(name for name in space_names() if _scale_words(name) == words)
 
 
 def _beside(path: Path, row: Row) -> Row:
@@ -134,7 +143,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
             if row.match is not None and row.of is None:
                 _check_space(profile, label, row, where)
-                _check_scale(experiment, profile, row.match.row, f"{where} with rows.{label}")
+                _check_scale(experiment, profile, label, row.match.row, f"{where} with rows.{label}")
     for key, given in profile.search_data.items():
         if key not in experiment.rows:
             _method(key, where + ".search_data")

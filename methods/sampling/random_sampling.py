@@ -48,7 +48,7 @@ def refuse_no_size(name: str) -> None:
     """Raises MethodError where architectures of a space cannot be drawn at a size."""
     space = sampled_space(name)
     if not isinstance(space, DrawsAtSize) or not space.draws_at_size:
-        raise MethodError(f"architectures of {name} cannot be drawn at a size; those of dense_cell can")
+        raise MethodError(f"architectures of {name} cannot be drawn at a size; those of dense_cell and of chains can")
 
 
 @register(
