@@ -27,7 +27,7 @@ class DARTSOptions(SpaceOptions):
     "darts",
     special="softmax over all candidate operations; weights and architecture parameters take turns (bilevel)",
     paper="Liu, Simonyan and Yang, ICLR 2019, arXiv 1806.09055",
-    space="darts_cell, nasbench201",
+    space="darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet",
 )
 class DARTS(BilevelSearch):
     """Softmax, mixture, first-order or unrolled gradient; see `DARTSOptions`."""

@@ -75,7 +75,7 @@ class GDASOptions(PathOptions):
     "gdas",
     special="one operation of every edge by a hard Gumbel-softmax, which alone is run",
     paper="Dong and Yang, CVPR 2019, arXiv 1910.04465",
-    space="darts_cell, nasbench201, general_cell",
+    space="darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet, general_cell",
     watched="methods.gradient.watched:PATHS",
 )
 class GDAS(PathSearch):
@@ -93,7 +93,7 @@ class GDAS(PathSearch):
         return fixed_reduction(found) if self.options.reduction == "fixed" else found
 
     def parts(self, relaxed: Relaxation) -> Composition:
-        executor = relaxed.single_path
+        executor = relaxed.single_path()
         return Composition(
             parameterisation=Softmax(relaxed.topology),
             executor=with_unchosen_gates(executor) if self.options.add_unchosen_gates else executor,

@@ -31,8 +31,7 @@ from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import Loss, Path, PathOptions, PathSearch, Sums
 from methods.parts.bilevel import frozen_statistics, loss_and_sums
-from methods.parts.executors.dropblock import identities_of, set_rate, with_dropblock
-from methods.parts.executors.single_path import single_path
+from methods.parts.executors.dropblock import identities_of, set_rate, dropping
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
 from methods.parts.samplers.exclusive import Exclusive
@@ -92,7 +91,7 @@ class MSGDAS(PathSearch):
     def parts(self, relaxed: Relaxation) -> Composition:
         return Composition(
             parameterisation=Softmax(relaxed.topology),
-            executor=single_path(relaxed.topology.operations, with_dropblock(relaxed.candidate, BLOCK)),
+            executor=relaxed.single_path(partial(dropping, block=BLOCK)),
         )
 
     def make_sampler(self, generator: torch.Generator) -> Exclusive:

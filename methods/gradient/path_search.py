@@ -62,7 +62,7 @@ class PathSearch(AlternatingSearch):
         self.generator = torch.Generator().manual_seed(context.seed)
         self.sampler = self.make_sampler(self.generator)
         topology = self.relaxation.topology
-        self.counts = PathCounts(dict.fromkeys(topology.kinds, [topology.operations] * len(topology.edges)))
+        self.counts = PathCounts(dict.fromkeys(topology.kinds, topology.options))
 
     def to(self, device: torch.device) -> None:
         super().to(device)
@@ -79,7 +79,7 @@ class PathSearch(AlternatingSearch):
     def parts(self, relaxed: Relaxation) -> Composition:
         return Composition(
             parameterisation=Softmax(relaxed.topology),
-            executor=relaxed.single_path,
+            executor=relaxed.single_path(),
         )
 
     def draw(self) -> list[Path]:

@@ -40,7 +40,7 @@ class PCDARTSOptions(SpaceOptions):
     "pc_darts",
     special="DARTS with 1/K of the channels through the candidates and normalised edges: less memory, larger batches",
     paper="Xu et al., ICLR 2020, arXiv 1907.05737",
-    space="darts_cell, nasbench201",
+    space="darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet",
 )
 class PCDARTS(BilevelSearch):
     """Softmax with normalised edges, partial channels through a mixture, first-order gradient; see `PCDARTSOptions`."""

@@ -17,6 +17,7 @@ class Topology(Protocol):
         edges: (source, node) of each decision's edge, in the order of the rows.
         node_numbers: of what the edges enter.
         shape: kinds, decisions, candidates.
+        options: candidates of each decision.
         absent: (row, column) of every candidate that a decision does not have.
     """
 
@@ -30,6 +31,8 @@ class Topology(Protocol):
     def node_numbers(self) -> range: ...
     @property
     def shape(self) -> tuple[int, int, int]: ...
+    @property
+    def options(self) -> Sequence[Sequence[str]]: ...
     @property
     def absent(self) -> Sequence[tuple[int, int]]: ...
 
@@ -50,6 +53,10 @@ class CellTopology:
     nodes: int
     operations: tuple[str, ...]
     absent: ClassVar[Sequence[tuple[int, int]]] = ()
+
+    @property
+    def options(self) -> list[tuple[str, ...]]:
+        return [self.operations] * len(self.edges)
 
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:

@@ -15,6 +15,8 @@ NONE = "none"
 MAX_POOL = "max_pool_3x3"
 AVG_POOL = "avg_pool_3x3"
 SKIP = "skip_connect"
+ZERO = "zero"
+"""No block at a place of a chain, whose input goes on alone."""
 SEP_3, SEP_5 = "sep_conv_3x3", "sep_conv_5x5"
 DIL_3, DIL_5 = "dil_conv_3x3", "dil_conv_5x5"
 

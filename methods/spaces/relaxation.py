@@ -70,7 +70,7 @@ class Relaxation:
     candidates: operations that a derived architecture can have.
     size: the fields of `SupernetSettings` that its supernet reads, beside stem and image channels.
     mixture: the executor that computes all candidates.
-    single_path: the executor that runs the chosen candidate of every decision alone.
+    single_path: (change of a candidate's module, or nothing) -> the executor that runs the chosen candidate alone.
     supernet: (classes, settings, parameterisation, executor) -> a new one, from torch's global generator.
     derive: the architecture that the gates of each kind of cell stand for.
     operations_of: by kind of cell, the operations on the edges of an architecture.
@@ -84,7 +84,7 @@ class Relaxation:
     candidates: tuple[str, ...]
     size: tuple[str, ...]
     mixture: MakeExecutor
-    single_path: MakeExecutor
+    single_path: Callable[..., MakeExecutor]
     supernet: Callable[[int, SupernetSettings, Parameterisation, MakeExecutor], Supernet]
     derive: Callable[[Mapping[str, Gates]], Architecture]
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]

@@ -68,7 +68,7 @@ def test_everything_is_listed(capsys: pytest.CaptureFixture[str], tmp_path: Path
         assert word in said
     assert main(["list", "methods", "--runs-dir", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "gradient search in darts_cell, nasbench201; Xu et al., ICLR 2020" in said
+    assert "gradient search in darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet; Xu et al., ICLR 2020" in said
     assert "plain-cifar" not in said
     assert main(["list", "method", "--runs-dir", str(tmp_path)]) == 2
     assert "did you mean 'methods'?" in capsys.readouterr().err

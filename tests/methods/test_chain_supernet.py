@@ -40,7 +40,7 @@ def one_hot(code: tuple[int, ...], single: bool = True) -> Gates:
 def chain_supernet(single: bool = True, space: str = "chain_xs") -> nn.Module:
     torch.manual_seed(0)
     relaxed = relaxation(space)
-    executor = relaxed.single_path if single else relaxed.mixture
+    executor = relaxed.single_path() if single else relaxed.mixture
     return relaxed.supernet(10, SupernetSettings(), Softmax(relaxed.topology), executor)
 
 

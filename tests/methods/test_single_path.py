@@ -37,7 +37,7 @@ every_space = pytest.mark.parametrize("space", list(SETTINGS))
 def supernet(space: str, executor=None) -> Supernet:
     torch.manual_seed(0)
     relaxed = relaxation(space)
-    make = executor or relaxed.single_path
+    make = executor or relaxed.single_path()
     return relaxed.supernet(10, SETTINGS[space], Softmax(relaxed.topology), make)
 
 

@@ -48,14 +48,9 @@ class DropBlockIdentity(nn.Module):
         return F.max_pool2d(padded, (tall, wide), stride=1)
 
 
-def with_dropblock(make: MakeOption, block: int) -> MakeOption:
-    """Candidates whose identities drop blocks."""
-
-    def made(operation: str, channels: int, stride: int) -> nn.Module:
-        option = make(operation, channels, stride)
-        return DropBlockIdentity(block) if isinstance(option, nn.Identity) else option
-
-    return made
+def dropping(option: nn.Module, block: int) -> nn.Module:
+    """A candidate, which drops blocks if it is an identity."""
+    return DropBlockIdentity(block) if isinstance(option, nn.Identity) else option
 
 
 def identities_of(network: nn.Module) -> list[DropBlockIdentity]:

@@ -23,6 +23,14 @@ Arrived = tuple[Tensor, ...]
 """What arrived at each later node, (batch, channels, h, w)."""
 
 
+Change = Callable[[nn.Module], nn.Module]
+"""What a method makes of a candidate's module: the same or another one."""
+
+
+def unchanged(option: nn.Module) -> nn.Module:
+    return option
+
+
 class SinglePath(StateExecutor[Arrived]):
     """All edges leaving one state of a cell.
 
@@ -50,6 +58,6 @@ class SinglePath(StateExecutor[Arrived]):
         return arrived[0], arrived[1:]
 
 
-def single_path(operations: Sequence[str], make: MakeOption) -> MakeExecutor:
-    """The executor for these candidates."""
-    return partial(SinglePath, operations=operations, make=make)
+def single_path(operations: Sequence[str], make: MakeOption, change: Change = unchanged) -> MakeExecutor:
+    """The executor for these candidates, each as `change` leaves it."""
+    return partial(SinglePath, operations=operations, make=lambda *place: change(make(*place)))

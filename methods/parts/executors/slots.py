@@ -21,6 +21,7 @@ from torch.utils.checkpoint import checkpoint
 from methods.parts.executors.choice import Choice
 from methods.parts.executors.partial_channels import channel_shuffle
 from methods.parts.executors.recompute import Memory, discarded_statistics
+from methods.parts.executors.single_path import unchanged
 from methods.parts.gates import Gates
 
 
@@ -66,13 +67,16 @@ class Nothing(nn.Module):
         return torch.zeros_like(x)
 
 
-def single_path(options: Callable[[int, int, int], Iterable[nn.Module]]) -> MakeSlot:
+def single_path(
+    options: Callable[[int, int, int], Iterable[nn.Module]], change: Callable[[nn.Module], nn.Module] = unchanged
+) -> MakeSlot:
     """The executor that runs the chosen option alone.
 
     Args:
         options: of a slot, in the order of the gates' columns; `Nothing` where a slot can be left empty.
+        change: what becomes of each option's module.
     """
-    return slots_of(lambda *place: Choice(options(*place)))
+    return slots_of(lambda *place: Choice(change(option) for option in options(*place)))
 
 
 class PartialSlot(SlotExecutor):

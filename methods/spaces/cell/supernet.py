@@ -96,7 +96,7 @@ RELAXATION = Relaxation(
     candidates=tuple(name for name in TOPOLOGY.operations if name != NONE),
     size=("channels", "cells"),
     mixture=Mixture,
-    single_path=single_path(TOPOLOGY.operations, candidate),
+    single_path=partial(single_path, TOPOLOGY.operations, candidate),
     supernet=CellSupernet,
     derive=derive,
     operations_of=operations_of,

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from methods.domain import shown
 from methods.form import ArchitectureError
+from methods.spaces.operation_names import ZERO
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class Block:
 KERNELS, EXPANSIONS = (3, 5, 7), (3, 6)
 CANDIDATES = tuple(Block(kernel, expansion) for kernel in KERNELS for expansion in EXPANSIONS)
 """In the order of ProxylessNAS' released search."""
-ZERO = "zero"
 NAMES = (*(block.text for block in CANDIDATES), ZERO)
 """The choices of a place; the last only where the shape stays."""
 MOST_BLOCKS = 40

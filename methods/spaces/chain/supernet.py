@@ -106,7 +106,7 @@ def _relaxation(space: str) -> Relaxation:
         size=(),
         stems=(MACROS[space].kind,),
         mixture=slots_of(partial(MixedBlocks, kernels=KERNELS, expansions=EXPANSIONS)),
-        single_path=single_path(options),
+        single_path=partial(single_path, options),
         partial_channels=partial_channels,
         recomputed=recomputed,
         supernet=partial(ChainSupernet, space=space),

@@ -99,7 +99,7 @@ RELAXATION = Relaxation(
     candidates=TOPOLOGY.operations,
     size=("channels", "cells_per_stage"),
     mixture=partial(ConvolutionMixture, operations=TOPOLOGY.operations),
-    single_path=single_path(TOPOLOGY.operations, candidate),
+    single_path=partial(single_path, TOPOLOGY.operations, candidate),
     supernet=Supernet201,
     derive=derive,
     operations_of=operations_of,
