@@ -23,6 +23,7 @@ from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.spaces.cell.frame import FramedCell, Place, candidate
 from methods.spaces.cell.supernet import CellSupernet, SupernetCell, operations_of
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import KNOWN
 from methods.spaces.relaxation import Relaxation, Supernet
 from methods.spaces.supernet_settings import SupernetSettings
@@ -78,7 +79,7 @@ def fixed_reduction(relaxed: Relaxation) -> Relaxation:
 
     return replace(
         relaxed,
-        topology=replace(relaxed.topology, kinds=("normal",)),
+        topology=replace(TOPOLOGY, kinds=("normal",)),
         supernet=NormalCellSupernet,
         derive=derive,
         operations_of=lambda architecture: {"normal": operations_of(architecture)["normal"]},
