@@ -31,7 +31,7 @@ from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import Loss, Path, PathOptions, PathSearch, Sums
 from methods.parts.bilevel import frozen_statistics, loss_and_sums
-from methods.parts.executors.dropblock import identities_of, set_rate, dropping
+from methods.parts.executors.dropblock import dropping, identities_of, set_rate
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
 from methods.parts.samplers.exclusive import Exclusive
@@ -67,7 +67,7 @@ class MSGDASOptions(PathOptions):
     "msg_das",
     special="K paths that share no operation, guided by their supernet (reconstructed: all but the idea is ours)",
     paper="MSG-DAS, arXiv 2107.04324",
-    space="darts_cell, nasbench201",
+    space="darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet",
     watched="methods.gradient.watched:MSG_DAS",
 )
 class MSGDAS(PathSearch):
@@ -83,7 +83,7 @@ class MSGDAS(PathSearch):
 
     def __init__(self, options: MSGDASOptions, context: SearchContext) -> None:
         super().__init__(options, context)
-        most = len(self.relaxation.topology.operations)
+        most = min(map(len, self.relaxation.topology.options))
         if options.paths > most:
             raise MethodError(f"paths={options.paths}: an edge of {options.space} has {most} operations to share out")
         self.identities = identities_of(self.supernet)

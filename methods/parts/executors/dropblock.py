@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.parts.executors.single_path import MakeOption
-
 
 class DropBlockIdentity(nn.Module):
     """Blocks are drawn for every image and channel; what is left is scaled to the same sum of the mask.
