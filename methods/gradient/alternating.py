@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from methods.parts.parameterisation import Parameterisation
 from methods.parts.schedule import cosine
 from methods.spaces.relaxation import MakeExecutor, Relaxation
 from methods.spaces.supernet_settings import SupernetSettings
-from methods.spaces.supernets import relaxation
+from methods.spaces.supernets import refuse_other_sizes, relaxation
 
 
 @dataclass(frozen=True)
@@ -96,14 +96,7 @@ class InSpace(AlternatingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        size, usual = relaxation(self.space).size, {each.name: each.default for each in fields(self)}
-        given_by = f"given by {' and '.join(size)}" if size else "that of the space"
-        for name in ("channels", "cells", "cells_per_stage"):
-            if name not in size and getattr(self, name) != usual[name]:
-                raise MethodError(
-                    f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}: its size is {given_by}; "
-                    f"leave {name} at {usual[name]}"
-                )
+        refuse_other_sizes(self, self.space)
 
     @property
     def searched_space(self) -> str:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from methods.domain import check, within
 from methods.parts.schedule import cosine, restarts
-from methods.spaces.supernets import relaxation
+from methods.spaces.supernets import refuse_other_sizes
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ENASOptions:
 
     def __post_init__(self) -> None:
         check(self)
-        relaxation(self.space)
+        refuse_other_sizes(self, self.space)
 
     def lr_at(self, epoch: int) -> float:
         """SGD's learning rate, constant within an epoch."""

@@ -36,6 +36,7 @@ class PathSupernet(nn.Module, ABC):
     """
 
     space: ClassVar[str]
+    branches_on_host: ClassVar[bool] = True
 
     @abstractmethod
     def forward(self, images: Tensor, code: Code) -> Tensor:
@@ -71,8 +72,6 @@ class PathCell(nn.Module):
     Args:
         make: (operation, source state) -> its module.
     """
-
-    branches_on_host: ClassVar[bool] = True
 
     def __init__(self, topology: CellTopology, make: Callable[[str, int], nn.Module]) -> None:
         super().__init__()

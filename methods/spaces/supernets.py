@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,18 @@ def relaxation(space: str) -> Relaxation:
     if space not in RELAXATIONS:
         raise MethodError(f"space={space!r} has no supernet to search in; these spaces have: {', '.join(RELAXATIONS)}")
     return RELAXATIONS[space]
+
+
+def refuse_other_sizes(options: Any, space: str) -> None:
+    """Raises MethodError for a size among a method's options, unlike its default, that the space's supernet has not."""
+    size, usual = relaxation(space).size, {each.name: each.default for each in fields(options)}
+    given_by = f"given by {' and '.join(size)}" if size else "that of the space"
+    for name in ("channels", "cells", "cells_per_stage"):
+        if name not in size and getattr(options, name) != usual[name]:
+            raise MethodError(
+                f"{name}={getattr(options, name)} says nothing of a supernet of {space}: its size is {given_by}; "
+                f"leave {name} at {usual[name]}"
+            )
 
 
 def path_supernet(space: str, num_classes: int, settings: SupernetSettings) -> PathSupernet:

@@ -41,7 +41,7 @@ def learner(*sizes: int, aggregate: int = 1, **changes: Any) -> ControllerLearni
 
 @pytest.mark.parametrize("space", ["darts_cell", "nasbench201"])
 def test_a_step_trains_the_weights_of_one_path_and_the_controller(space: str) -> None:
-    cells = {"cells_per_stage": 1} if space == "nasbench201" else {}
+    cells = {"cells": 6, "cells_per_stage": 1} if space == "nasbench201" else {}
     method = search(space=space, aggregate=8, controller_samples=8, **cells)
     before = {name: value.clone() for name, value in method.supernet.named_parameters()}
     running = {name: value.clone() for name, value in method.shared.named_buffers()}
@@ -153,3 +153,5 @@ def test_schedules_of_the_learning_rate() -> None:
 def test_a_space_without_shared_weights_is_refused() -> None:
     with pytest.raises(MethodError, match="no supernet"):
         ENASOptions(space="vgg")
+    with pytest.raises(MethodError, match="leave cells at 6"):
+        ENASOptions(space="nasbench201", cells=8)
