@@ -73,9 +73,13 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
     try:
         with _settled():
             _write(tables, lookups, problems, records, out, wanted, result.files)
-    except OSError as error:
+    except (OSError, RecordError) as error:
+        cause = error if isinstance(error, OSError) else error.__cause__
+        if not isinstance(cause, OSError):
+            raise
         raise RecordError(
-            f"cannot write the report to {out}: {error.strerror or error}; choose another --out"
+            f"cannot write the report to {out}: {cause.strerror or cause}; free space, or choose another folder "
+            "with `dasbench report --out`"
         ) from None
     if problems:
         lines = "\n".join(f"  {problem}" for problem in problems)

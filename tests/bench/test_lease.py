@@ -177,6 +177,30 @@ def test_a_heartbeat_of_a_clock_that_was_ahead(tmp_path: Path, monkeypatch: pyte
             first.check()
 
 
+def test_a_live_holder_whose_clock_is_an_hour_behind_is_replaced_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a file system that takes the time from its machine it looks dead; it notices, and there is one writer."""
+    monkeypatch.setenv("SLURMD_NODENAME", "n1")
+    utime, lost = os.utime, threading.Event()
+
+    def behind(path: Path, *times: object) -> None:
+        if path.suffix == ".json":  # a heartbeat of n1, not the question what time it is
+            utime(path, (time.time() - 3600.0, time.time() - 3600.0))
+        else:
+            utime(path, *times)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "utime", behind)
+    with hold(tmp_path, lost.set, seconds=0.6) as first:
+        time.sleep(0.3)  # its heart has beaten
+        monkeypatch.setenv("SLURMD_NODENAME", "n2")
+        with hold(tmp_path, seconds=60.0) as second:
+            assert lost.wait(2.0)
+            with pytest.raises(LeaseLostError):
+                first.check()
+            second.check()
+
+
 def test_numbers_of_leases_have_no_end(tmp_path: Path) -> None:
     with hold(tmp_path) as first:
         pass

@@ -27,8 +27,11 @@ from bench.records.directory import RunDirectory, read_records
 from bench.run import local
 from bench.run.one_run import execute
 from reports.analysis import analyse
+from reports.lookups.formats import to_text
+from reports.lookups.rows import lookup_rows
+from reports.lookups.tables import lookup_tables
 from tests.bench.conftest import TINY
-from tests.bench.test_resume import outcome
+from tests.bench.test_resume import TIMES, outcome
 
 BEFORE, AFTER = "before", "after"
 
@@ -49,6 +52,17 @@ def experiment(folder: Path, *rows: str) -> Path:
     tiny["recipe_changes"] |= {"epochs": 2, "batch_size": 48}
     tiny["finetune_changes"] = {"epochs": 1, "batch_size": 48}
     tiny["options"]["darts"] |= {"batch_size": 24}
+    path = folder / "kills.yaml"
+    path.write_text(yaml.safe_dump(content))
+    return path
+
+
+def batches(folder: Path) -> Path:
+    """Two batches of six seeds each that a table scores."""
+    content = yaml.safe_load((TINY.parent / "lookup.yaml").read_text())
+    content["rows"] = {name: content["rows"][name] for name in ("search", "evolution")}
+    content["lookup"]["datasets"] = ["cifar10"]
+    del content["profiles"]["tiny"]["evaluation"]
     path = folder / "kills.yaml"
     path.write_text(yaml.safe_dump(content))
     return path
@@ -138,6 +152,7 @@ class Whole:
     """What comes out when nothing is killed, and the files that each run replaces, in order."""
 
     command: Command
+    read: Callable[[Path], dict[str, Any]]
     outcome: dict[str, Any]
     files: dict[str, list[str]]
 
@@ -150,6 +165,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wh
     here = environment(torch.device("cpu"), 1)  # once: the code may be edited meanwhile, which the table would note
     patch.setattr("bench.run.one_run.environment", lambda device, threads: dict(here))
     patch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
+    patch.setattr("bench.run.phases.lookup.CHECKPOINT_SECONDS", 0.0)
     patch.setattr("bench.run.check.check", lambda planned, data: None)  # writes nothing, takes a second each time
     patch.setattr(local, "POLL_SECONDS", 0.01)
     patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
@@ -158,12 +174,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wh
     def make(*rows: str) -> Whole:
         if rows not in made:
             own = Command(tmp_path_factory.mktemp("kills"), patch)
-            experiment(own.folder, *rows)
+            read = batches_of if rows == BATCHES else whole_of
+            batches(own.folder) if rows == BATCHES else experiment(own.folder, *rows)
             aim = Aim(None, BEFORE, own.folder / "notes")
             times, folder = own.until_done("whole", aim)
             files = {path.stem: path.read_text().split() for path in sorted(aim.folder.glob("*.names"))}
             assert (times, len(files)) == (1, 2 * len(rows))
-            made[rows] = Whole(own, whole_of(folder), files)
+            made[rows] = Whole(own, read, read(folder), files)
         return made[rows]
 
     yield make
@@ -180,6 +197,25 @@ def whole_of(folder: Path) -> dict[str, Any]:
     return {"rows": rows, **{record.info.name: outcome(record.directory) for record in records}}
 
 
+BATCHES = ("batches",)
+"""In place of rows."""
+
+
+def batches_of(folder: Path) -> dict[str, Any]:
+    """The seeds and the result of every batch, without times, and the tables."""
+    records, problems = read_records(folder)
+    assert (problems, {record.info.status for record in records}) == ([], {"done"})
+    rows, wrong = lookup_rows(records)
+    assert wrong == []
+    found: dict[str, Any] = {"tables": [to_text(table) for table in lookup_tables(rows)]}
+    for record in records:
+        assert record.result is not None
+        costs = {name: value for name, value in record.result["costs"].items() if name not in TIMES}
+        seeds = (record.path / "seeds.jsonl").read_bytes()  # the result has the digest of this file, too
+        found[record.info.name] = seeds, record.result | {"costs": costs, "run": None}
+    return found
+
+
 def check_clean(folder: Path) -> None:
     """All files say that the runs are done, and nothing is left over."""
     assert {RunDirectory(path).read_info().status for path in folder.iterdir()} == {"done"}
@@ -193,7 +229,7 @@ def kill_at(number: int, side: str, whole: Whole) -> list[str]:
     _, folder = whole.command.until_done(f"{number}-{side}", aim)
     killed = {path.stem: path.read_text() for path in aim.folder.glob("*.killed")}
     assert killed == {run: names[number] for run, names in whole.files.items() if number < len(names)}
-    assert whole_of(folder) == whole.outcome, (number, side, killed)
+    assert whole.read(folder) == whole.outcome, (number, side, killed)
     check_clean(folder)
     return list(killed.values())
 
@@ -226,3 +262,16 @@ def test_every_replacement_has_its_turn(whole: Callable[..., Whole]) -> None:
     expected = {"run.json", "begun.json", "architecture.json", "weights.safetensors", "result.json"}
     assert expected <= names
     assert any(name.startswith("epoch-") for name in names)
+
+
+SEEDS = range(13)
+"""Replacements of a batch of six seeds: its state, a checkpoint a seed and the last again, its seeds, its result."""
+
+
+@pytest.mark.parametrize("side", [BEFORE, AFTER])
+@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n in (5, 10) else pytest.mark.long) for n in SEEDS])
+def test_a_batch_killed_around_a_replacement(number: int, side: str, whole: Callable[..., Whole]) -> None:
+    files = whole(*BATCHES).files
+    assert {len(names) for names in files.values()} == {len(SEEDS)}
+    assert all({"seeds.jsonl", "result.json"} <= set(names) for names in files.values())
+    kill_at(number, side, whole(*BATCHES))

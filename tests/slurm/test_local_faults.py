@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
 import random
@@ -25,6 +24,7 @@ from bench.records.directory import RunDirectory, RunInfo
 from bench.run.one_run import BUSY, DONE, FAILED, execute
 from tests.bench.test_resume import outcome
 from tests.slurm.scenario import runs_of
+from tests.slurm.small_disks import fill, mounted
 
 KILLS = int(os.environ.get("DASBENCH_KILLS", "1"))
 
@@ -87,24 +87,14 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MB."""
-    path = tmp_path / "disk"
-    path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(path)], capture_output=True)
-    if mounted.returncode != 0:
-        pytest.skip("mounting a small tmpfs needs root")
-    yield path
-    subprocess.run(["umount", str(path)], check=True)
+    with mounted(tmp_path / "disk", "2m") as path:
+        yield path
 
 
-def fill(path: Path) -> None:
-    """Write until there is no space left."""
-    with contextlib.suppress(OSError), open(path, "wb", buffering=0) as file:
-        while True:
-            file.write(bytes(4096))
-
-
-def test_a_full_disk(small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (info,) = runs_of("arrays", "DARTS_V2")
+@pytest.mark.parametrize("row", ["DARTS_V2", "darts"])
+def test_a_full_disk(row: str, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a training, and in a search."""
+    info = runs_of("arrays", row)[0]
     whole = make(tmp_path / "whole", info)
     assert execute(whole.path, "cpu") == DONE
     directory = make(small_disk, info)
