@@ -107,11 +107,15 @@ def test_sigkill_in_every_phase_of_mgas(everywhere: bool, tmp_path: Path) -> Non
         assert (cut.path / file).read_bytes() == (alone.path / file).read_bytes()
 
 
-def path_searches(method: str, tmp_path: Path, *folders: str) -> list[RunDirectory]:
-    """One small search by single paths, to be done in several folders."""
+IN_CELLS: dict[str, object] = {"channels": 4, "cells": 3}
+IN_A_CHAIN: dict[str, object] = {"space": "chain_xs"}
+
+
+def small_searches(method: str, size: dict[str, object], tmp_path: Path, *folders: str) -> list[RunDirectory]:
+    """One small search, to be done in several folders."""
     content = yaml.safe_load(TINY.read_text())
     content["rows"] = {"row": {"method": method}}
-    content["profiles"]["tiny"]["options"] = {method: {"epochs": 2, "channels": 4, "cells": 3, "batch_size": 8}}
+    content["profiles"]["tiny"]["options"] = {method: {"epochs": 2, "batch_size": 8, **size}}
     (tmp_path / "paths.yaml").write_text(yaml.safe_dump(content))
     (info, *_) = plan(load_experiment(str(tmp_path / "paths.yaml")), "tiny", ["row"], [0])
     made = [RunDirectory(tmp_path / folder / info.name) for folder in folders]
@@ -122,11 +126,21 @@ def path_searches(method: str, tmp_path: Path, *folders: str) -> list[RunDirecto
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "method", ["gdas", pytest.param("msg_das", marks=pytest.mark.long), pytest.param("enas", marks=pytest.mark.long)]
+    ("method", "size"),
+    [
+        pytest.param("gdas", IN_CELLS, id="gdas"),
+        pytest.param("msg_das", IN_CELLS, id="msg_das", marks=pytest.mark.long),
+        pytest.param("enas", IN_CELLS, id="enas", marks=pytest.mark.long),
+        *(
+            pytest.param(method, IN_A_CHAIN, id=f"{method}-chain", marks=pytest.mark.long)
+            for method in ("darts", "pc_darts", "gdas", "msg_das")
+        ),
+    ],
 )
-def test_sigkill_in_searches_by_single_paths(method: str, tmp_path: Path) -> None:
+def test_sigkill_in_searches_by_single_paths(method: str, size: dict[str, object], tmp_path: Path) -> None:
     """In the middle of an epoch and in the next one: draws, counts and what a controller has not stepped by go on."""
-    alone, cut = path_searches(method, tmp_path, "whole", "cut")
+    size = size | {"arch_start_epoch": 1} if method == "pc_darts" else size
+    alone, cut = small_searches(method, size, tmp_path, "whole", "cut")
     assert execute(alone.path, "cpu") == DONE
     for at in ("epoch-00000-step-0000003.pt", "epoch-00001-step-0000002.pt"):
         kill(cut, at)
