@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from bench.config import ConfigError, nearest
 from bench.plan.evaluation import Evaluation
 from methods.domain import check, within
-from methods.spaces.supernets import PATHS
+from methods.spaces.supernets import PATHS, RELAXATIONS
 
 
 @dataclass(frozen=True)
@@ -49,3 +49,11 @@ class Options(Evaluation):
                 f"{method} works in the space {space or 'unknown'}, which has no supernet of single paths"
                 + nearest(space, PATHS)
             )
+        if not RELAXATIONS[space].size:
+            usual = {each.name: each.default for each in fields(self)}
+            for name in ("channels", "cells", "cells_per_stage"):
+                if getattr(self, name) != usual[name]:
+                    raise ConfigError(
+                        f"{name}={getattr(self, name)} says nothing of a supernet of {space}: its size is that of the "
+                        f"space; leave {name} at {usual[name]}"
+                    )
