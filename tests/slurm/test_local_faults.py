@@ -86,8 +86,8 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 2 MB."""
-    with mounted(tmp_path / "disk", "2m") as path:
+    """A file system of 8 MB."""
+    with mounted(tmp_path / "disk", "8m") as path:
         yield path
 
 
