@@ -81,6 +81,10 @@ class AlternatingOptions:
         """Epochs with architecture steps."""
         return self.epochs - self.arch_start_epoch
 
+    def arch_steps(self, steps: int) -> int:
+        """Architecture steps of a search whose epochs have so many steps."""
+        return steps * self.arch_epochs
+
 
 @dataclass(frozen=True)
 class InSpace(AlternatingOptions):
@@ -151,14 +155,14 @@ class AlternatingSearch(GradientSearch):
             nesterov=options.nesterov,
             fused=True,
         )
-        self.architecture_optimiser = torch.optim.Adam(
-            self.alphas,
-            options.arch_lr,
-            betas=(options.arch_betas[0], options.arch_betas[1]),
-            weight_decay=options.arch_weight_decay,
-            fused=True,
-        )
+        self.architecture_optimiser = self.adam(self.alphas)
         self.epoch, self.arch_lr = 0, options.arch_lr
+
+    def adam(self, parameters: Sequence[Tensor]) -> torch.optim.Adam:
+        """A new optimiser of architecture parameters, by `self.options`."""
+        o = self.options
+        betas = o.arch_betas[0], o.arch_betas[1]
+        return torch.optim.Adam(parameters, o.arch_lr, betas=betas, weight_decay=o.arch_weight_decay, fused=True)
 
     def to(self, device: torch.device) -> None:
         super().to(device)
@@ -169,11 +173,11 @@ class AlternatingSearch(GradientSearch):
     def published_steps(cls) -> int:
         """Architecture steps of the published search: the default options, on CIFAR-10."""
         usual = cls.Options()
-        return steps_of(cls.split_of(usual).train, usual.batch_size, usual.arch_epochs)
+        return int(usual.arch_steps(steps_of(cls.split_of(usual).train, usual.batch_size)))
 
     def begin(self, steps: int) -> None:
         o = self.options
-        self.arch_lr = o.arch_lr * factor(o.arch_pace, self.published_steps(), steps * o.arch_epochs)
+        self.arch_lr = o.arch_lr * factor(o.arch_pace, self.published_steps(), o.arch_steps(steps))
         self.architecture_optimiser.param_groups[0]["lr"] = self.arch_lr
 
     def on_epoch_start(self, epoch: int) -> bool:
@@ -184,22 +188,32 @@ class AlternatingSearch(GradientSearch):
         group["lr"] = group["lr"].to(
             self.weights[0].device
         )  # a loaded one is on the host, where a graph would freeze it
-        group["lr"].fill_(cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs))
+        group["lr"].fill_(self.lr(epoch))
         return epoch == o.arch_start_epoch > 0
+
+    def lr(self, epoch: int) -> float:
+        """The weights' learning rate."""
+        o = self.options
+        return cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs)
 
     def update_architecture(self, gradients: Sequence[Tensor]) -> None:
         """One step of Adam by the gradients of this process's share of a batch."""
+        self.set_architecture_gradients(gradients)
+        self.architecture_optimiser.step()
+
+    def set_architecture_gradients(self, gradients: Sequence[Tensor]) -> None:
+        """Averaged over the processes, and clipped."""
         set_gradients(self.alphas, gradients)
         self.average(gradients_of(self.alphas))
         if self.options.arch_clip:
             torch.nn.utils.clip_grad_norm_(self.alphas, self.options.arch_clip)
-        self.architecture_optimiser.step()
 
     def update_weights(self, gradients: Sequence[Tensor | None]) -> None:
         """One step of SGD by the gradients of this process's share of a batch; weights with None stay as they are."""
         set_gradients(self.weights, gradients)
         self.average(gradients_of(self.weights))
-        torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
+        if self.options.clip:
+            torch.nn.utils.clip_grad_norm_(self.weights, self.options.clip)
         self.weight_optimiser.step()
 
     def gates(self) -> dict[str, Gates]:

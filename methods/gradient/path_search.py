@@ -52,25 +52,22 @@ class PathOptions(InSpace):
     temperature_end: float = field(default=0.1, metadata=within("(0, inf)"))
 
 
-class PathSearch(AlternatingSearch):
+class SinglePathSearch(AlternatingSearch):
     """A subclass says how paths are drawn, and may say what a path is trained by."""
 
-    options: PathOptions
+    options: InSpace
+    label_smoothing = 0.0
+    """Of the loss that weights are trained by."""
 
-    def __init__(self, options: PathOptions, context: SearchContext) -> None:
+    def __init__(self, options: InSpace, context: SearchContext) -> None:
         super().__init__(options, context)
         self.generator = torch.Generator().manual_seed(context.seed)
-        self.sampler = self.make_sampler(self.generator)
         topology = self.relaxation.topology
         self.counts = PathCounts(dict.fromkeys(topology.kinds, topology.options))
 
     def to(self, device: torch.device) -> None:
         super().to(device)
         start_momenta(self.weight_optimiser)
-
-    @abstractmethod
-    def make_sampler(self, generator: torch.Generator) -> Tempered:
-        """A new one, by `self.options`."""
 
     @abstractmethod
     def paths(self, logits: Logits) -> Sequence[Gates]:
@@ -94,19 +91,20 @@ class PathSearch(AlternatingSearch):
 
     def train_losses(self, batch: Batch, paths: Sequence[Path]) -> Sequence[Loss]:
         """For each path, what gives its loss on a training batch and its sums."""
-        return [partial(loss_and_sums, self.network(path), batch) for path in paths]
+        return [
+            partial(loss_and_sums, self.network(path), batch, label_smoothing=self.label_smoothing) for path in paths
+        ]
 
-    def on_epoch_start(self, epoch: int) -> bool:
-        o = self.options
-        self.sampler.temperature = linear(epoch, o.epochs, o.temperature, o.temperature_end)
-        return super().on_epoch_start(epoch)
+    def due(self) -> bool:
+        """Whether the architecture learns in the present step."""
+        return self.epoch >= self.options.arch_start_epoch
 
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> Sums:
         """A weight step, then an architecture step; while the architecture is frozen there are no `valid_` values."""
         if valid_batch is None:
             raise MethodError(f"{self.name} needs a validation batch in every step (a paired split)")
         sums = self._weight_step(train_batch)
-        if self.epoch >= self.options.arch_start_epoch:
+        if self.due():
             sums |= self._architecture_step(valid_batch)
         return sums
 
@@ -124,16 +122,19 @@ class PathSearch(AlternatingSearch):
             paths = self.draw()
             losses = [partial(loss_and_sums, self.network(path), batch, "valid_") for path in paths]
             gradients, sums = added_up(losses, self.alphas)
-        self.update_architecture([gradient / len(paths) for gradient in gradients if gradient is not None])
+        self.learn(paths, [gradient / len(paths) for gradient in gradients if gradient is not None])
         return averaged(sums)
 
+    def learn(self, paths: Sequence[Path], gradients: Sequence[Tensor]) -> None:
+        """Move the architecture parameters by their gradients over some paths."""
+        self.update_architecture(gradients)
+
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
-        """Adds the temperature, each decision's entropy, and what was run (`methods.parts.path_counts`)."""
+        """Adds each decision's entropy, and what was run (`methods.parts.path_counts`)."""
         return {
             **super().on_epoch_end(epoch, evaluate),
             **decision_entropies(self.gates()),
             **self.counts.end_epoch(),
-            "paths/temperature": self.sampler.temperature,
         }
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,6 +145,29 @@ class PathSearch(AlternatingSearch):
         super().load_state_dict(state)
         self.generator.set_state(state["paths"]["generator"].cpu())
         self.counts.load_state_dict(state["paths"]["counts"])
+
+
+class PathSearch(SinglePathSearch):
+    """One whose sampler has a temperature that falls."""
+
+    options: PathOptions
+
+    def __init__(self, options: PathOptions, context: SearchContext) -> None:
+        super().__init__(options, context)
+        self.sampler = self.make_sampler(self.generator)
+
+    @abstractmethod
+    def make_sampler(self, generator: torch.Generator) -> Tempered:
+        """A new one, by `self.options`."""
+
+    def on_epoch_start(self, epoch: int) -> bool:
+        o = self.options
+        self.sampler.temperature = linear(epoch, o.epochs, o.temperature, o.temperature_end)
+        return super().on_epoch_start(epoch)
+
+    def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
+        """Adds the temperature."""
+        return {**super().on_epoch_end(epoch, evaluate), "paths/temperature": self.sampler.temperature}
 
 
 def added_up(

@@ -56,3 +56,11 @@ ENAS = (
         "would be derived",
     ),
 )  # fmt: skip
+BINARY_GATES = (*USUAL, DECISIONS, *RUN)
+REWARDED_GATES = (
+    *BINARY_GATES,
+    Watched(
+        "baseline", "Baseline of the rewards", {"paths/baseline": ""}, "accuracy on a batch",
+        "The moving average of accuracies that draws are compared with",
+    ),
+)  # fmt: skip

@@ -15,12 +15,12 @@ from methods.base import Average, Batch, alone
 
 
 def loss_and_sums(
-    network: Callable[[Tensor], Tensor], batch: Batch, prefix: str = ""
+    network: Callable[[Tensor], Tensor], batch: Batch, prefix: str = "", label_smoothing: float = 0.0
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Mean cross entropy of a batch, and `{prefix}loss_sum`, `{prefix}correct`, `{prefix}count` as 0-d tensors."""
     images, labels = batch
     logits = network(images)
-    loss = F.cross_entropy(logits, labels)
+    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     count = torch.full_like(loss.detach(), len(labels))
     correct = (logits.detach().argmax(dim=1) == labels).sum()
     return loss, {f"{prefix}loss_sum": loss.detach() * count, f"{prefix}correct": correct, f"{prefix}count": count}

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from methods.parts.gates import Gates
 from methods.parts.monitor import named
-from methods.spaces.operation_names import NONE, SKIP, ZERO
+from methods.spaces.operation_names import NOTHING, SKIP
 
 
 class PathCounts:
@@ -48,7 +48,7 @@ class PathCounts:
             "paths/updates_mean": sum(every) / len(every),
             "paths/updates_most": float(max(every)),
             "paths/skips": share.get(SKIP, 0.0),
-            "paths/zeros": share.get(NONE, 0.0) + share.get(ZERO, 0.0),
+            "paths/zeros": sum(share.get(name, 0.0) for name in NOTHING),
             **{f"paths/drawn/{name}": value for name, value in share.items()},
         }
 

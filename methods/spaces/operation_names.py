@@ -26,6 +26,8 @@ OPERATIONS = (NONE, MAX_POOL, AVG_POOL, SKIP, SEP_3, SEP_5, DIL_3, DIL_5)
 POOLS = (MAX_POOL, AVG_POOL)
 SEPARABLE = (SEP_3, SEP_5)
 DILATED = (DIL_3, DIL_5)
+NOTHING = (NONE, ZERO)
+"""What leaves an edge of a cell, or a place of a chain, empty."""
 
 
 class KnownOperations(Mapping[str, OperationFacts]):
