@@ -64,3 +64,10 @@ REWARDED_GATES = (
         "The moving average of accuracies that draws are compared with",
     ),
 )  # fmt: skip
+SURGENAS = (
+    *PATHS,
+    Watched(
+        "identity-path", "Path around decisions", {"paths/identity": ""}, "eta",
+        "Share of its input that is added to every decision's outcome",
+    ),
+)  # fmt: skip

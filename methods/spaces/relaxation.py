@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.executors.identity_path import beside_identity
 from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.recompute import Memory, recomputed
 from methods.parts.gates import Gates
@@ -76,6 +77,7 @@ class Relaxation:
     operations_of: by kind of cell, the operations on the edges of an architecture.
     partial_channels: (executor, K) -> the one that sends 1/K of the channels through it.
     recomputed: (executor, memory) -> the one that keeps its activations or computes them again.
+    beside_identity: executor of single paths -> the one with a path around every decision.
     stems: of the images it has supernets for, as in `NetworkSettings`.
     """
 
@@ -90,4 +92,5 @@ class Relaxation:
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]
     partial_channels: Callable[[MakeExecutor, int], MakeExecutor] = partial_channels
     recomputed: Callable[[MakeExecutor, Memory], MakeExecutor] = recomputed
+    beside_identity: Callable[[MakeExecutor], MakeExecutor] = beside_identity
     stems: tuple[str, ...] = ("cifar",)

@@ -109,6 +109,8 @@ def test_sigkill_in_every_phase_of_mgas(everywhere: bool, tmp_path: Path) -> Non
 
 IN_CELLS: dict[str, object] = {"channels": 4, "cells": 3}
 IN_A_CHAIN: dict[str, object] = {"space": "chain_xs"}
+FEW_STEPS: dict[str, object] = {"weight_epochs": 0, "arch_start_epoch": 0, "arch_every": 2}
+ROUNDS: dict[str, object] = {"ordered_epochs": 1, "arch_start_epoch": 0}
 
 
 def small_searches(method: str, size: dict[str, object], tmp_path: Path, *folders: str) -> list[RunDirectory]:
@@ -135,6 +137,9 @@ def small_searches(method: str, size: dict[str, object], tmp_path: Path, *folder
             pytest.param(method, IN_A_CHAIN, id=f"{method}-chain", marks=pytest.mark.long)
             for method in ("darts", "pc_darts", "gdas", "msg_das")
         ),
+        pytest.param("proxylessnas_r", IN_CELLS | FEW_STEPS, id="proxylessnas_r"),
+        pytest.param("proxylessnas", IN_A_CHAIN | FEW_STEPS, id="proxylessnas-chain", marks=pytest.mark.long),
+        pytest.param("surgenas", IN_A_CHAIN | ROUNDS, id="surgenas-chain", marks=pytest.mark.long),
     ],
 )
 def test_sigkill_in_searches_by_single_paths(method: str, size: dict[str, object], tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
 """A method whose options are named as others' are is made small by these; `OF_METHODS` has what is peculiar to one."""
 
 OF_METHODS: dict[str, dict[str, Any]] = {
+    "surgenas": {"ordered_epochs": 1},
     "proxylessnas": {"weight_epochs": 1, "arch_every": 2},
     "proxylessnas_r": {"weight_epochs": 1, "arch_every": 2, "draws": 2},
     "mgas": {

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from methods.parts.executors.choice import Choice
+from methods.parts.executors.identity_path import IdentityPath
 from methods.parts.executors.partial_channels import channel_shuffle
 from methods.parts.executors.recompute import Memory, discarded_statistics
 from methods.parts.executors.single_path import unchanged
@@ -110,6 +111,24 @@ class PartialSlot(SlotExecutor):
 def partial_channels(slot: MakeSlot, share: int) -> MakeSlot:
     """1 / `share` of the channels through an executor; all of them where that is 1."""
     return slot if share == 1 else partial(PartialSlot, share=share, slot=slot)
+
+
+class SlotWithIdentity(SlotExecutor):
+    """Another executor, and the slot's input beside what it gives (`methods.parts.executors.identity_path`)."""
+
+    def __init__(self, c_in: int, c_out: int, stride: int, slot: MakeSlot) -> None:
+        super().__init__()
+        self.slot = slot(c_in, c_out, stride)
+        projected = nn.Conv2d(c_in, c_out, 1, stride, bias=False), nn.BatchNorm2d(c_out, affine=False)
+        self.around = IdentityPath(nn.Identity() if keeps_shape(c_in, c_out, stride) else nn.Sequential(*projected))
+
+    def forward(self, x: Tensor, gates: Gates, row: int) -> Tensor:
+        return self.around.added_to(self.slot(x, gates, row), x)
+
+
+def beside_identity(slot: MakeSlot) -> MakeSlot:
+    """An executor with this path."""
+    return partial(SlotWithIdentity, slot=slot)
 
 
 class RecomputedSlot(SlotExecutor):

@@ -19,6 +19,7 @@ from methods.parts.executors.mixed_blocks import MixedBlocks
 from methods.parts.executors.slots import (
     MakeSlot,
     Nothing,
+    beside_identity,
     keeps_shape,
     partial_channels,
     recomputed,
@@ -109,6 +110,7 @@ def _relaxation(space: str) -> Relaxation:
         single_path=partial(single_path, options),
         partial_channels=partial_channels,
         recomputed=recomputed,
+        beside_identity=beside_identity,
         supernet=partial(ChainSupernet, space=space),
         derive=partial(derive, space=space),
         operations_of=partial(operations_of, space=space),
