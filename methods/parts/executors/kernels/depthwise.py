@@ -122,9 +122,8 @@ def _input_gradient(x: Tensor, weight: Tensor, statistics: Tensor, gradient: Ten
     if sizes["NORM"]:
         batch, pixels = len(x), x.shape[2] * x.shape[3]
         grid = channels, tiles(batch, pixels, NORM_BLOCK)
-        tensors = x, statistics, partial.sum(0), grad_x
         shape = {"SUM": sizes["SUM"], "IMAGES": NORM_BLOCK // PIXELS, "PIXELS": PIXELS}
-        launch(_norm_gradient, grid, *tensors, batch, pixels, channels, **shape)
+        launch(_norm_gradient, grid, x, statistics, partial.sum(0), grad_x, batch, pixels, channels, **shape)
     return grad_x
 
 
