@@ -49,7 +49,7 @@ class Options(Evaluation):
                 f"{method} works in the space {space or 'unknown'}, which has no supernet of single paths"
                 + nearest(space, PATHS)
             )
-        if not RELAXATIONS[space].size:
+        if space in RELAXATIONS and not RELAXATIONS[space].size:
             usual = {each.name: each.default for each in fields(self)}
             for name in ("channels", "cells", "cells_per_stage"):
                 if getattr(self, name) != usual[name]:
