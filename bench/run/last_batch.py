@@ -1,11 +1,12 @@
-"""The last batch of an epoch may hold one image, or an odd number of them: both are trained like any other."""
+"""The last batch of an epoch may hold an odd number of images: mixup takes it like any other.
+
+(Of one image alone: `methods.parts.single_values`.)
+"""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-
-from methods.parts.single_values import take_single_values as take_single_values
 
 
 class Mixup:

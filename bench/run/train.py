@@ -16,8 +16,9 @@ from bench.data.batches import Batches
 from bench.device.distributed import share_statistics
 from bench.device.engine import Engine
 from bench.plan.recipe import Recipe
-from bench.run.last_batch import Mixup, take_single_values
+from bench.run.last_batch import Mixup
 from bench.run.loop import Loop
+from methods.parts.single_values import take_single_values
 from methods.spaces.base import DropsPaths
 
 

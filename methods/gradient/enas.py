@@ -41,7 +41,7 @@ from methods.spaces.supernets import path_supernet, relaxation
     "enas",
     special="an LSTM controller that learns by REINFORCE which networks of one set of shared weights to draw",
     paper="Pham et al., ICML 2018, arXiv 1802.03268",
-    space="darts_cell, nasbench201",
+    space="darts_cell, nasbench201, chain_s, chain_xs, chain_imagenet",
     watched="methods.gradient.watched:ENAS",
 )
 class ENAS(GradientSearch):

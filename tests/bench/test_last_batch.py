@@ -14,8 +14,9 @@ from torch import nn
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import RunDirectory
-from bench.run.last_batch import Mixup, take_single_values
+from bench.run.last_batch import Mixup
 from bench.run.one_run import DONE, execute
+from methods.parts.single_values import take_single_values
 from tests.bench.conftest import TINY
 
 

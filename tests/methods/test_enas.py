@@ -7,29 +7,18 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
 
-from methods.base import MethodError, SearchContext
+from methods.base import MethodError
 from methods.gradient.enas import ENAS, ENASOptions
 from methods.parts.controller_learning import ControllerLearning
 from methods.parts.samplers.controller import Controller
 from methods.parts.schedule import restarts
-
-CONTEXT = SearchContext(num_classes=10, image_size=8, seed=3)
-SMALL = {"channels": 4, "cells": 3, "batch_size": 4, "epochs": 4}
+from tests.methods.small_searches import batch, begun
 
 
 def search(**changes: Any) -> ENAS:
-    torch.manual_seed(1)
-    method = ENAS(ENASOptions(**{**SMALL, **changes}), CONTEXT)
-    method.to(torch.device("cpu"))
-    method.on_epoch_start(0)
-    return method
-
-
-def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(4, 3, 8, 8, generator=generator), torch.randint(10, (4,), generator=generator)
+    made: ENAS = begun(ENAS, **changes)
+    return made
 
 
 def learner(*sizes: int, aggregate: int = 1, **changes: Any) -> ControllerLearning:

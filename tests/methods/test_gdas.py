@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
 
-from methods.base import MethodError, SearchContext
+from methods.base import MethodError
 from methods.genotypes import published
 from methods.gradient.gdas import GDAS, GDASOptions
 from methods.parts.convolution import in_memory_format
@@ -20,22 +22,12 @@ from methods.spaces.cell.frame import candidate
 from methods.spaces.cell.supernet import derive_pairs
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import OPERATIONS
-
-CONTEXT = SearchContext(num_classes=10, image_size=8, seed=3)
-SMALL = {"channels": 4, "cells": 3, "batch_size": 4, "epochs": 4}
+from tests.methods.small_searches import SMALL, batch, begun
 
 
-def search(**options) -> GDAS:
-    torch.manual_seed(1)
-    method = GDAS(GDASOptions(**{**SMALL, **options}), CONTEXT)
-    method.to(torch.device("cpu"))
-    method.on_epoch_start(0)
-    return method
-
-
-def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(4, 3, 8, 8, generator=generator), torch.randint(10, (4,), generator=generator)
+def search(**options: Any) -> GDAS:
+    made: GDAS = begun(GDAS, **options)
+    return made
 
 
 def bits(method: GDAS) -> dict[str, Tensor]:

@@ -8,41 +8,26 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from bench.speed.count import saved_bytes
-from methods.base import MethodError, SearchContext
-from methods.gradient.gdas import GDAS, GDASOptions
-from methods.gradient.msg_das import MSGDAS, MSGDASOptions
+from methods.base import MethodError
+from methods.gradient.gdas import GDAS
+from methods.gradient.msg_das import MSGDAS
 from methods.gradient.path_search import added_up
 from methods.parts.bilevel import loss_and_sums
 from methods.parts.executors.dropblock import DropBlockIdentity
 from methods.parts.samplers.ordered import OrderedPass
+from tests.methods.small_searches import batch, begun
 
-CONTEXT = SearchContext(num_classes=10, image_size=8, seed=3)
-SMALL = {"channels": 4, "cells": 3, "batch_size": 4, "epochs": 4}
 OFF = {"guidance": 0.0, "identity_drop": 0.0}
 
 
-def search(cls: Any, options: Any, **changes: Any) -> Any:
-    torch.manual_seed(1)
-    method = cls(options(**{**SMALL, **changes}), CONTEXT)
-    method.to(torch.device("cpu"))
-    method.on_epoch_start(0)
-    return method
-
-
 def msg(**changes: Any) -> MSGDAS:
-    return search(MSGDAS, MSGDASOptions, **changes)
-
-
-def batch(seed: int = 0, size: int = 4) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(size, 3, 8, 8, generator=generator), torch.randint(10, (size,), generator=generator)
+    return begun(MSGDAS, **changes)
 
 
 def test_with_one_path_and_nothing_besides_it_is_gdas_to_the_bit() -> None:
-    one, gdas = msg(paths=1, **OFF), search(GDAS, GDASOptions, derive="edges")
+    one, gdas = msg(paths=1, **OFF), begun(GDAS, derive="edges")
     for number in range(3):
         sums = [method.step(batch(number), batch(number + 10)) for method in (one, gdas)]
         assert all(torch.equal(sums[0][key], sums[1][key]) for key in sums[1])

@@ -8,33 +8,22 @@ import pytest
 import torch
 from torch import Tensor
 
-from methods.base import MethodError, SearchContext
+from methods.base import MethodError
 from methods.gradient.proxyless_schedule import Proxyless
 from methods.gradient.proxylessnas import ProxylessNAS, ProxylessNASOptions
 from methods.gradient.proxylessnas_r import ProxylessNASR, ProxylessNASROptions
 from methods.parts.executors.choice import Choice
 from methods.parts.gates import Gates
 from methods.spaces.operations import NONE, OPERATIONS
+from tests.methods.small_searches import batch, begun
 
-CONTEXT = SearchContext(num_classes=10, image_size=8, seed=3)
 SMALL: dict[str, Any] = {
     "channels": 4, "cells": 3, "batch_size": 4, "epochs": 6, "weight_epochs": 2, "arch_start_epoch": 3, "arch_every": 2
 }  # fmt: skip
 
 
 def search(cls: type[Proxyless] = ProxylessNAS, epoch: int = 3, **options: Any) -> Any:
-    torch.manual_seed(1)
-    made = {ProxylessNAS: ProxylessNASOptions, ProxylessNASR: ProxylessNASROptions}[cls](**{**SMALL, **options})
-    method: Any = cls(made, CONTEXT)
-    method.to(torch.device("cpu"))
-    method.on_epoch_start(epoch)
-    method.supernet.train()
-    return method
-
-
-def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(4, 3, 8, 8, generator=generator), torch.randint(10, (4,), generator=generator)
+    return begun(cls, epoch, **{**SMALL, **options})
 
 
 def spied(method: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Gates]]:

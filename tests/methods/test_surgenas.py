@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from methods.base import SearchContext
 from methods.gradient.surgenas import SurgeNAS, SurgeNASOptions
 from methods.parts.executors.identity_path import IdentityPath, beside_identity
 from methods.parts.executors.single_path import single_path
@@ -19,25 +18,16 @@ from methods.parts.executors.slots import SlotWithIdentity
 from methods.parts.gates import Gates
 from methods.spaces.cell.frame import candidate
 from methods.spaces.operations import OPERATIONS, SKIP
+from tests.methods.small_searches import CONTEXT, batch, begun
 
-CONTEXT = SearchContext(num_classes=10, image_size=8, seed=3)
 SMALL: dict[str, Any] = {
     "channels": 4, "cells": 3, "batch_size": 4, "epochs": 6, "ordered_epochs": 2, "arch_start_epoch": 2
 }  # fmt: skip
 
 
 def search(epoch: int = 0, **options: Any) -> SurgeNAS:
-    torch.manual_seed(1)
-    method = SurgeNAS(SurgeNASOptions(**{**SMALL, **options}), CONTEXT)
-    method.to(torch.device("cpu"))
-    method.on_epoch_start(epoch)
-    method.supernet.train()
-    return method
-
-
-def batch(seed: int = 0) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(4, 3, 8, 8, generator=generator), torch.randint(10, (4,), generator=generator)
+    made: SurgeNAS = begun(SurgeNAS, epoch, **{**SMALL, **options})
+    return made
 
 
 def test_the_defaults_are_the_siblings() -> None:
