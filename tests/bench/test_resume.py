@@ -87,8 +87,8 @@ def mgas_searches(tmp_path: Path, *folders: str) -> list[RunDirectory]:
     return made
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("everywhere", [False, pytest.param(True, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("everywhere", [False, True])
 def test_sigkill_in_every_phase_of_mgas(everywhere: bool, tmp_path: Path) -> None:
     """Killed after a regrowth; everywhere: in the first stage, at its commit, in the last stage and at the end, too."""
     alone, cut = mgas_searches(tmp_path, "whole", "cut")
@@ -137,7 +137,7 @@ def small_searches(method: str, size: dict[str, object], tmp_path: Path, *folder
             pytest.param(method, IN_A_CHAIN, id=f"{method}-chain", marks=pytest.mark.long)
             for method in ("darts", "pc_darts", "gdas", "msg_das")
         ),
-        pytest.param("proxylessnas_r", IN_CELLS | FEW_STEPS, id="proxylessnas_r"),
+        pytest.param("proxylessnas_r", IN_CELLS | FEW_STEPS, id="proxylessnas_r", marks=pytest.mark.long),
         pytest.param("proxylessnas", IN_A_CHAIN | FEW_STEPS, id="proxylessnas-chain", marks=pytest.mark.long),
         pytest.param("surgenas", IN_A_CHAIN | ROUNDS, id="surgenas-chain", marks=pytest.mark.long),
     ],

@@ -91,7 +91,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         yield path
 
 
-@pytest.mark.parametrize("row", ["DARTS_V2", "darts"])
+@pytest.mark.parametrize("row", ["DARTS_V2", pytest.param("darts", marks=pytest.mark.long)])
 def test_a_full_disk(row: str, small_disk: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In a training, and in a search."""
     info = runs_of("arrays", row)[0]
