@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Literal
 
 import torch
@@ -26,6 +27,7 @@ from methods.base import MethodError
 from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import PathOptions, PathSearch
+from methods.parts.choices import two_pairs
 from methods.parts.executors.unchosen_gates import with_unchosen_gates
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
@@ -33,6 +35,7 @@ from methods.parts.samplers.hard_gumbel import HardGumbel
 from methods.registry import register
 from methods.spaces.cell.fixed_reduction import WIDTH, fixed_reduction
 from methods.spaces.cell.supernet import derive_pairs
+from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.relaxation import Relaxation
 
 
@@ -89,7 +92,8 @@ class GDAS(PathSearch):
         found = super().relaxed()
         if self.options.space != "darts_cell":
             return found
-        found = replace(found, derive=derive_pairs) if self.options.derive == "pairs" else found
+        if self.options.derive == "pairs":
+            found = replace(found, derive=derive_pairs, choices=partial(two_pairs, topology=TOPOLOGY))
         return fixed_reduction(found) if self.options.reduction == "fixed" else found
 
     def parts(self, relaxed: Relaxation) -> Composition:

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.choices import Choices
 from methods.parts.executors.identity_path import beside_identity
 from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.recompute import Memory, recomputed
@@ -75,6 +76,8 @@ class Relaxation:
     supernet: (classes, settings, parameterisation, executor) -> a new one, from torch's global generator.
     derive: the architecture that the gates of each kind of cell stand for.
     operations_of: by kind of cell, the operations on the edges of an architecture.
+    choices: what gates say of the architecture that `derive` gives, with a gradient; of one-hot gates its own choices.
+    chosen: the choices of an architecture that `derive` can give.
     partial_channels: (executor, K) -> the one that sends 1/K of the channels through it.
     recomputed: (executor, memory) -> the one that keeps its activations or computes them again.
     beside_identity: executor of single paths -> the one with a path around every decision.
@@ -90,6 +93,8 @@ class Relaxation:
     supernet: Callable[[int, SupernetSettings, Parameterisation, MakeExecutor], Supernet]
     derive: Callable[[Mapping[str, Gates]], Architecture]
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]
+    choices: Callable[[Mapping[str, Gates]], Choices]
+    chosen: Callable[[Architecture], Choices]
     partial_channels: Callable[[MakeExecutor, int], MakeExecutor] = partial_channels
     recomputed: Callable[[MakeExecutor, Memory], MakeExecutor] = recomputed
     beside_identity: Callable[[MakeExecutor], MakeExecutor] = beside_identity

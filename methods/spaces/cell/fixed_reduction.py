@@ -22,7 +22,7 @@ from methods.parts.executors.protocol import MakeExecutor
 from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.spaces.cell.frame import FramedCell, Place, candidate
-from methods.spaces.cell.supernet import CellSupernet, SupernetCell, operations_of
+from methods.spaces.cell.supernet import CellSupernet, SupernetCell, choices_of, operations_of
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import KNOWN
 from methods.spaces.relaxation import Relaxation, Supernet
@@ -83,4 +83,5 @@ def fixed_reduction(relaxed: Relaxation) -> Relaxation:
         supernet=NormalCellSupernet,
         derive=derive,
         operations_of=lambda architecture: {"normal": operations_of(architecture)["normal"]},
+        chosen=lambda architecture: {"normal": choices_of(architecture)["normal"]},
     )

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.choices import Choices, chosen, two_edges
 from methods.parts.discretiser import top_two_edges, top_two_pairs
 from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
@@ -90,6 +91,13 @@ def operations_of(architecture: Architecture) -> dict[str, list[str]]:
     return {kind: [name for name, _, _ in architecture.genotype[kind]["edges"]] for kind in TOPOLOGY.kinds}
 
 
+def choices_of(architecture: Architecture) -> Choices:
+    """Of the kinds of `operations_of`, whichever of the two rules it was derived by."""
+    rows = {edge: row for row, edge in enumerate(TOPOLOGY.edges)}
+    cells = {kind: architecture.genotype[kind]["edges"] for kind in TOPOLOGY.kinds}
+    return chosen(TOPOLOGY, {k: [(rows[source, to], name) for name, source, to in each] for k, each in cells.items()})
+
+
 RELAXATION = Relaxation(
     space="darts_cell",
     topology=TOPOLOGY,
@@ -100,6 +108,8 @@ RELAXATION = Relaxation(
     supernet=CellSupernet,
     derive=derive,
     operations_of=operations_of,
+    choices=partial(two_edges, topology=TOPOLOGY),
+    chosen=choices_of,
     stems=("cifar", "imagenet"),
 )
 RELAXATIONS = (RELAXATION,)

@@ -14,6 +14,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.choices import Choices, chosen, one_each
 from methods.parts.convolution import in_memory_format
 from methods.parts.executors.mixed_blocks import MixedBlocks
 from methods.parts.executors.slots import (
@@ -99,6 +100,11 @@ def operations_of(architecture: Architecture, space: str) -> dict[str, Sequence[
     return {KIND: names_of([chosen for stage in stages for chosen in stage])}
 
 
+def choices_of(architecture: Architecture, space: str) -> Choices:
+    """Of a chain with as many places as the space has, one block at each or none."""
+    return chosen(topology(space), {KIND: list(enumerate(operations_of(architecture, space)[KIND]))})
+
+
 def _relaxation(space: str) -> Relaxation:
     return Relaxation(
         space=space,
@@ -114,6 +120,8 @@ def _relaxation(space: str) -> Relaxation:
         supernet=partial(ChainSupernet, space=space),
         derive=partial(derive, space=space),
         operations_of=partial(operations_of, space=space),
+        choices=one_each,
+        chosen=partial(choices_of, space=space),
     )
 
 

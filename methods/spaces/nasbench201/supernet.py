@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
+from methods.parts.choices import Choices, chosen, one_each
 from methods.parts.convolution import in_memory_format
 from methods.parts.discretiser import best_operations
 from methods.parts.executors.convolutions import ConvolutionMixture
@@ -93,6 +94,10 @@ def operations_of(architecture: Architecture) -> dict[str, Sequence[str]]:
     return {KIND: read_cell(architecture.genotype[KIND])}
 
 
+def choices_of(architecture: Architecture) -> Choices:
+    return chosen(TOPOLOGY, {KIND: list(enumerate(operations_of(architecture)[KIND]))})
+
+
 RELAXATION = Relaxation(
     space="nasbench201",
     topology=TOPOLOGY,
@@ -103,5 +108,7 @@ RELAXATION = Relaxation(
     supernet=Supernet201,
     derive=derive,
     operations_of=operations_of,
+    choices=one_each,
+    chosen=choices_of,
 )
 RELAXATIONS = (RELAXATION,)
