@@ -28,16 +28,20 @@ from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
+from methods.spaces.supernets import relaxation
 
 Step = Callable[[], Any]
 
-SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-201 the cells of a stage
+SIZES = {  # channels, cells, batch of a search or a retraining; cells of a stage in nasbench201, places of a chain
     "small": {
         "darts": (8, 5, 32),
         "darts-201": (8, 2, 32),
+        "darts-chain": (16, 11, 32),
         "pc_darts": (8, 5, 32),
         "gdas": (8, 5, 32),
         "gdas-201": (8, 2, 32),
+        "proxylessnas-chain": (16, 11, 32),
+        "proxylessnas-chain-all": (16, 11, 32),
         "mgas": (8, 5, 32),
         "retrain": (8, 5, 64),
         "retrain-imagenet": (8, 5, 32),
@@ -45,9 +49,12 @@ SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-20
     "published": {
         "darts": (16, 8, 64),
         "darts-201": (16, 5, 64),
+        "darts-chain": (16, 11, 64),
         "pc_darts": (16, 8, 256),
         "gdas": (16, 8, 64),
         "gdas-201": (16, 5, 64),
+        "proxylessnas-chain": (16, 11, 64),
+        "proxylessnas-chain-all": (16, 11, 64),
         "mgas": (16, 8, 96),
         "retrain": (36, 20, 96),
         "retrain-imagenet": (48, 14, 128),
@@ -56,24 +63,28 @@ SIZES = {  # channels, cells, batch of a search or a retraining; in NAS-Bench-20
 CIFAR_PIXELS = 32
 PIXELS = {"small": 64, "published": 224}
 """Height and width of an image of "retrain-imagenet", whose network has ImageNet's stem."""
+EVERY_STEP = {"space": "chain_s", "weight_epochs": 0, "arch_start_epoch": 0, "arch_every": 1}
 OPTIONS: dict[str, dict[str, Any]] = {
     "darts": {},
     "darts-2nd": {"unrolled": True},
     "darts-low": {"memory": "low"},
     "darts-201": {"space": "nasbench201"},
+    "darts-chain": {"space": "chain_s"},
     "pc_darts": {"arch_start_epoch": 0},
     "gdas": {},
     "gdas-201": {"space": "nasbench201"},
+    "proxylessnas-chain": EVERY_STEP,
+    "proxylessnas-chain-all": EVERY_STEP | {"gates": "all_paths"},
     "mgas": {"stages": 1, "warmup_epochs": (0,)},
     "retrain": {},
     "retrain-imagenet": {},
 }
 """Every case, and how its method's options differ from the published ones: all parameters are trained, MGAS steps
-through all its cells, and GDAS has the size of DARTS. A step of GDAS runs the paths that it draws: steps differ."""
+through all its cells, GDAS has the size of DARTS, and ProxylessNAS' architecture learns in every step.
+A step of GDAS or ProxylessNAS runs the paths that it draws: steps differ."""
 
-DEPTH = {"darts_cell": "cells", "nasbench201": "cells_per_stage"}
 ORACLES = {"darts_cell": "cell_supernet", "nasbench201": "nasbench201_supernet"}
-"""By space: the option that gives a supernet's depth, and its textbook in tests/oracles."""
+"""By space, its textbook in tests/oracles."""
 
 TEXTBOOKS = ("darts", "darts-201", "pc_darts", "mgas")
 """Cases with a textbook. The second-order step is compared with its own in the tests."""
@@ -149,8 +160,9 @@ def _forget(step: Any) -> None:
 
 def _search(name: str, channels: int, cells: int, batch: int, engine: Engine) -> GradientSearch:
     cls = get_method(name.partition("-")[0])
-    depth = DEPTH[OPTIONS[name].get("space", "darts_cell")]
-    options = {"channels": channels, depth: cells, "batch_size": batch, **OPTIONS[name]}
+    given = OPTIONS[name]
+    size = dict(zip(relaxation(given.get("space", "darts_cell")).size, (channels, cells), strict=False))
+    options = size | {"batch_size": batch} | given
     method = cls(cls.Options(**options), SearchContext(num_classes=10))  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     method.to(engine.device)
@@ -209,7 +221,7 @@ def _oracle(name: str) -> ModuleType | None:
 def _bilevel_textbook(textbook: Any, method: Any, train: Any, valid: Any, engine: Engine) -> Step:
     """One architecture and one weight update of DARTS or PC-DARTS."""
     o, topology = method.options, method.relaxation.topology
-    network = textbook.Supernet(10, o.channels, getattr(o, DEPTH[o.space]), o.partial_channels)
+    network = textbook.Supernet(10, o.channels, getattr(o, method.relaxation.size[1]), o.partial_channels)
     network.to(engine.device).train()
     shape = topology.shape[1:]
     alphas = {kind: (torch.randn(shape) * 1e-3).to(engine.device).requires_grad_() for kind in topology.kinds}

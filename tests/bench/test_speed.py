@@ -133,6 +133,15 @@ def test_no_step_reads_a_value(name: str, monkeypatch: pytest.MonkeyPatch) -> No
             case.step()
 
 
+def test_a_chain_is_measured_at_its_own_size_and_a_path_keeps_a_fraction_of_all_candidates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    names = ["darts-chain", "proxylessnas-chain", "proxylessnas-chain-all"]
+    monkeypatch.setitem(SIZES, "small", dict.fromkeys(names, (16, 11, 2)))
+    mixed, two, every = (count.saved_bytes(case.step) for case in cases(names, "small", ENGINE, oracle=False))
+    assert max(two, every) < mixed / 3
+
+
 def test_a_step_that_reads_a_value_is_not_counted() -> None:
     assert count.counted_without_waiting(lambda: torch.empty((), device="meta").item()) is None
 
