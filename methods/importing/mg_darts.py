@@ -6,8 +6,8 @@ import difflib
 from typing import Any
 
 from methods.architecture import ArchitectureError
-from methods.gradient.mgas.published import import_genotype, import_masks
-from methods.gradient.mgas.topology import CANDIDATES, STATES
+from methods.gradient.mgas.cells.published import import_genotype, import_masks
+from methods.gradient.mgas.cells.topology import CANDIDATES, STATES
 from methods.importing.cells import MOST_NODES, is_edge
 from methods.importing.found import Choices, Imported, shorten
 from methods.spaces import get_space

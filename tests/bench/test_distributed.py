@@ -24,7 +24,7 @@ from bench.records.directory import RunDirectory
 from bench.run.one_run import DONE, INTERRUPTED, execute
 from methods.base import SearchContext
 from methods.gradient.darts import DARTS
-from methods.gradient.mgas.operations import GatedNorm
+from methods.gradient.mgas.layers import GatedNorm
 from methods.gradient.mgas.search import MGAS
 from methods.registry import get_method
 from tests.bench.test_resume import mgas_searches, outcome

@@ -18,11 +18,11 @@ from bench.run.loop import Loop
 from bench.run.search import gradient_search
 from methods.base import SearchContext
 from methods.gradient.darts import DARTS
+from methods.gradient.mgas.cells.topology import Plan
 from methods.gradient.mgas.optimizers import learning_rates, pace_of
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.schedule import phases
 from methods.gradient.mgas.search import MGAS
-from methods.gradient.mgas.topology import Plan
 from methods.gradient.operation_pruning import OperationPruning
 from methods.gradient.pc_darts import PCDARTS
 from methods.registry import get_method

@@ -8,29 +8,29 @@ import torch
 from torch import Tensor
 
 from methods.base import SearchContext
+from methods.gradient.mgas.cells.supernet import CellSupernet
+from methods.gradient.mgas.cells.topology import Plan
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.search import MGAS
-from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import FIXED, OFFICIAL, Switches
-from methods.gradient.mgas.topology import Plan
 
 TINY = SearchContext(num_classes=4, in_channels=1, image_size=8)
 
 
 def tiny_net(
     channels: int = 4, cells: int = 3, switches: Switches = FIXED, context: SearchContext = TINY, **how: Any
-) -> Supernet:
+) -> CellSupernet:
     torch.manual_seed(0)
-    return Supernet(Plan(channels, cells), context, switches, Discretisation(guard=switches.guard, **how))
+    return CellSupernet(Plan(channels, cells), context, switches, Discretisation(guard=switches.guard, **how))
 
 
-def official_net(**how: Any) -> Supernet:
+def official_net(**how: Any) -> CellSupernet:
     return tiny_net(switches=OFFICIAL, **how)
 
 
 @torch.no_grad()
-def scatter_parameters(net: Supernet, seed: int = 1, committed: bool = True) -> None:
+def scatter_parameters(net: CellSupernet, seed: int = 1, committed: bool = True) -> None:
     """Random gates, thresholds, normalisations and masks, so that units are on, off and removed at all levels."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -56,9 +56,9 @@ def scatter_parameters(net: Supernet, seed: int = 1, committed: bool = True) -> 
 
 
 @torch.no_grad()
-def remove_at_random(net: Supernet, share: float, seed: int = 2) -> None:
+def remove_at_random(net: CellSupernet, share: float, seed: int = 2) -> None:
     """Remove a share of the operations for good; every node keeps its first."""
-    from methods.gradient.mgas.topology import ALL_SLOTS
+    from methods.gradient.mgas.cells.topology import ALL_SLOTS
 
     generator = torch.Generator().manual_seed(seed)
     firsts = {(0, 0), (2, 0), (5, 0), (9, 0)}
@@ -75,7 +75,7 @@ def images(count: int = 4, context: SearchContext = TINY, seed: int = 3) -> tupl
     return x, torch.randint(0, context.num_classes, (count,), generator=generator)
 
 
-def saved_bytes(net: Supernet, stage: int) -> int:
+def saved_bytes(net: CellSupernet, stage: int) -> int:
     """Bytes that the forward pass keeps for the backward pass."""
     net.stage, total, seen = stage, 0, set()
 

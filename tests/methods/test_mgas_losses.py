@@ -7,11 +7,14 @@ import math
 import pytest
 import torch
 
+from methods.gradient.mgas.cells.topology import ALL_SLOTS, node_edges, published_count_edges
 from methods.gradient.mgas.controller import LambdaRule, LambdaState, next_lambda
 from methods.gradient.mgas.losses import l_cost, l_thre, operation_costs
-from methods.gradient.mgas.topology import ALL_SLOTS
 from tests.methods.mgas_nets import images, scatter_parameters, tiny_net
 from tests.oracles import mgas_supernet as oracle
+
+NODES = node_edges(torch.device("cpu"))
+COUNTED = {"own": None, "published": published_count_edges(torch.device("cpu"))}
 
 
 def test_l_thre_is_212_per_cell_and_its_gradient_minus_one():
@@ -49,7 +52,7 @@ def test_a_threshold_that_ran_away_leaves_the_loss_a_number():
 def test_l_cost_per_cell_in_the_beginning(node_count: str, expected: float):
     alpha = torch.zeros(3, 14, 7, requires_grad=True)
     gates = alpha.sigmoid()
-    loss = l_cost(gates, torch.ones_like(gates), node_count=node_count)
+    loss = l_cost(gates, torch.ones_like(gates), NODES, counted=COUNTED[node_count])
     assert loss.item() / 3 == pytest.approx(expected, abs=1e-4)
     loss.backward()
     assert float(alpha.grad.abs().max()) < 1e-6
@@ -60,7 +63,7 @@ def test_l_cost_equals_the_node_by_node_sum(node_count: str):
     generator = torch.Generator().manual_seed(0)
     p = torch.rand(1, 14, 7, generator=generator).requires_grad_()
     m = (torch.rand(1, 14, 7, generator=generator) > 0.4).float()
-    found = l_cost(p, m, node_count=node_count)
+    found = l_cost(p, m, NODES, counted=COUNTED[node_count])
     expected = oracle.cost(p[0], m[0], node_count == "published")
     torch.testing.assert_close(found, expected)
     torch.testing.assert_close(torch.autograd.grad(found, p), torch.autograd.grad(expected, p))
@@ -68,7 +71,7 @@ def test_l_cost_equals_the_node_by_node_sum(node_count: str):
 
 def test_l_cost_ignores_a_common_factor():
     p = torch.rand(2, 14, 7, generator=torch.Generator().manual_seed(1))
-    torch.testing.assert_close(l_cost(p, torch.ones_like(p)), l_cost(0.1 * p, torch.ones_like(p)))
+    torch.testing.assert_close(l_cost(p, torch.ones_like(p), NODES), l_cost(0.1 * p, torch.ones_like(p), NODES))
 
 
 def test_operation_costs_and_their_gradients_equal_the_filter_by_filter_sum():

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
+from methods.gradient.mgas.cells.topology import ALL_SLOTS, node_edges
 from methods.gradient.mgas.discretize import Discretisation
-from methods.gradient.mgas.topology import ALL_SLOTS
 from methods.spaces.cell.topology import TOPOLOGY
 from tests.methods.mgas_nets import images, scatter_parameters, tiny_net
 from tests.oracles.mgas_supernet import last_only_guard, strongest_guard
+
+NODES = node_edges(torch.device("cpu"))
 
 
 def random_case(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -26,16 +28,16 @@ def random_case(seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 def test_guard_equals_the_sequential_scan(seed: int):
     p, committed, t = random_case(seed)
     last, _ = last_only_guard(p[0], t[0], committed[0])
-    assert torch.equal(Discretisation(guard="last").operation_masks(p, committed, t)[0] > 0, last)
+    assert torch.equal(Discretisation(guard="last").operation_masks(p, committed, t, NODES)[0] > 0, last)
     strongest = strongest_guard(p[0], t[0], committed[0])
-    assert torch.equal(Discretisation(guard="strongest").operation_masks(p, committed, t)[0] > 0, strongest)
+    assert torch.equal(Discretisation(guard="strongest").operation_masks(p, committed, t, NODES)[0] > 0, strongest)
 
 
 @pytest.mark.parametrize("guard", ["last", "strongest"])
 @pytest.mark.parametrize("threshold", [-5.0, 0.5, 1.0, 50.0, float("inf")])
 def test_every_node_keeps_an_operation_for_any_threshold(guard: str, threshold: float):
     p, committed, _ = random_case(2)
-    masks = Discretisation(guard=guard).operation_masks(p, committed, torch.full_like(p, threshold))[0] > 0
+    masks = Discretisation(guard=guard).operation_masks(p, committed, torch.full_like(p, threshold), NODES)[0] > 0
     for node in range(2, 6):
         assert any(masks[edge].any() for edge in range(14) if TOPOLOGY.edges[edge][1] == node)
     assert not bool((masks & ~committed[0]).any())
@@ -46,7 +48,7 @@ def test_a_guarded_operation_gives_its_threshold_no_gradient():
     p[0, 13, 3] = 0.6
     t = torch.full_like(p, 0.9).requires_grad_()
     committed = torch.ones_like(p, dtype=torch.bool)
-    masks = Discretisation().operation_masks(p, committed, t)
+    masks = Discretisation().operation_masks(p, committed, t, NODES)
     assert masks[0, 13, 3] == 1
     masks.sum().backward()
     assert t.grad[0, 13, 3] == 0
@@ -58,9 +60,9 @@ def test_strong_operation_is_lost_by_the_published_guard_and_kept_by_ours():
     p[0, 0, 1] = 0.993
     t = torch.full_like(p, 0.999)
     committed = torch.ones_like(p, dtype=torch.bool)
-    last = Discretisation(guard="last").operation_masks(p, committed, t)[0]
+    last = Discretisation(guard="last").operation_masks(p, committed, t, NODES)[0]
     assert [tuple(slot) for slot in last.nonzero().tolist()] == [(1, 6), (4, 6), (8, 6), (13, 6)]
-    assert Discretisation(guard="strongest").operation_masks(p, committed, t)[0, 0, 1] == 1
+    assert Discretisation(guard="strongest").operation_masks(p, committed, t, NODES)[0, 0, 1] == 1
 
 
 def test_units_toggle_between_commits_and_stay_removed_after_one():

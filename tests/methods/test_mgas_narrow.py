@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from methods.gradient.mgas.export import export, whole
-from methods.gradient.mgas.narrow import common_width, even, plan_narrowing
+from methods.gradient.mgas.cells.export import export, whole
+from methods.gradient.mgas.cells.narrow import common_width, even, plan_narrowing
+from methods.gradient.mgas.cells.sizes import counts, effective_masks
+from methods.gradient.mgas.cells.slicing import cuts, narrow
+from methods.gradient.mgas.cuts import take
 from methods.gradient.mgas.optimizers import Optimizers
 from methods.gradient.mgas.options import MGASOptions
-from methods.gradient.mgas.sizes import counts, effective_masks
-from methods.gradient.mgas.slicing import cuts, narrow, take
 from methods.gradient.mgas.switches import FIXED, OFFICIAL, Switches, resolve_switches
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.spaces import NetworkSettings, build

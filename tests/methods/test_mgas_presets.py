@@ -10,13 +10,13 @@ import torch
 from bench.config import ConfigError, fill_preset, identity, parse
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
+from methods.gradient.mgas.cells.topology import Plan
 from methods.gradient.mgas.controller import LambdaState, next_lambda
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.presets import PRESETS
 from methods.gradient.mgas.schedule import phases
 from methods.gradient.mgas.search import MGAS
 from methods.gradient.mgas.switches import OFFICIAL
-from methods.gradient.mgas.topology import Plan
 from tests.methods.mgas_nets import TINY, quick_options, run_epochs
 
 MARCH, JULY = "released-2025-03-18", "released-2025-07-01"

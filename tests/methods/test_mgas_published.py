@@ -12,9 +12,9 @@ import torch
 from methods.architecture import Architecture, ArchitectureError
 from methods.base import SearchContext
 from methods.genotypes import published
-from methods.gradient.mgas.export import CONV_POSITIONS
-from methods.gradient.mgas.published import import_genotype, import_masks
-from methods.gradient.mgas.sizes import counts, published_size
+from methods.gradient.mgas.cells.export import CONV_POSITIONS
+from methods.gradient.mgas.cells.published import import_genotype, import_masks
+from methods.gradient.mgas.cells.sizes import counts, published_size
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build
 

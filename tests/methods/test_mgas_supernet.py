@@ -8,12 +8,13 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from methods.base import MethodError, SearchContext
+from methods.gradient.mgas.cells.supernet import CellSupernet
+from methods.gradient.mgas.cells.topology import Plan
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.losses import l_cost, l_thre
 from methods.gradient.mgas.sizes import search_size
-from methods.gradient.mgas.supernet import Supernet, role
+from methods.gradient.mgas.supernet import role
 from methods.gradient.mgas.switches import FIXED, OFFICIAL
-from methods.gradient.mgas.topology import Plan
 from tests.methods.mgas_nets import TINY, images, remove_at_random, saved_bytes, scatter_parameters, tiny_net
 from tests.oracles import mgas_supernet as oracle
 
@@ -29,7 +30,7 @@ COUNTS = {
 
 @pytest.mark.parametrize("scale", COUNTS, ids=str)
 def test_supernet_has_the_published_counts(scale):
-    net = Supernet(Plan(*scale), CIFAR, FIXED, Discretisation())
+    net = CellSupernet(Plan(*scale), CIFAR, FIXED, Discretisation())
     found = {"weight": 0, "heads": 0, "alpha": 0, "kappa": 0}
     kappas = 0
     for name, parameter in net.named_parameters():
@@ -52,7 +53,7 @@ MACS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("scale", [(16, 8)], ids=str)
 def test_stages_have_the_published_macs(scale):
-    net = Supernet(Plan(*scale), CIFAR, FIXED, Discretisation()).eval()
+    net = CellSupernet(Plan(*scale), CIFAR, FIXED, Discretisation()).eval()
     for stage, millions in enumerate(MACS[scale]):
         net.stage = stage
         with torch.no_grad(), FlopCounterMode(display=False) as counter:
@@ -68,7 +69,7 @@ PUBLISHED_SIZES = {
 
 @pytest.mark.parametrize("scale", PUBLISHED_SIZES, ids=str)
 def test_sizes_in_the_beginning(scale):
-    net = Supernet(Plan(*scale), CIFAR, OFFICIAL, Discretisation())
+    net = CellSupernet(Plan(*scale), CIFAR, OFFICIAL, Discretisation())
     for stage, millions in enumerate(PUBLISHED_SIZES[scale]):
         assert search_size(net.executed(stage), "published") == pytest.approx(
             millions, abs=3e-6
@@ -153,7 +154,7 @@ def test_l_cost_reaches_the_stages_own_cells_and_l_thre_all_executed_ones():
         net(images()[0])
     own = slice(net.plan.stage_ends[0] + 1, net.plan.stage_ends[1] + 1)
     cells = net.executed()
-    loss = l_cost(net.gates(cells)[own], net.operation_masks[own]) + l_thre(cells)
+    loss = l_cost(net.gates(cells)[own], net.operation_masks[own], net.nodes) + l_thre(cells)
     loss.backward()
     for cell in cells:
         mine = own.start <= cell.index < own.stop

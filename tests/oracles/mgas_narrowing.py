@@ -1,6 +1,6 @@
 """The released narrowing of MGAS by the book: lists of channel numbers, cell by cell, as its code goes through them.
 
-Reads a `methods.gradient.mgas.supernet.Supernet` and returns what every tensor of the cells it goes through must be
+Reads a `CellSupernet` of MGAS and returns what every tensor of the cells it goes through must be
 afterwards. It shares nothing with `narrow` and `slicing` there. Equal ranks: the lower number first.
 """
 

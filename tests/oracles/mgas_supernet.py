@@ -1,6 +1,6 @@
 """MGAS by the book: every operation on its own, every filter and weight mask in a plain loop.
 
-Reads the parameters of a `methods.gradient.mgas.supernet.Supernet`, shares no computation with it.
+Reads the parameters of a `methods.gradient.mgas.cells.supernet.CellSupernet`, shares no computation with it.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def strongest_guard(p: Tensor, t: Tensor, committed: Tensor) -> Tensor:
 
 
 def run_cell(cell, s0: Tensor, s1: Tensor) -> Tensor:
-    from methods.gradient.mgas.operations import Reduction
+    from methods.gradient.mgas.cells.operations import Reduction
 
     states = []
     for n, (x, layer) in enumerate(((s0, cell.preprocess0), (s1, cell.preprocess1))):

@@ -14,7 +14,6 @@ import torch
 from torch import Tensor
 
 from methods.gradient.mgas.step import Segments, long_tailed_step
-from methods.gradient.mgas.topology import SHAPE, node_edges
 
 LEVELS = ("operation", "filter", "weight")
 
@@ -56,38 +55,45 @@ class Discretisation:
             thresholds = segments.quantile(torch.where(committed, scores.detach(), -1.0), kept)
         return committed * long_tailed_step(scores - segments.spread(thresholds))
 
-    def operation_masks(self, gates: Tensor, committed: Tensor, thresholds: Tensor) -> Tensor:
-        """Masks of the operations, (K, 14, 7) float; every node keeps at least one operation.
+    def operation_masks(
+        self, gates: Tensor, committed: Tensor, thresholds: Tensor, nodes: Tensor, needed: Tensor | None = None
+    ) -> Tensor:
+        """Masks of the operations, (K, E, O) float; every node keeps at least one operation.
 
         Args:
-            gates: (K, 14, 7), sigmoid(alpha), 0 for removed operations.
-            committed: (K, 14, 7) bool.
-            thresholds: (K, 14, 7).
+            gates: (K, E, O), sigmoid(alpha), 0 for removed operations.
+            committed: (K, E, O) bool.
+            thresholds: (K, E, O).
+            nodes: (E, N), 1 where the edge enters the node.
+            needed: (K,) bool, the cells that keep an operation in every node; None for all.
         """
         if not self.learned:
-            kept = max(1, math.ceil(self.ratios["operation"] * math.prod(SHAPE)))
-            best = torch.where(committed, gates.detach(), -1.0).flatten(1).topk(kept, dim=1).values[:, -1]
+            number = max(1, math.ceil(self.ratios["operation"] * math.prod(gates.shape[1:])))
+            best = torch.where(committed, gates.detach(), -1.0).flatten(1).topk(number, dim=1).values[:, -1]
             thresholds = torch.nextafter(best, torch.full_like(best, -torch.inf))[:, None, None]
         passed = committed * long_tailed_step(gates - thresholds)
-        return torch.where(guarded(gates.detach(), committed, passed.detach(), self.guard), 1.0, passed)
+        kept = guarded(gates.detach(), committed, passed.detach(), nodes, self.guard)
+        if needed is not None:
+            kept = kept & needed[:, None, None]
+        return torch.where(kept, 1.0, passed)
 
 
-def guarded(gates: Tensor, committed: Tensor, passed: Tensor, guard: str) -> Tensor:
-    """(K, 14, 7) bool: the operation that keeps its node alive, where no other operation of the node is on.
+def guarded(gates: Tensor, committed: Tensor, passed: Tensor, nodes: Tensor, guard: str) -> Tensor:
+    """(K, E, O) bool: the operation that keeps its node alive, where no other operation of the node is on.
 
     The released code finds it by a running sum over the node's operations; this is its closed form. A guarded
     operation is on whatever its threshold, and no gradient reaches that threshold.
     """
-    nodes = node_edges(gates.device)  # (14, 4)
+    shape = gates.shape[1:]
     if guard == "last":
-        scores = torch.arange(math.prod(SHAPE), dtype=gates.dtype, device=gates.device).view(SHAPE).expand_as(gates)
+        scores = torch.arange(math.prod(shape), dtype=gates.dtype, device=gates.device).view(shape).expand_as(gates)
     else:
         scores = gates
     scores = torch.where(committed, scores, -1.0)
-    by_node = torch.where(nodes.T[:, :, None] > 0, scores[:, None], -2.0)  # (K, 4, 14, 7)
+    by_node = torch.where(nodes.T[:, :, None] > 0, scores[:, None], -2.0)  # (K, N, E, O)
     keeper = by_node.flatten(2).argmax(dim=2)  # first of equals
-    chosen = torch.zeros(*by_node.shape[:2], math.prod(SHAPE), dtype=torch.bool, device=gates.device)
+    chosen = torch.zeros(*by_node.shape[:2], math.prod(shape), dtype=torch.bool, device=gates.device)
     chosen = chosen.scatter(2, keeper[:, :, None], True).view_as(by_node)
     others = (passed[:, None] > 0) & (nodes.T[:, :, None] > 0) & ~chosen
-    alone = ~others.flatten(2).any(dim=2)  # (K, 4)
+    alone = ~others.flatten(2).any(dim=2)  # (K, N)
     return (chosen & alone[:, :, None, None]).any(dim=1) & committed

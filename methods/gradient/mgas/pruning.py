@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import torch
 
 from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.topology import EDGES, Slot
+from methods.gradient.mgas.structure import Slot
 
 Candidate = tuple[int, Slot]
 """Cell and operation."""
@@ -23,13 +24,13 @@ def by_gate(cells: Sequence[SearchCell], slots: Iterable[Candidate]) -> list[Can
 
 
 def removable(cells: Sequence[SearchCell]) -> list[Candidate]:
-    """Every operation but the strongest of each node, in ascending gate."""
+    """Every operation but the strongest of each node (where a node may be empty, that as well), in ascending gate."""
     result: list[Candidate] = []
     for cell in cells:
         alpha = torch.where(cell.operation_mask, cell.alpha.detach(), -torch.inf).cpu()
         keep: dict[int, Slot] = {}
-        for slot in cell.slots:
-            node = EDGES[slot[0]][1]
+        for slot in () if cell.empty_allowed else cell.slots:
+            node = cell.node(slot)
             if node not in keep or alpha[slot] > alpha[keep[node]]:
                 keep[node] = slot
         result += [(cell.index, slot) for slot in cell.slots if slot not in keep.values()]
@@ -37,16 +38,17 @@ def removable(cells: Sequence[SearchCell]) -> list[Candidate]:
 
 
 def spare_last(cells: Sequence[SearchCell], slots: Iterable[Candidate]) -> list[Candidate]:
-    """The candidates without those whose removal would leave a node with no operation: the node's last one stays."""
-    left = {
-        (cell.index, node): sum(EDGES[slot[0]][1] == node for slot in cell.slots)
-        for cell in cells
-        for node in range(2, 6)
-    }
+    """The candidates without those whose removal would leave a node with no operation: its last one stays.
+
+    Of a cell that may be empty, all are candidates.
+    """
+    by_index = {cell.index: cell for cell in cells}
+    left = Counter((cell.index, cell.node(slot)) for cell in cells for slot in cell.slots)
     result = []
     for index, slot in slots:
-        node = (index, EDGES[slot[0]][1])
-        if left[node] > 1:
+        cell = by_index[index]
+        node = (index, cell.node(slot))
+        if cell.empty_allowed or left[node] > 1:
             left[node] -= 1
             result.append((index, slot))
     return result

@@ -8,32 +8,34 @@ import torch
 from torch import Tensor
 
 from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.topology import ALL_SLOTS, CANDIDATES, Slot
+from methods.gradient.mgas.structure import Slot
 
 
 def importance(gates: Tensor, momentum: Tensor, committed: Tensor) -> Tensor:
-    """(K, 7): how much each cell and operation type is worth regrowing, a distribution (sums to 1).
+    """(K, O): how much each cell and operation type is worth regrowing, a distribution (sums to 1).
 
     Per cell and type, the mean gate and the mean absolute momentum of alpha over the edges where the type lives; a type
-    that lives nowhere in the cell gets half the cell's minimum. Types share a cell's importance by the mean of both
-    (normalised over types); a cell's importance is the mean of both, summed over types, per living operation.
+    that lives nowhere in the cell gets half the cell's minimum (in an empty cell half the smallest of all). Types share
+    a cell's importance by the mean of both (normalised over types); a cell's importance is the mean of both, summed
+    over types, per living operation.
 
     Args:
-        gates, momentum: (K, 14, 7), sigmoid(alpha) and alpha's SGD momentum buffer.
-        committed: (K, 14, 7) bool.
+        gates, momentum: (K, E, O), sigmoid(alpha) and alpha's SGD momentum buffer.
+        committed: (K, E, O) bool.
     """
     on = committed.double()
-    number = on.sum(dim=1)  # (K, 7)
+    number = on.sum(dim=1)  # (K, O)
     alive = number > 0
 
     def mean_over_edges(values: Tensor) -> Tensor:
         mean = (values.double().abs() * on).sum(dim=1) / number.clamp(min=1)
         smallest = torch.where(alive, mean, torch.inf).amin(dim=1, keepdim=True)
+        smallest = torch.where(smallest < torch.inf, smallest, smallest.amin())
         return torch.where(alive, mean, smallest / 2)
 
     growth, magnitude = mean_over_edges(momentum), mean_over_edges(gates)
     types = 0.5 * _normalised(growth, 1) + 0.5 * _normalised(magnitude, 1)
-    per_cell = number.sum(dim=1)
+    per_cell = number.sum(dim=1).clamp(min=1)
     cells = 0.5 * _normalised(growth.sum(1) / per_cell, 0) + 0.5 * _normalised(magnitude.sum(1) / per_cell, 0)
     return _normalised(cells[:, None] * types, (0, 1))
 
@@ -54,8 +56,8 @@ def draw(
     interval picks among the edges where the type is removed.
 
     Args:
-        weights: (K, 7), `importance`.
-        removed: (K, 14, 7) bool, operations that may return.
+        weights: (K, O), `importance`.
+        removed: (K, E, O) bool, operations that may return.
         number: of draws.
         saturated: what happens to a draw whose (cell, type) has no removed edge left: "redraw" or "drop".
     """
@@ -77,7 +79,7 @@ def draw(
         index = min(int(torch.searchsorted(cumulative, place, right=True)), cumulative.numel() - 1)
         while weights.flatten()[index] == 0:  # rounding at the upper end
             index -= 1
-        cell, op = divmod(index, len(CANDIDATES))
+        cell, op = divmod(index, weights.shape[1])
         edges = left[cell, op]
         if not edges:
             continue
@@ -94,13 +96,13 @@ def regrow(
     """Bring `number` removed operations of the cells back, each with a fresh module, all masks one and its old alpha.
 
     Args:
-        momentum: (K, 14, 7), momentum of the cells' alpha.
+        momentum: (K, E, O), momentum of the cells' alpha.
         generator: CPU generator, for the draw and for the new weights.
     """
     committed = torch.stack([cell.operation_mask for cell in cells]).cpu()
     gates = torch.stack([cell.alpha.detach() for cell in cells]).sigmoid().cpu() * committed
     picks = draw(importance(gates, momentum.cpu(), committed), ~committed, number, generator, saturated)
-    for index, slot in sorted(picks, key=lambda pick: (pick[0], ALL_SLOTS.index(pick[1]))):
+    for index, slot in sorted(picks, key=lambda pick: (pick[0], pick[1])):
         cells[index].revive(slot, generator)
     for cell in cells:
         cell.rebuild()

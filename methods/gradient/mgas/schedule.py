@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from methods.gradient.mgas.controller import LambdaRule
 from methods.gradient.mgas.options import MGASOptions
-from methods.gradient.mgas.supernet import LAST_STAGE
-from methods.gradient.mgas.topology import Plan
+from methods.gradient.mgas.structure import LAST_STAGE, Plan
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from typing import Any
 
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
-from methods.gradient.mgas.export import export, whole
 from methods.gradient.mgas.monitor import remaining_ratios
-from methods.gradient.mgas.sizes import counts, search_size
+from methods.gradient.mgas.sizes import search_size
+from methods.gradient.mgas.space import PrunableSpace
 from methods.gradient.mgas.supernet import Supernet
 
 
@@ -52,6 +52,7 @@ class Snapshot:
 
 
 def take(
+    space: PrunableSpace,
     net: Supernet,
     context: SearchContext,
     measure: str,
@@ -66,8 +67,8 @@ def take(
         measure: of `methods.gradient.mgas.sizes.search_size`.
         provenance: what the architecture should remember besides its sizes and remaining ratios.
     """
-    architecture, cells = export(net, whole(net)), net.executed()
-    sizes = {**counts(architecture, context), "size": search_size(cells, measure)}
+    architecture, cells = space.export(net, space.whole(net)), net.executed()
+    sizes = {**space.counts(architecture, context), "size": search_size(cells, measure)}
     ratios = {level: [round(x, 4) for x in values] for level, values in remaining_ratios(cells).items()}
     found = {
         **provenance,

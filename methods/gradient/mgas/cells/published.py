@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.gradient.mgas.export import CONV_POSITIONS, SPACE
-from methods.gradient.mgas.topology import STATES
+from methods.gradient.mgas.cells.export import CONV_POSITIONS, SPACE
+from methods.gradient.mgas.cells.topology import STATES
 from methods.spaces import NetworkSettings, build
 from methods.spaces.cell.network import INPUTS
 from methods.spaces.operations import DILATED, SEPARABLE

@@ -14,11 +14,12 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.operations import ConvolutionOperation, Pointwise, Reduction
-from methods.gradient.mgas.supernet import Supernet
+from methods.gradient.mgas.cells.cell import DenseCell
+from methods.gradient.mgas.cells.operations import ConvolutionOperation, Pointwise, Reduction
+from methods.gradient.mgas.cells.supernet import CellSupernet
+from methods.gradient.mgas.cells.topology import EDGES, STATES
+from methods.gradient.mgas.structure import Slot
 from methods.gradient.mgas.switches import Switches
-from methods.gradient.mgas.topology import EDGES, STATES, Slot
 from methods.spaces.cell.network import INPUTS
 
 
@@ -69,7 +70,7 @@ class Kept:
         gates: per normalisation key ("input", n) or (slot, n): (channels,) sigmoid(kappa), 0 where removed.
     """
 
-    def __init__(self, cell: SearchCell, dropped: Collection[Slot] = ()) -> None:
+    def __init__(self, cell: DenseCell, dropped: Collection[Slot] = ()) -> None:
         self.cell = cell
         self.slots = [slot for slot in cell.slots if slot not in dropped]
         kappa, mask = cell.filters.kappa().detach().sigmoid().cpu(), cell.filters.mask.cpu()
@@ -99,7 +100,7 @@ class Kept:
         return counts
 
 
-def _keys(cell: SearchCell) -> list[tuple[object, int]]:
+def _keys(cell: DenseCell) -> list[tuple[object, int]]:
     keys: list[tuple[object, int]] = [("input", n) for n in range(INPUTS)]
     for slot in cell.slots:
         module = cell.operation(slot)
@@ -114,7 +115,7 @@ def strongest(strength: Tensor, number: int) -> Tensor:
 
 
 def plan_narrowing(
-    net: Supernet,
+    net: CellSupernet,
     switches: Switches,
     cells: Collection[int],
     pinned: Collection[int],
@@ -203,7 +204,7 @@ def _state_strength(kept: Kept, states: list[int]) -> Tensor:
     return total
 
 
-def _input_columns(cell: SearchCell, n: int, before: list[CellChannels]) -> Tensor:
+def _input_columns(cell: DenseCell, n: int, before: list[CellChannels]) -> Tensor:
     """Channels of input n that its producer still writes (all of the stem's)."""
     producer = cell.index - INPUTS + n
     if producer < 0:

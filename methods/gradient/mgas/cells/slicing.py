@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import MutableMapping, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.narrow import CellChannels
-from methods.gradient.mgas.operations import ConvolutionOperation, Reduction
-from methods.gradient.mgas.supernet import Supernet, replace_tensor
-from methods.gradient.mgas.topology import module_name
+from methods.gradient.mgas.cells.cell import DenseCell
+from methods.gradient.mgas.cells.narrow import CellChannels
+from methods.gradient.mgas.cells.operations import ConvolutionOperation, Reduction
+from methods.gradient.mgas.cells.supernet import CellSupernet
+from methods.gradient.mgas.cells.topology import module_name
+from methods.gradient.mgas.cuts import Cut, apply_cuts
 from methods.spaces.cell.network import INPUTS
-
-Cut = tuple[tuple[int, Tensor], ...]
-"""Dimensions of a tensor with the indices they keep."""
 
 NORM_TENSORS = ("weight", "bias", "kappa", "mask", "running_mean", "running_var")
 
 
-def cuts(net: Supernet, plans: Sequence[CellChannels]) -> dict[str, Cut]:
+def cuts(net: CellSupernet, plans: Sequence[CellChannels]) -> dict[str, Cut]:
     """What a plan means for every parameter and buffer, by name; tensors that are not named stay whole."""
     result: dict[str, Cut] = {}
     for index, plan in enumerate(plans):
@@ -80,27 +78,16 @@ def _convolution_cuts(prefix: str, module: ConvolutionOperation, channels: tuple
     return result
 
 
-def take(tensor: Tensor, cut: Cut) -> Tensor:
-    """The tensor's kept part."""
-    for dim, index in cut:
-        tensor = tensor.index_select(dim, index.to(tensor.device))
-    return tensor
-
-
 @torch.no_grad()
-def narrow(net: Supernet, plans: Sequence[CellChannels], momentum: MutableMapping[str, Tensor] | None = None) -> None:
+def narrow(
+    net: CellSupernet, plans: Sequence[CellChannels], momentum: MutableMapping[str, Tensor] | None = None
+) -> None:
     """Cut the supernet to a plan.
 
     Args:
         momentum: momentum buffers by parameter name; cut in place of the mapping.
     """
-    tensors: Mapping[str, Tensor] = {**dict(net.named_parameters()), **dict(net.named_buffers())}
-    for name, cut in cuts(net, plans).items():
-        if all(torch.equal(index, torch.arange(tensors[name].shape[dim])) for dim, index in cut):
-            continue
-        replace_tensor(net, name, take(tensors[name], cut))
-        if momentum is not None and name in momentum:
-            momentum[name] = take(momentum[name], cut)
+    apply_cuts(net, cuts(net, plans), momentum)
     for index, plan in enumerate(plans):
         cell = net.cell(index)
         cell.node_widths.copy_(torch.tensor(plan.widths[INPUTS:]))
@@ -109,7 +96,7 @@ def narrow(net: Supernet, plans: Sequence[CellChannels], momentum: MutableMappin
         cell.rebuild()
 
 
-def _start_anew(cell: SearchCell) -> None:
+def _start_anew(cell: DenseCell) -> None:
     for norm in cell.filters.norms:
         norm.mask.fill_(True)
         norm.bias.zero_()

@@ -1,4 +1,4 @@
-"""The cell of MGAS as tables: operations, edges, nodes, and how the cells are divided into stages.
+"""The cell of DARTS as tables: operations, edges, nodes, and how the cells are divided into stages.
 
 A cell has 14 edges (`methods.spaces.cell.topology`), each with seven candidate operations; no "none" and no top-k:
 any subset may survive. Arrays over the candidates have the shape (14, 7): edge, operation.
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from methods.base import MethodError
+from methods.gradient.mgas.structure import Slot, Structure, edges_of_nodes
 from methods.spaces.cell.network import INPUTS, reduction_cells
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import AVG_POOL, DIL_3, DIL_5, MAX_POOL, SEP_3, SEP_5, SKIP
@@ -28,18 +29,20 @@ FIRST_CONVOLUTION = CANDIDATES.index(SEP_3)
 STATES = INPUTS + NODES
 SHAPE = (len(EDGES), len(CANDIDATES))
 
-Slot = tuple[int, int]
-"""An (edge, operation) pair of indices: one candidate of a cell."""
 
-ALL_SLOTS: tuple[Slot, ...] = tuple((edge, op) for edge in range(SHAPE[0]) for op in range(SHAPE[1]))
+STRUCTURE = Structure(
+    candidates=CANDIDATES,
+    nodes=tuple(node - INPUTS for _, node in EDGES),
+    first_convolution=FIRST_CONVOLUTION,
+    convolutions=len(CONVOLUTIONS),
+    input_thresholds=("t_input",),
+)
+ALL_SLOTS = STRUCTURE.slots
 
-_EDGE_NODE = torch.tensor([node - INPUTS for _, node in EDGES])
 
-
-@cache
 def node_edges(device: torch.device) -> Tensor:
-    """(14, 4) float: 1 where the edge enters the node. Kept per device: a step must not copy from the host."""
-    return (_EDGE_NODE[:, None] == torch.arange(NODES)).float().to(device)
+    """(14, 4) float: 1 where the edge enters the node."""
+    return edges_of_nodes(STRUCTURE.nodes, device)
 
 
 @cache

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.gradient.mgas.cell import SearchCell
-from methods.gradient.mgas.narrow import CellChannels
-from methods.gradient.mgas.operations import ConvolutionOperation
-from methods.gradient.mgas.sizes import effective_masks
-from methods.gradient.mgas.slicing import take
-from methods.gradient.mgas.supernet import Supernet
-from methods.gradient.mgas.topology import CANDIDATES, EDGES, STATES, Slot
+from methods.gradient.mgas.cells.cell import DenseCell
+from methods.gradient.mgas.cells.narrow import CellChannels
+from methods.gradient.mgas.cells.operations import ConvolutionOperation
+from methods.gradient.mgas.cells.sizes import effective_masks
+from methods.gradient.mgas.cells.supernet import CellSupernet
+from methods.gradient.mgas.cells.topology import CANDIDATES, EDGES, STATES
+from methods.gradient.mgas.cuts import take
+from methods.gradient.mgas.structure import Slot
 from methods.spaces.cell.network import INPUTS
 from methods.spaces.operations import DILATED, SEPARABLE
 
@@ -26,7 +27,7 @@ CONV_POSITIONS = {**dict.fromkeys(SEPARABLE, (1, 2, 5, 6)), **dict.fromkeys(DILA
 
 
 def export(
-    net: Supernet,
+    net: CellSupernet,
     plans: Sequence[CellChannels],
     dropped: Mapping[int, Collection[Slot]] | None = None,
     with_masks: bool = True,
@@ -66,7 +67,7 @@ def export(
     )
 
 
-def _weight_masks(cell: SearchCell, slot: Slot, plan: CellChannels) -> list[tuple[int, Tensor]]:
+def _weight_masks(cell: DenseCell, slot: Slot, plan: CellChannels) -> list[tuple[int, Tensor]]:
     """Narrowed masks with zeros, by position in the built operation (CPU, bool)."""
     module = cell.operation(slot)
     if not isinstance(module, ConvolutionOperation):
@@ -83,10 +84,10 @@ def _weight_masks(cell: SearchCell, slot: Slot, plan: CellChannels) -> list[tupl
     return result
 
 
-def whole(net: Supernet) -> list[CellChannels]:
+def whole(net: CellSupernet) -> list[CellChannels]:
     """The plan that narrows nothing."""
     plans = []
-    for cell in net.executed(stage=2):
+    for cell in map(net.cell, range(net.plan.cells)):
         inputs = [_all(layer.widths) for layer in (cell.preprocess0, cell.preprocess1)]
         plan = CellChannels(cell.state_widths, [(columns, filters) for columns, filters in inputs])
         for slot in cell.slots:

@@ -1,72 +1,17 @@
-"""What the supernet's candidates are made of: convolutions with maskable weights, and gated normalisations.
-
-The modules own parameters and committed masks. Which weights and gates are on in a step is decided for a whole cell at
-once (`methods.gradient.mgas.cell`) and handed to `forward`, so that no operation decides filter by filter.
-"""
+"""The candidates of a cell as modules, of layers with units that can go (`methods.gradient.mgas.layers`)."""
 
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from methods.gradient.mgas.layers import Affine, GatedNorm, MaskableConv, new_weight
 from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
 from methods.spaces.operations import AVG_POOL, KNOWN, SEPARABLE
-
-Affine = tuple[Tensor, Tensor]
-"""Scale and shift of a normalisation, (channels,) each, gate included."""
-
-
-def new_weight(shape: tuple[int, ...], generator: torch.Generator | None = None) -> nn.Parameter:
-    """Kaiming-uniform with a = sqrt(5), torch's default for convolutions: U(-1/sqrt(fan_in), 1/sqrt(fan_in))."""
-    bound = 1.0 / math.sqrt(math.prod(shape[1:]))
-    return nn.Parameter(torch.empty(shape).uniform_(-bound, bound, generator=generator))
-
-
-class GatedNorm(nn.Module):
-    """Batch normalisation whose output channels pass a filter gate sigmoid(kappa) * mask.
-
-    The gate multiplies scale and shift instead of the output: (scale x + shift) g = (scale g) x + (shift g).
-
-    Attributes:
-        batch_norm: `torch.nn.functional.batch_norm`, or what stands in for it when several processes share a batch.
-    """
-
-    mask: Tensor
-    running_mean: Tensor
-    running_var: Tensor
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.batch_norm: Callable[..., Tensor] = F.batch_norm
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.kappa = nn.Parameter(torch.zeros(channels))
-        self.register_buffer("mask", torch.ones(channels, dtype=torch.bool))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    @property
-    def channels(self) -> int:
-        return len(self.kappa)
-
-    def forward(self, x: Tensor, affine: Affine) -> Tensor:
-        return self.batch_norm(x, self.running_mean, self.running_var, *affine, training=self.training)
-
-
-class MaskableConv(nn.Module):
-    """Weights of a convolution without bias, and the committed mask of every single weight."""
-
-    mask: Tensor
-
-    def __init__(self, shape: tuple[int, ...], generator: torch.Generator | None) -> None:
-        super().__init__()
-        self.weight = new_weight(shape, generator)
-        self.register_buffer("mask", torch.ones(shape, dtype=torch.bool))
 
 
 class ConvolutionOperation(nn.Module):

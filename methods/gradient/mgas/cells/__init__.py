@@ -1,0 +1,1 @@
+"""MGAS in cells of DARTS: any of seven operations on each of 14 edges, cells independent of each other."""
