@@ -95,5 +95,7 @@ def test_gradients_are_finite_where_one_edge_has_all_the_strength() -> None:
     weights[TOPOLOGY.entering(5)[0]] = 1.0
     gates = Gates(options.requires_grad_(), weights.requires_grad_())
     two_edges({"normal": gates}, TOPOLOGY)["normal"].square().sum().backward()
-    assert options.grad is not None and weights.grad is not None
-    assert bool(options.grad.isfinite().all()) and bool(weights.grad.isfinite().all())
+    assert options.grad is not None
+    assert weights.grad is not None
+    assert bool(options.grad.isfinite().all())
+    assert bool(weights.grad.isfinite().all())
