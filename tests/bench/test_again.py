@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,13 +21,24 @@ from tests import many_runs
 SAME = "nothing has changed since"
 
 
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A working folder with a RUNS_DIR in which everything is done and reported."""
+    working = tmp_path_factory.mktemp("reported")
+    many_runs.write(working / "runs", searches=1, retrains=1, epochs=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(working)
+        folder = Path("runs") / "demo-quick"
+        reports.build([folder], again.report_folder(folder), ["html"])
+    return working
+
+
 @pytest.fixture
-def done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A RUNS_DIR in which everything is done and reported, and noted as `dasbench run` does at its end."""
+def done(reported: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One of its own, noted as `dasbench run` does at its end."""
+    shutil.copytree(reported, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
-    many_runs.write(tmp_path / "runs", searches=1, retrains=1, epochs=2)
     folder = tmp_path / "runs" / "demo-quick"
-    reports.build([folder], again.report_folder(folder), ["html"])
     again.note(options_of(tmp_path / "runs"), folder, "the table", again.records_digest(folder))
     return tmp_path / "runs"
 

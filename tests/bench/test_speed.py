@@ -103,7 +103,8 @@ def test_an_update_reads_and_writes_its_momenta() -> None:
     assert not kernels.usable(torch.empty(1, 1, 1, 1, device="meta"), [], 1)  # outside of a count
 
 
-@pytest.mark.parametrize("name", ["darts", pytest.param("pc_darts", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("name", ["darts", "pc_darts"])
 def test_a_step_is_counted_by_the_book_by_plain_operations_and_by_own_kernels(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

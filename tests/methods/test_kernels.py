@@ -87,7 +87,8 @@ def leaf(x: Tensor) -> tuple[Tensor, Tensor]:
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("edges", "candidates", "shared"), [(4, 4, 3), pytest.param(3, 5, 2, marks=long), (1, 4, 3), (2, 0, 1)]
+    ("edges", "candidates", "shared"),
+    [(4, 4, 3), pytest.param(3, 5, 2, marks=long), pytest.param(1, 4, 3, marks=long), (2, 0, 1)],
 )
 @pytest.mark.parametrize(("batch", "size"), [(3, (5, 7)), pytest.param(40, (6, 6), marks=long), (1, (2, 1))])
 def test_weighted_sum(
@@ -120,7 +121,12 @@ def test_weighted_sum(
 )
 @pytest.mark.parametrize(
     ("edges", "size"),
-    [pytest.param(4, (8, 8), marks=long), (3, (7, 5)), (1, (1, 2)), pytest.param(5, (3, 3), marks=long)],
+    [
+        pytest.param(4, (8, 8), marks=long),
+        (3, (7, 5)),
+        pytest.param(1, (1, 2), marks=long),
+        pytest.param(5, (3, 3), marks=long),
+    ],
 )
 def test_relu_and_depthwise_convolution_of_all_edges(
     kernel: int, stride: int, dilation: int, edges: int, size: tuple[int, int], dtype: torch.dtype

@@ -346,10 +346,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+OFTEN = ("official", "operations only", "fixed ratios")
+
+
 @pytest.mark.parametrize(
     "variant",
     [
-        pytest.param(name, marks=pytest.mark.long if name in ("costs", "macs", "single stage") else ())
+        pytest.param(
+            name, marks=pytest.mark.long if name not in ("official", "operations only", "fixed ratios") else ()
+        )
         for name in VARIANTS
     ],
 )
