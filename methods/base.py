@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
 from methods.facts import Facts
+from methods.parts.costs.protocol import Heeded
 from methods.parts.watched import USUAL
 from methods.spaces.base import SizeMatch
 from methods.watched import Watched
@@ -37,6 +38,7 @@ class SearchContext:
         stem: "cifar" or "imagenet".
         seed: the search seed, for generators a method owns (weights come from torch's global generator).
         match: the size that proposals are to have, for a method that `draws_at_size`.
+        cost: what a gradient search that `takes_cost` is to heed beside the task.
     """
 
     num_classes: int
@@ -45,6 +47,7 @@ class SearchContext:
     stem: str = "cifar"
     seed: int = 0
     match: SizeMatch | None = None
+    cost: Heeded | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,8 @@ class GradientSearch(Method):
     """
 
     watched: ClassVar[tuple[Watched, ...]] = USUAL
+    takes_cost: ClassVar[bool] = False
+    """Whether it heeds `SearchContext.cost`."""
 
     supernet: nn.Module
     epochs: int

@@ -23,13 +23,26 @@ def is_near_uniform(entropies: Iterable[float], uniform: float) -> bool:
 
 
 def endings(trains: Sequence[Record], searches: Sequence[Record]) -> list[str]:
-    """Notes on a row: architectures that were cut, searches that ended with near-uniform gates.
+    """Notes on a row: architectures that were cut, searches with near-uniform gates or with nothing within a bound.
 
     Args:
         trains: the row's retrainings, each with its architecture beside it.
         searches: the runs the row rests on.
     """
-    return [note for note in (_cut(trains), flat_gates(searches)) if note]
+    return [note for note in (_cut(trains), flat_gates(searches), over_bound(searches)) if note]
+
+
+def over_bound(searches: Sequence[Record]) -> str:
+    """A sentence on the searches that found nothing within the bound of their row's cost; empty where all did."""
+    reports = [(run.result or {}).get("report") for run in searches if run.info.phase == "search"]
+    told = [each.get("cost") for each in reports if isinstance(each, Mapping)]
+    bound = [each for each in told if isinstance(each, Mapping) and "met" in each]
+    over = [each for each in bound if not each["met"]]
+    if not over:
+        return ""
+    values = [(number(each.get("value")), number(each.get("at_most"))) for each in over]
+    said = "; ".join(sorted({f"{value:,.6g} for {most:,.6g}" for value, most in values if value and most}))
+    return f"{len(over)} of {len(bound)} searches found no network within their bound on {over[0].get('on')} ({said})"
 
 
 def flat_gates(searches: Sequence[Record]) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 from bench.config import ConfigError, fill_preset, nearest, parse
 from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
+from bench.plan.cost_checks import check_row_cost
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
@@ -96,6 +97,9 @@ def _spaces_by(words: list[str]) -> str:
 
 def _beside(path: Path, row: Row) -> Row:
     """The row with the paths in it, which are relative to the experiment file at `path`, made absolute."""
+    if row.cost is not None and row.cost.file is not None:
+        file = os.path.abspath(path.parent / Path(row.cost.file).expanduser())
+        row = replace(row, cost=replace(row.cost, file=file))
     if row.transfer is not None and row.transfer.experiment.endswith((".yaml", ".yml")):
         other = os.path.abspath(path.parent / Path(row.transfer.experiment).expanduser())
         return replace(row, transfer=replace(row.transfer, experiment=other))
@@ -193,6 +197,10 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         raise ConfigError(
             f"{where}: unknown published genotype {shown(row.published)}" + nearest(row.published, published_names())
         )
+    try:
+        check_row_cost(row)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.cost: {error}") from None
     if row.transfer is not None:
         _check_transfer(row.transfer, experiment.profiles, f"{where}.transfer")
         if row.select is not None:

@@ -173,6 +173,10 @@ class Plan:
         if row.match is not None:
             match, needs = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
+        if row.cost is not None:
+            by_gradient = issubclass(get_method(row.method), GradientSearch)
+            term = replace(row.cost, objective=row.cost.rule(by_gradient))
+            config |= {"cost": identity(term), "network": self.network}
         preset = given_options(self.profile, label, row).get("preset")
         return self.add(
             label, row.method, "search", config, search_seed=seed, retrain_seed=None, preset=preset, needs=needs

@@ -15,6 +15,7 @@ from bench.data.names import DATASETS
 from bench.names import LABEL, NAME
 from bench.plan.evaluation import evaluator_names
 from bench.plan.lookup import Lookup
+from bench.plan.row_cost import RowCost
 from methods.domain import check, shown, within
 
 Inheritance = Literal["scratch", "finetune"]
@@ -121,6 +122,7 @@ class Row:
         recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.
         evaluator: of a sampling search, what scores its proposals; see `bench.plan.evaluation`.
         evaluation: options of the evaluator that make this row; the experiment's and a profile's come before them.
+        cost: what its search is to heed beside its metric.
         note: what a reader of the table has to know of this row.
     """
 
@@ -138,6 +140,7 @@ class Row:
     search_data: dict[str, Any] = field(default_factory=dict)
     evaluator: str = "proxy"
     evaluation: dict[str, Any] = field(default_factory=dict)
+    cost: RowCost | None = None
 
     def __post_init__(self) -> None:
         if self.evaluator not in evaluator_names():

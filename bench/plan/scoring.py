@@ -74,6 +74,8 @@ def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: 
         return
     evaluation = evaluation_of(experiment, profile, label, row)
     evaluation.refuse(space_of(profile, label, row), row.method)
+    if row.cost is not None and is_scored_by_table(row):
+        raise ConfigError("a table that scores proposals has no place for a cost; leave 'cost' out")
     if row.search_data and not evaluation.sees_images:
         raise ConfigError(f"the {row.evaluator} scores its proposals: no images are searched on, leave search_data out")
     if experiment.lookup is None:

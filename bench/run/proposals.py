@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from bench.records.directory import Record, write_atomically
 from bench.records.inputs import verified_file
@@ -13,12 +14,16 @@ from methods.architecture import Architecture
 PROPOSALS_NAME = "proposals.jsonl"
 
 
-def write_proposals(folder: Path, proposals: Sequence[Architecture], scores: Sequence[float]) -> None:
-    """One line a proposal, in their order: digest, space, genotype and score."""
-    lines = [
+def write_proposals(
+    folder: Path, proposals: Sequence[Architecture], scores: Sequence[float], costs: Sequence[float] | None = None
+) -> None:
+    """One line a proposal, in their order: digest, space, genotype and score; its cost where the search heeds one."""
+    lines: list[dict[str, Any]] = [
         {"architecture": each.digest, "space": each.space, "genotype": each.genotype, "score": score}
         for each, score in zip(proposals, scores, strict=True)
     ]
+    for line, cost in zip(lines, costs or (), strict=costs is not None):
+        line["cost"] = cost
     write_atomically(folder / PROPOSALS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
 
 

@@ -16,7 +16,8 @@ from bench.run.evaluators.base import Cost, Evaluator, Scored
 from bench.run.loop import DivergenceError, Loop
 from bench.run.train import evaluate
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, SamplingSearch
+from methods.base import Batch, GradientSearch, MethodError, SamplingSearch
+from methods.parts.costs.preference import Indifferent
 
 
 def gradient_search(
@@ -114,12 +115,17 @@ class SamplingState:
         }
 
 
+MOST_REFUSED = 10_000
+"""Proposals in a row that a constraint refuses before the search gives up."""
+
+
 def sampling_search(
     method: SamplingSearch,
     evaluator: Evaluator,
     state: SamplingState,
     keep: Callable[[int], None] = lambda number: None,
     told: Callable[[int, Architecture], None] = lambda number, proposal: None,
+    preference: Indifferent | None = None,
 ) -> Architecture:
     """Ask, score, tell; a continued search replays the scores it already has.
 
@@ -129,10 +135,12 @@ def sampling_search(
         evaluator: scores proposals; it is not asked where the method needs no scores (one random sample).
         keep: called when the n-th score is in `state`, to write that down.
         told: called when the method knows all there is of the n-th proposal.
+        preference: what it is told where costs count, too.
     """
     known: dict[str, Scored] = {}
+    preference = preference or Indifferent()
     for n in range(method.samples):
-        proposal = method.ask()
+        proposal, refused = _allowed(method, preference)
         if method.needs_scores:
             digest = proposal.digest
             if n == len(state.scored):
@@ -140,6 +148,28 @@ def sampling_search(
                 state.scored.append(again.again() if again else evaluator.score([(n, proposal)])[0])
                 keep(n)
             known.setdefault(digest, state.scored[n])
-            method.tell(proposal, state.scored[n].score)
+            method.tell(proposal, preference.told(proposal, state.scored[n].score))
+        elif refused:
+            method.tell(proposal, 0.0)  # above all that were refused
         told(n, proposal)
     return method.architecture()
+
+
+def _allowed(method: SamplingSearch, preference: Indifferent) -> tuple[Architecture, int]:
+    """The next proposal that is to be scored, and how many were refused before it.
+
+    Raises:
+        MethodError: none was, of very many.
+    """
+    worst = 0.0
+    for refused in range(MOST_REFUSED):
+        proposal = method.ask()
+        refusal = preference.refusal(proposal)
+        if refusal is None:
+            return proposal, refused
+        method.tell(proposal, refusal)
+        worst = -refusal
+    raise MethodError(
+        f"{method.name} proposed {MOST_REFUSED:,} architectures in a row that cost more than 'at_most' allows; the "
+        f"last one is {worst:.3g} times as much; allow more"
+    )

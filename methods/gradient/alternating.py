@@ -18,6 +18,7 @@ from methods.architecture import Architecture
 from methods.base import GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.domain import check, within
 from methods.parts.bilevel import set_gradients
+from methods.parts.costs.objective import Unpriced
 from methods.parts.gates import Gates
 from methods.parts.monitor import chosen_values, entropies
 from methods.parts.pace import Pace, factor, steps_of
@@ -126,6 +127,7 @@ class AlternatingSearch(GradientSearch):
     options: AlternatingOptions
     split = SearchSplit(train=0.5, valid=0.5, paired=True)
     augmentation = "crop-flip"
+    takes_cost = True
 
     @abstractmethod
     def parts(self, relaxed: Relaxation) -> Composition:
@@ -139,6 +141,9 @@ class AlternatingSearch(GradientSearch):
         self.options, self.context = options, context
         self.epochs, self.batch_size = options.epochs, options.batch_size
         self.relaxation = self.relaxed()
+        self.objective: Unpriced = Unpriced(self.relaxation)
+        if context.cost is not None:
+            self.objective = context.cost.objective(self.relaxation)
         self.composition = parts = self.parts(self.relaxation)
         self.parameterisation = parts.parameterisation
         settings = SupernetSettings(
@@ -196,6 +201,16 @@ class AlternatingSearch(GradientSearch):
         o = self.options
         return cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs)
 
+    def whole(self, gradients: Sequence[Tensor], sums: Mapping[str, Tensor], prefix: str) -> Sequence[Tensor]:
+        """The architecture's gradients of the whole objective.
+
+        Args:
+            gradients: of the task's loss.
+            sums: of the same batch, their keys with this prefix.
+        """
+        loss = sums[f"{prefix}loss_sum"] / sums[f"{prefix}count"]
+        return self.objective.gradients(gradients, loss, self.alphas, self.gates)
+
     def update_architecture(self, gradients: Sequence[Tensor]) -> None:
         """One step of Adam by the gradients of this process's share of a batch."""
         self.set_architecture_gradients(gradients)
@@ -221,13 +236,18 @@ class AlternatingSearch(GradientSearch):
         return {kind: self.parameterisation.gates(kind) for kind in self.relaxation.topology.kinds}
 
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
-        """Skips, operations and entropy of what would be derived now; see `methods.parts.monitor`."""
-        relaxed = self.relaxation
-        chosen = chosen_values(relaxed.operations_of(self.architecture()), relaxed.candidates)
-        return chosen | entropies(self.gates(), relaxed.topology.absent)
+        """Skips, operations and entropy of what the gates would derive now (`methods.parts.monitor`), and its cost."""
+        relaxed, gates = self.relaxation, self.gates()
+        chosen = chosen_values(relaxed.operations_of(self.derived(gates)), relaxed.candidates)
+        return chosen | entropies(gates, relaxed.topology.absent) | self.objective.watched(gates)
+
+    def derived(self, gates: Mapping[str, Gates]) -> Architecture:
+        """What gates stand for, whatever it costs."""
+        return self.relaxation.derive(gates)
 
     def architecture(self) -> Architecture:
-        return replace(self.relaxation.derive(self.gates()), provenance=self.provenance())
+        found, told = self.objective.derive(self.gates())
+        return replace(found, provenance=self.provenance() | told)
 
     def provenance(self) -> dict[str, Any]:
         paced = {"arch_lr": self.arch_lr} if self.options.arch_pace != "own" else {}
@@ -240,6 +260,7 @@ class AlternatingSearch(GradientSearch):
             "weight_optimiser": self.weight_optimiser.state_dict(),
             "architecture_optimiser": self.architecture_optimiser.state_dict(),
             "epoch": self.epoch,
+            **self.objective.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -249,5 +270,6 @@ class AlternatingSearch(GradientSearch):
             self.weight_optimiser.load_state_dict(state["weight_optimiser"])
             self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
             self.epoch = state["epoch"]
+            self.objective.load_state_dict(state)
         except (KeyError, RuntimeError, ValueError) as error:
             raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

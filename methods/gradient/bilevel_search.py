@@ -95,7 +95,7 @@ class BilevelSearch(AlternatingSearch):
     def _architecture_step(self, train_batch: Batch, valid_batch: Batch) -> dict[str, Tensor]:
         with frozen_statistics(self.supernet):
             gradients, sums = self.architecture_gradient(train_batch, valid_batch, self.average)
-        self.update_architecture(gradients)
+        self.update_architecture(self.whole(gradients, sums, "valid_"))
         return sums
 
     def _weight_step(self, train_batch: Batch) -> dict[str, Tensor]:

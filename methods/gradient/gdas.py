@@ -27,7 +27,7 @@ from methods.base import MethodError
 from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import PathOptions, PathSearch
-from methods.parts.choices import two_pairs
+from methods.parts.choices import hard_two_pairs, two_pairs
 from methods.parts.executors.unchosen_gates import with_unchosen_gates
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
@@ -93,7 +93,8 @@ class GDAS(PathSearch):
         if self.options.space != "darts_cell":
             return found
         if self.options.derive == "pairs":
-            found = replace(found, derive=derive_pairs, choices=partial(two_pairs, topology=TOPOLOGY))
+            pairs, hard = partial(two_pairs, topology=TOPOLOGY), partial(hard_two_pairs, topology=TOPOLOGY)
+            found = replace(found, derive=derive_pairs, choices=pairs, hard=hard)
         return fixed_reduction(found) if self.options.reduction == "fixed" else found
 
     def parts(self, relaxed: Relaxation) -> Composition:

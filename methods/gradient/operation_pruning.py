@@ -82,6 +82,7 @@ class OperationPruning(BilevelSearch):
 
     Options = OperationPruningOptions
     options: OperationPruningOptions
+    takes_cost = False
 
     def __init__(self, options: OperationPruningOptions, context: SearchContext) -> None:
         self.total, self.costs = operation_costs(discrete(everything(), options, context), options, context)
@@ -109,6 +110,9 @@ class OperationPruning(BilevelSearch):
         self.survivors.alive.copy_(self._after_removing(share))
         removed = self._removed(self.survivors.alive.cpu())
         return super().on_epoch_end(epoch, evaluate) | {"pruning/removed": removed}
+
+    def derived(self, gates: Mapping[str, Gates]) -> Architecture:
+        return self.architecture()
 
     def architecture(self) -> Architecture:
         """What is left when the whole ratio is removed now, by the present gates."""

@@ -122,8 +122,10 @@ class SinglePathSearch(AlternatingSearch):
             paths = self.draw()
             losses = [partial(loss_and_sums, self.network(path), batch, "valid_") for path in paths]
             gradients, sums = added_up(losses, self.alphas)
-        self.learn(paths, [gradient / len(paths) for gradient in gradients if gradient is not None])
-        return averaged(sums)
+        found = averaged(sums)
+        of_task = [gradient / len(paths) for gradient in gradients if gradient is not None]
+        self.learn(paths, self.whole(of_task, found, "valid_"))
+        return found
 
     def learn(self, paths: Sequence[Path], gradients: Sequence[Tensor]) -> None:
         """Move the architecture parameters by their gradients over some paths."""

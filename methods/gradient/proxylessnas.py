@@ -12,8 +12,9 @@ rules says whose probabilities learn:
 Where nothing at all was drawn (Zero), the released code throws the decision's gradient away (`zero: discarded`), so
 that a decision learns less the more probable Zero is. The paper's chain rule has no such exception (`zero: kept`).
 
-Latency has no part in the loss. In cells an edge is a decision, shared by the cells of its kind, and cells are derived
-by the rule of their space; the method was published for chains.
+Latency in the loss is a row's `cost` (docs/costs.md). Its gradient goes the way of the task's: with `two_paths` to the
+two that were drawn, and with `zero: discarded` away with it, as in the release. In cells an edge is a decision, shared
+by the cells of its kind, and cells are derived by the rule of their space; the method was published for chains.
 """
 
 from __future__ import annotations

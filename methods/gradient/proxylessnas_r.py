@@ -49,6 +49,7 @@ class ProxylessNASR(Proxyless):
 
     Options = ProxylessNASROptions
     options: ProxylessNASROptions
+    takes_cost = False
 
     def __init__(self, options: ProxylessNASROptions, context: SearchContext) -> None:
         super().__init__(options, context)

@@ -13,7 +13,8 @@ follows the authors' sibling LightNAS (stepbuystep/LightNAS), which is bilevel, 
   paths: every candidate counts once, whatever its probability.
 - Around every decision leads `identity` times its input (`methods.parts.executors.identity_path`), in equal steps less,
   and none in the last epoch. Its strength is ours; LightNAS has it off.
-- Not taken over: the architecture's learning rate halved every 20 epochs. No latency in the loss.
+- A latency in the loss is a row's `cost` (docs/costs.md): LightNAS' multiplier, or a term of a fixed weight.
+- Not taken over: the architecture's learning rate halved every 20 epochs.
 """
 
 from __future__ import annotations
@@ -114,8 +115,8 @@ class SurgeNAS(SinglePathSearch):
             gradients, sums = added_up(self.train_losses(train_batch, paths), parameters)
         self.update_weights(gradients[: len(self.weights)])
         if learns:
-            of_alphas = gradients[len(self.weights) :]
-            self.learn(paths, [each / len(paths) for each in of_alphas if each is not None])
+            of_task = [each / len(paths) for each in gradients[len(self.weights) :] if each is not None]
+            self.learn(paths, self.whole(of_task, averaged(sums), ""))
         for path in paths:
             self.counts.add({kind: gates.chosen or () for kind, gates in path.items()})
         return averaged(sums)

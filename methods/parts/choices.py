@@ -19,6 +19,16 @@ Choices = Mapping[str, Tensor]
 """By kind of cell, (decisions, options): how often each option stands there; of one architecture zeros and ones."""
 
 
+def equal_gates(topology: Topology) -> dict[str, Gates]:
+    """Every option of a decision as likely as any other."""
+    _, decisions, columns = topology.shape
+    there = torch.ones(decisions, columns)
+    for place in topology.absent:
+        there[place] = 0.0
+    gates = Gates(there / there.sum(dim=-1, keepdim=True), torch.ones(decisions))
+    return dict.fromkeys(topology.kinds, gates)
+
+
 def one_each(gates: Mapping[str, Gates]) -> dict[str, Tensor]:
     """Of spaces in which every decision keeps one option: their probabilities. The decisions' weights say nothing."""
     return {kind: each.options for kind, each in gates.items()}
@@ -102,3 +112,40 @@ def chosen(topology: Topology, options: Mapping[str, Sequence[tuple[int, str]]])
             rows[:, topology.operations.index(NONE)] += rows.sum(dim=-1) == 0
         found[kind] = rows
     return found
+
+
+def hard_one_each(gates: Mapping[str, Gates]) -> dict[str, Gates]:
+    """One-hot gates of what would be derived now, on the gates' device."""
+    return {kind: Gates(_one_hot(each.options), torch.ones_like(each.weights)) for kind, each in gates.items()}
+
+
+def hard_two_edges(gates: Mapping[str, Gates], topology: CellTopology) -> dict[str, Gates]:
+    """As `hard_one_each`; of each node two edges weigh one and the others nothing."""
+
+    def hard(each: Gates) -> Gates:
+        strength, _ = _strengths(each, topology)
+        best = strength.amax(dim=-1)
+        kept = torch.cat([_two_largest(best[_rows(topology, node)]) for node in topology.node_numbers])
+        return Gates(_one_hot(strength), kept)
+
+    return {kind: hard(each) for kind, each in gates.items()}
+
+
+def hard_two_pairs(gates: Mapping[str, Gates], topology: CellTopology) -> dict[str, Gates]:
+    """As `hard_one_each`; two operations of an edge that are both derived have a gate of one each."""
+
+    def hard(each: Gates) -> Gates:
+        nodes = [_strengths(each, topology)[0][_rows(topology, node)] for node in topology.node_numbers]
+        options = torch.cat([_two_largest(strength.flatten()).view_as(strength) for strength in nodes])
+        return Gates(options, torch.ones_like(each.weights))
+
+    return {kind: hard(each) for kind, each in gates.items()}
+
+
+def _one_hot(strength: Tensor) -> Tensor:
+    return torch.zeros_like(strength).scatter_(-1, strength.argmax(dim=-1, keepdim=True), 1.0)
+
+
+def _two_largest(strength: Tensor) -> Tensor:
+    """(n,): one for two of them, zero for the others."""
+    return torch.zeros_like(strength).scatter_(0, strength.topk(2).indices, 1.0)

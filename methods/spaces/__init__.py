@@ -49,4 +49,4 @@ def refuse_masks_that_do_not_fit(architecture: Architecture, network: nn.Module)
             )
 
 
-__all__ = ["NetworkSettings", "Space", "build", "get_space", "register_space", "space_names"]
+__all__ = ["NetworkSettings", "Space", "at_scale", "build", "get_space", "register_space", "space_names"]

@@ -78,6 +78,7 @@ class Relaxation:
     operations_of: by kind of cell, the operations on the edges of an architecture.
     choices: what gates say of the architecture that `derive` gives, with a gradient; of one-hot gates its own choices.
     chosen: the choices of an architecture that `derive` can give.
+    hard: one-hot gates of what `derive` gives, without leaving the device.
     partial_channels: (executor, K) -> the one that sends 1/K of the channels through it.
     recomputed: (executor, memory) -> the one that keeps its activations or computes them again.
     beside_identity: executor of single paths -> the one with a path around every decision.
@@ -95,6 +96,7 @@ class Relaxation:
     operations_of: Callable[[Architecture], Mapping[str, Sequence[str]]]
     choices: Callable[[Mapping[str, Gates]], Choices]
     chosen: Callable[[Architecture], Choices]
+    hard: Callable[[Mapping[str, Gates]], Mapping[str, Gates]]
     partial_channels: Callable[[MakeExecutor, int], MakeExecutor] = partial_channels
     recomputed: Callable[[MakeExecutor, Memory], MakeExecutor] = recomputed
     beside_identity: Callable[[MakeExecutor], MakeExecutor] = beside_identity

@@ -13,6 +13,7 @@ from bench.data.search_protocol import search_protocol
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture
 from bench.run.evaluators import make_evaluator
+from bench.run.phases import heeded
 from bench.run.phases.match import said, size_to_match
 from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import write_proposals
@@ -20,6 +21,7 @@ from bench.run.search import SamplingState, gradient_search, sampling_search
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
 from methods.base import GradientSearch, SamplingSearch
+from methods.parts.costs.preference import Indifferent, Preference
 from methods.registry import get_method
 
 
@@ -43,11 +45,15 @@ def run_search(task: Task) -> dict[str, Any]:
     seed = task.seed("search", task.info.search_seed)
     seed_everything(seed)
     match = size_to_match(task)
-    method = cls(options, replace(task.context(), match=match))  # type: ignore[call-arg]
+    cost = heeded.cost_term(task) if issubclass(cls, GradientSearch) else None
+    method = cls(options, replace(task.context(), match=match, cost=cost))  # type: ignore[call-arg]
     if isinstance(method, GradientSearch):
         found = run_gradient_search(task, method, seed)
     elif isinstance(method, SamplingSearch):
-        found = run_sampling_search(task, method)
+        asked = heeded.preference(task)
+        found = run_sampling_search(task, method, asked)
+        told = heeded.said(asked, found.architecture)
+        found.architecture = replace(found.architecture, provenance={**found.architecture.provenance, **told})
     else:
         raise RunError(f"{task.info.method} is a transform; it cannot search")
     if task.engine.group.rank:
@@ -56,6 +62,7 @@ def run_search(task: Task) -> dict[str, Any]:
         folder = task.directory.path / "family" / f"{number:02d}"
         save_architecture(with_provenance(task, member, method.provenance()), folder)
     matched = said(match, task.config.get("match"), found.architecture)
+    costs = {name: value for name, value in found.architecture.provenance.items() if name == "cost"}
     architecture = with_provenance(task, found.architecture, method.provenance() | matched)
     save_architecture(architecture, task.directory.path)
     return {
@@ -64,7 +71,7 @@ def run_search(task: Task) -> dict[str, Any]:
         "architecture": architecture.digest,
         "family": [member.digest for member in found.family],
         "epochs": found.epochs,
-        "report": {"family": len(found.family), **found.report, **matched},
+        "report": {"family": len(found.family), **found.report, **matched, **costs},
     }
 
 
@@ -98,8 +105,8 @@ def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batch
     return make(data.train, stream="search-train"), valid, validation
 
 
-def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
-    """Run a sampling search; what scores its proposals is the experiment's choice."""
+def run_sampling_search(task: Task, method: SamplingSearch, asked: Indifferent) -> Found:
+    """Run a sampling search; what scores its proposals is the experiment's choice, and so is what else it heeds."""
     evaluator, state = make_evaluator(task), SamplingState()
     prepared = evaluator.prepare() if method.needs_scores else None
     found = load_newest_checkpoint(evaluator.kept, task.info.signature)
@@ -111,8 +118,10 @@ def run_sampling_search(task: Task, method: SamplingSearch) -> Found:
         save_checkpoint(evaluator.kept, number, 0, task.info.signature, state.state_dict())
 
     proposals: list[Architecture] = []
-    architecture = sampling_search(method, evaluator, state, keep, lambda number, proposal: proposals.append(proposal))
-    if "evaluator" in task.config and method.needs_scores:
-        write_proposals(task.directory.path, proposals, [each.score for each in state.scored])
+    told = lambda number, proposal: proposals.append(proposal)  # noqa: E731
+    architecture = sampling_search(method, evaluator, state, keep, told, asked)
+    if ("evaluator" in task.config or "cost" in task.config) and method.needs_scores:
+        priced = [asked.of(each) for each in proposals] if isinstance(asked, Preference) else None
+        write_proposals(task.directory.path, proposals, [each.score for each in state.scored], priced)
     more = (prepared.metrics, prepared.epochs) if prepared else ()
     return Found(architecture, state.costs(prepared), *more)

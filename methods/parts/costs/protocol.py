@@ -44,3 +44,10 @@ class Cost(Protocol):
 
     def to(self, device: torch.device) -> Any:
         """Move what `expected` computes with to the gates' device; a module's own `to` will do."""
+
+
+class Heeded(Protocol):
+    """What a search is told of a cost that it is to heed (`methods.parts.costs.objective.CostTerm`)."""
+
+    def objective(self, relaxed: Any) -> Any:
+        """An `Objective` for what a search relaxes (`methods.spaces.relaxation.Relaxation`)."""

@@ -83,5 +83,5 @@ def fixed_reduction(relaxed: Relaxation) -> Relaxation:
         supernet=NormalCellSupernet,
         derive=derive,
         operations_of=lambda architecture: {"normal": operations_of(architecture)["normal"]},
-        chosen=lambda architecture: {"normal": choices_of(architecture)["normal"]},
+        chosen=lambda architecture: choices_of(architecture, ["normal"]),
     )

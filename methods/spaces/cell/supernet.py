@@ -6,7 +6,7 @@ How an edge is executed and what its gates mean are parts (`methods.parts`); wha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.parts.choices import Choices, chosen, two_edges
+from methods.parts.choices import Choices, chosen, hard_two_edges, two_edges
 from methods.parts.discretiser import top_two_edges, top_two_pairs
 from methods.parts.executors.mixture import Mixture
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
@@ -91,10 +91,10 @@ def operations_of(architecture: Architecture) -> dict[str, list[str]]:
     return {kind: [name for name, _, _ in architecture.genotype[kind]["edges"]] for kind in TOPOLOGY.kinds}
 
 
-def choices_of(architecture: Architecture) -> Choices:
-    """Of the kinds of `operations_of`, whichever of the two rules it was derived by."""
+def choices_of(architecture: Architecture, kinds: Sequence[str] = TOPOLOGY.kinds) -> Choices:
+    """Of its cells of some kinds, whichever of the two rules they were derived by."""
     rows = {edge: row for row, edge in enumerate(TOPOLOGY.edges)}
-    cells = {kind: architecture.genotype[kind]["edges"] for kind in TOPOLOGY.kinds}
+    cells = {kind: architecture.genotype[kind]["edges"] for kind in kinds}
     return chosen(TOPOLOGY, {k: [(rows[source, to], name) for name, source, to in each] for k, each in cells.items()})
 
 
@@ -110,6 +110,7 @@ RELAXATION = Relaxation(
     operations_of=operations_of,
     choices=partial(two_edges, topology=TOPOLOGY),
     chosen=choices_of,
+    hard=partial(hard_two_edges, topology=TOPOLOGY),
     stems=("cifar", "imagenet"),
 )
 RELAXATIONS = (RELAXATION,)

@@ -14,7 +14,7 @@ from functools import partial
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.parts.choices import Choices, chosen, one_each
+from methods.parts.choices import Choices, chosen, hard_one_each, one_each
 from methods.parts.convolution import in_memory_format
 from methods.parts.executors.mixed_blocks import MixedBlocks
 from methods.parts.executors.slots import (
@@ -122,6 +122,7 @@ def _relaxation(space: str) -> Relaxation:
         operations_of=partial(operations_of, space=space),
         choices=one_each,
         chosen=partial(choices_of, space=space),
+        hard=hard_one_each,
     )
 
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.parts.choices import Choices, chosen, one_each
+from methods.parts.choices import Choices, chosen, hard_one_each, one_each
 from methods.parts.convolution import in_memory_format
 from methods.parts.discretiser import best_operations
 from methods.parts.executors.convolutions import ConvolutionMixture
@@ -110,5 +110,6 @@ RELAXATION = Relaxation(
     operations_of=operations_of,
     choices=one_each,
     chosen=choices_of,
+    hard=hard_one_each,
 )
 RELAXATIONS = (RELAXATION,)

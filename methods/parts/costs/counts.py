@@ -1,0 +1,145 @@
+"""Parameters, MACs and arithmetic intensity as costs.
+
+Of an architecture they are what counting its built network gives, in closed form where there is one. Expected costs are
+exact, too: no candidate of a space's relaxation changes the widths that another one sees. Where widths are chosen,
+shapes depend on two choices at once (`methods.parts.costs.widths`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from methods.architecture import Architecture
+from methods.domain import MethodError
+from methods.parts.costs.additive import Additive, tabulate
+from methods.parts.counts import ImageShape, NetworkCounts
+from methods.parts.gates import Gates
+from methods.spaces import NetworkSettings, at_scale, build, get_space
+from methods.spaces.relaxation import Relaxation
+
+UNITS = {
+    "params": "parameters (inference, without an auxiliary head)",
+    "macs": "MACs (multiply-adds of convolutions and linear layers, one image; no normalisation, pool or activation)",
+    "intensity": "MACs per byte (float32 weights, inputs and outputs of convolutions and linear layers, one image)",
+}
+BYTES = 4
+"""Of a float32."""
+
+
+@dataclass(frozen=True)
+class Built:
+    """Which network stands for an architecture: that of a retraining.
+
+    Attributes:
+        settings: its size where the architecture states none.
+        image_size: pixels a side.
+    """
+
+    num_classes: int
+    settings: NetworkSettings = field(default_factory=NetworkSettings)
+    image_size: int = 32
+
+    def counts(self, architecture: Architecture) -> NetworkCounts:
+        """Raises ArchitectureError as the space's `counts` does."""
+        sized = at_scale(architecture, self.settings)
+        return get_space(sized.space).counts(sized, self.num_classes, self.settings, self.image_size)
+
+    def traffic(self, architecture: Architecture) -> int:
+        """Bytes that the layers of the built network read and write (`layer_bytes`)."""
+        with torch.device("meta"):
+            network = build(architecture, self.num_classes, self.settings)
+        return layer_bytes(network, (self.settings.in_channels, self.image_size, self.image_size))
+
+
+@dataclass
+class Counted:
+    """A count of the built network.
+
+    Attributes:
+        relaxed: what gates are of; without it there is no expected cost.
+        count: of an architecture.
+    """
+
+    name: str
+    relaxed: Relaxation | None
+    count: Callable[[Architecture], float]
+
+    @property
+    def unit(self) -> str:
+        return UNITS[self.name]
+
+    def discrete(self, architecture: Architecture) -> float:
+        return self.count(architecture)
+
+    @cached_property
+    def table(self) -> Additive:
+        """Raises MethodError where there is no relaxation."""
+        if self.relaxed is None:
+            raise MethodError(f"no gates are of this space: it has no expected {self.name}")
+        return tabulate(self.name, self.unit, self.relaxed, self.count)
+
+    def expected(self, gates: Mapping[str, Gates]) -> Tensor:
+        return self.table.expected(gates)
+
+    def to(self, device: torch.device) -> Counted:
+        self.table.to(device)
+        return self
+
+
+class Intensity:
+    """MACs over bytes. Expected is the ratio of both expectations, which is not the expectation of the ratio."""
+
+    name = "intensity"
+    unit = UNITS["intensity"]
+
+    def __init__(self, macs: Counted, traffic: Counted) -> None:
+        self.macs, self.traffic = macs, traffic
+
+    def discrete(self, architecture: Architecture) -> float:
+        return self.macs.discrete(architecture) / self.traffic.discrete(architecture)
+
+    def expected(self, gates: Mapping[str, Gates]) -> Tensor:
+        return self.macs.expected(gates) / self.traffic.expected(gates)
+
+    def to(self, device: torch.device) -> Intensity:
+        self.macs.to(device)
+        self.traffic.to(device)
+        return self
+
+
+def counted(on: str, built: Built, relaxed: Relaxation | None = None) -> Counted | Intensity:
+    """The cost called `on`, one of `UNITS`, of networks built so.
+
+    Args:
+        relaxed: for an expected cost, what the gates are of.
+    """
+    macs = Counted("macs", relaxed, lambda architecture: built.counts(architecture).macs)
+    if on == "intensity":
+        return Intensity(macs, Counted("intensity", relaxed, built.traffic))
+    return macs if on == "macs" else Counted(on, relaxed, lambda architecture: getattr(built.counts(architecture), on))
+
+
+def layer_bytes(network: nn.Module, image_shape: ImageShape) -> int:
+    """Bytes of the weights, inputs and outputs of every convolution and linear layer that one image reaches, each as a
+    float32 that is read or written once; what lies between these layers is not counted."""
+    total = 0
+
+    def hook(module: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        weights = sum(parameter.numel() for parameter in module.parameters())
+        total += BYTES * (weights + inputs[0].numel() + output.numel())
+
+    layers = [module for module in network.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    hooks = [module.register_forward_hook(hook) for module in layers]
+    first = next(network.parameters())
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *image_shape, device=first.device, dtype=first.dtype))
+    for handle in hooks:
+        handle.remove()
+    return total
