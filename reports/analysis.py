@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from reports.statistics import (
 )
 from reports.summary import Summary, summarise
 from reports.verdicts import PAPER, Verdict, judge
+
+if TYPE_CHECKING:
+    from reports.numbers import Number
 
 DIFFERENCES = (0.2, 0.3)
 """Percentage points for which a table says how many seeds would be needed."""
@@ -65,6 +69,7 @@ class Table:
 
     Attributes:
         twins: rows made of the same runs as another one, and that one; `comparisons` and `adjusted` are without them.
+        numbers: what was measured of the rows elsewhere (`reports.numbers`).
     """
 
     setting: Setting
@@ -74,6 +79,7 @@ class Table:
     twins: dict[str, str]
     notes: list[str]
     intermediate: list[Entry] = field(default_factory=list)
+    numbers: list[Number] = field(default_factory=list)
 
     @property
     def paper(self) -> bool:

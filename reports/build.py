@@ -16,6 +16,7 @@ from reports.analysis import Table, analyse
 from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
 from reports.lookups.tables import LookupTable, lookup_tables
+from reports.numbers import attach, read_numbers
 from reports.raw import runs_csv
 from reports.table import to_csv, to_latex, to_markdown, to_text
 
@@ -65,7 +66,9 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         tables, more = analyse(records)
         rows, wrong = lookup_rows(records)
         lookups = lookup_tables(rows)
-    problems += more + wrong
+    numbers, unreadable = read_numbers(list(dict.fromkeys(record.path.parent for record in records)))
+    attach(tables, numbers)
+    problems += more + wrong + unreadable
     if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))
     texts = [*map(lookups_as.to_text, lookups), *map(_both, tables)]

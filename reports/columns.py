@@ -248,15 +248,21 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+def every_column(table: Table) -> list[Column]:
+    """All that a table may have: `COLUMNS`, and before the published values the numbers measured elsewhere."""
+    first = next(index for index, column in enumerate(COLUMNS) if column.paper)
+    return [*COLUMNS[:first], *(each.column for each in table.numbers), *COLUMNS[first:]]
+
+
 def columns(table: Table, wide: bool = True) -> list[Column]:
     """The columns a table has: published values only at the profile `paper`, and none that is empty throughout.
 
-    Rank, seeds, error and counts always stand, empty or not.
+    Rank, seeds, error and counts always stand, empty or not. Numbers measured elsewhere come last but for the verdict.
     """
     optional = ("ri", "interval", "search_memory", "train_memory", "latency_ms", "seeds_wanted", "published", "verdict")
     return [
         column
-        for column in COLUMNS
+        for column in every_column(table)
         if (wide or not column.wide)
         and (table.paper or not column.paper)
         and (column.key not in optional or any(column.show(entry) for entry in table.entries))

@@ -15,7 +15,7 @@ from bench.records.directory import Record
 from reports import coverage, ratios
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
-from reports.columns import COLUMNS, Column, columns, folded
+from reports.columns import COLUMNS, Column, columns, every_column, folded
 from reports.intermediate import intermediate_lines
 from reports.references import Reference
 from reports.rows import part
@@ -99,7 +99,7 @@ def render(
         lookup_legend={column.heading: column.help for section in lookups for column in section["columns"]},
         sections=[_section(index, section) for index, section in enumerate(sections)],
         run_columns=RUN_COLUMNS,
-        legend=COLUMNS,
+        legend=list({column.key: column for s in sections for column in every_column(s.table)}.values()) or COLUMNS,
         ratio_title=ratios.TITLE,
         ratio_headings=ratios.HEADINGS,
         ratio_note=ratios.NOTE,

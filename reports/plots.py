@@ -10,9 +10,16 @@ from matplotlib.figure import Figure
 
 from reports.analysis import Entry, Table
 from reports.columns import GIB
+from reports.costs import costs_of_searches, predictions
 from reports.plot import Plot, tip
 from reports.style import INK, Palette
-from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, shown_of
+from reports.tradeoffs import (
+    accuracy_against_cost,
+    accuracy_against_macs,
+    accuracy_against_numbers,
+    accuracy_against_params,
+    shown_of,
+)
 from reports.watched import Curves, search_plots
 
 
@@ -22,6 +29,10 @@ def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
         plot = make(table, palette)
         if plot is not None:
             yield plot
+    yield from accuracy_against_numbers(table, palette)
+    for priced in (predictions(table, palette), costs_of_searches(curves, palette)):
+        if priced is not None:
+            yield priced
     yield from search_plots(curves, palette)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
 from reports.cells import csv_cell, latex, markdown
-from reports.columns import COLUMNS, Column, columns
+from reports.columns import Column, columns, every_column
 from reports.intermediate import intermediate_lines
 
 CSV_EXTRA: tuple[tuple[str, Callable[[Entry], object]], ...] = (
@@ -66,7 +66,7 @@ def to_csv(table: Table) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     setting = table.setting
-    chosen = [column for column in COLUMNS if table.paper or not column.paper]
+    chosen = [column for column in every_column(table) if table.paper or not column.paper]
     writer.writerow(
         ["dataset", "profile", "recipe", "recipe_hash", "details"]
         + [c.key for c in chosen]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from reports.analysis import Entry, Table
 from reports.labels import place_labels
+from reports.numbers import Number
 from reports.plot import Plot, millions, tip
 from reports.style import GRID, MUTED, Palette, freeze
 
@@ -39,6 +40,19 @@ def accuracy_against_macs(table: Table, palette: Palette) -> Plot | None:
     make, shows = _against(table, palette, lambda e: millions(e.summary.macs), "MACs of one image (M)")
     caption = _front_caption("dense MACs of convolutions and linear layers")
     return make and Plot("accuracy-macs", "Accuracy against MACs", caption, make, shows)
+
+
+def accuracy_against_numbers(table: Table, palette: Palette) -> Iterator[Plot]:
+    """Latency, energy, ...: a figure for each number that was measured elsewhere (`reports.numbers`)."""
+    for found in table.numbers:
+
+        def value(entry: Entry, found: Number = found) -> float | None:
+            return found.of(entry.row)
+
+        make, shows = _against(table, palette, value, found.title)
+        if make:
+            title = "Accuracy against measured latency" if found.latency else f"Accuracy against {found.title}"
+            yield Plot(f"accuracy-{found.name}", title, _front_caption(found.help), make, shows)
 
 
 def accuracy_against_cost(table: Table, palette: Palette) -> Plot | None:

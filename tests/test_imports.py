@@ -25,8 +25,9 @@ FLOORS = {
     "config": 0, "names": 0, "seeds": 0,
     "strict_yaml": 1, "records": 1, "data": 1,
     "device": 2, "plan": 2,
-    "run": 3,
-    "speed": 4, "tracking": 4,
+    "latency": 3,
+    "run": 4,
+    "speed": 5, "tracking": 5,
 }  # fmt: skip
 """The rooms of `bench`, each standing on those below it; rooms on one floor do not import each other."""
 

@@ -5,7 +5,7 @@ imports torch, reports and slurm inside of `run` alone: what `dasbench --help` a
 """
 
 COMMANDS = {
-    name: "bench.commands." + {"import": "import_cells"}.get(name, name)  # `import` is no name for a module
+    name: "bench.commands." + {"import": "import_cells"}.get(name, name.replace("-", "_"))  # as modules can be called
     for name in (
         "run",
         "launch",
@@ -17,6 +17,8 @@ COMMANDS = {
         "import",
         "export",
         "speed",
+        "measure-latency",
+        "fit-latency",
         "list",
         "doctor",
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from bench.commands.selection import owner
 from bench.config import ConfigError
 from bench.plan.catalogue import CLUSTERS, EXPERIMENTS, GENOTYPES, ExperimentFacts, experiment, names
+from methods.facts import own_spaces
 
 
 def experiments(prefix: str, **_: object) -> list[str]:
@@ -42,6 +43,11 @@ def rows(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]
 def architectures(prefix: str, **_: object) -> list[str]:
     """Published ones, files, and run directories."""
     return [*names(GENOTYPES, ".json"), *files(prefix, ".json")]
+
+
+def spaces(prefix: str, **_: object) -> list[str]:
+    """Every registered search space."""
+    return sorted(own_spaces())
 
 
 def trained(prefix: str, parsed_args: argparse.Namespace, **_: object) -> list[str]:

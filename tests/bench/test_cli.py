@@ -30,6 +30,8 @@ COMMANDS = {
     "speed",
     "list",
     "doctor",
+    "measure-latency",
+    "fit-latency",
 }
 
 

@@ -1,0 +1,1 @@
+"""Measured latencies: collected, fitted, and loaded as the cost of a search."""

@@ -1,0 +1,154 @@
+"""An architecture as numbers that a predictor reads: how often each option of each decision stands in it.
+
+Where a space has a relaxation these are its choices (`methods.spaces.relaxation`): of an architecture zeros and ones,
+of gates what they say of the architecture that is derived from them. In the cells of DARTS they are 2 kinds of 14
+edges with 7 operations and "absent", 224 numbers. Elsewhere they are an architecture's code, one-hot, and gates have
+none.
+
+How soft gates are encoded is ours: LA-DARTS (arXiv 2001.06392) says no more than that its regressor reads the relaxed
+architecture. "soft" takes the choices' expectation, the rule of two edges into a node relaxed by the edges' strengths;
+"straight_through" takes what is derived now, with the gradient of "soft".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+import torch
+from torch import Tensor
+
+from methods.architecture import Architecture
+from methods.domain import MethodError, shown
+from methods.parts.choices import Choices
+from methods.parts.gates import Gates
+from methods.parts.topology import Topology
+from methods.spaces import get_space
+from methods.spaces.decisions import SubsetDecision
+from methods.spaces.relaxation import Relaxation
+from methods.spaces.supernets import RELAXATIONS
+
+Way = Literal["soft", "straight_through"]
+WAYS: tuple[Way, ...] = get_args(Way)
+"""How gates are encoded."""
+
+
+class Encoding(Protocol):
+    """Attributes:
+    space: of the architectures.
+    size: numbers of one architecture.
+    topology: what they are numbers of, where that is a relaxation's.
+    """
+
+    @property
+    def space(self) -> str: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def topology(self) -> Topology | None: ...
+
+    def discrete(self, architecture: Architecture) -> Tensor:
+        """(size,), float32, on the host. Raises MethodError for an architecture that the decisions do not describe."""
+
+    def expected(self, gates: Mapping[str, Gates]) -> Tensor:
+        """(size,), on the gates' device, with a gradient. Raises MethodError for gates of other decisions."""
+
+
+@dataclass(frozen=True)
+class ChoiceEncoding:
+    """The choices of a relaxation, kind after kind, decision after decision."""
+
+    relaxed: Relaxation
+    way: Way = "soft"
+
+    @property
+    def space(self) -> str:
+        return self.relaxed.space
+
+    @property
+    def topology(self) -> Topology:
+        return self.relaxed.topology
+
+    @property
+    def size(self) -> int:
+        kinds, decisions, options = self.topology.shape
+        return kinds * decisions * options
+
+    def discrete(self, architecture: Architecture) -> Tensor:
+        refuse_own_size(self.space, architecture)
+        try:
+            return self._flat(self.relaxed.chosen(architecture)).float()
+        except (KeyError, ValueError, IndexError) as error:
+            raise MethodError(
+                f"this architecture of '{architecture.space}' is not described by the decisions of {self.space}, which "
+                f"the measured networks are of ({type(error).__name__}: {error})"
+            ) from None
+
+    def expected(self, gates: Mapping[str, Gates]) -> Tensor:
+        soft = self._flat(self.relaxed.choices(gates))
+        if self.way == "soft":
+            return soft
+        hard = self._flat(self.relaxed.chosen(self.relaxed.derive(gates))).to(soft)
+        return (hard - soft).detach() + soft
+
+    def _flat(self, choices: Choices) -> Tensor:
+        _, decisions, options = self.topology.shape
+        missing = [kind for kind in self.topology.kinds if kind not in choices]
+        if missing:
+            raise MethodError(
+                f"the encoding of {self.space} needs cells of kind '{missing[0]}', which are not searched"
+            )
+        rows = [choices[kind] for kind in self.topology.kinds]
+        if any(each.shape != (decisions, options) for each in rows):
+            raise MethodError(f"these are no decisions of {self.space}: {[tuple(each.shape) for each in rows]}")
+        return torch.cat([each.flatten() for each in rows])
+
+
+@dataclass(frozen=True)
+class CodeEncoding:
+    """The code of an architecture, one-hot; for spaces without a relaxation."""
+
+    space: str
+    topology: None = None
+
+    @property
+    def size(self) -> int:
+        return sum(self._options())
+
+    def _options(self) -> list[int]:
+        decisions = get_space(self.space).decisions()
+        if any(isinstance(decision, SubsetDecision) for decision in decisions):
+            raise MethodError(f"{self.space} decides subsets, which have no encoding here")
+        return [len(decision.options) for decision in decisions]
+
+    def discrete(self, architecture: Architecture) -> Tensor:
+        if architecture.space != self.space:
+            refuse_own_size(self.space, architecture)
+        code, sizes = get_space(self.space).encode(architecture), self._options()
+        parts = [torch.eye(size)[option] for size, option in zip(sizes, code, strict=True)]
+        return torch.cat(parts)
+
+    def expected(self, gates: Mapping[str, Gates]) -> Tensor:
+        raise MethodError(f"{self.space} has no relaxation: a latency of its gates cannot be predicted")
+
+
+def encoding_of(space: str, way: Way = "soft") -> Encoding:
+    """Raises MethodError for a space whose decisions have no encoding, or an unknown way."""
+    if way not in WAYS:
+        raise MethodError(f"relaxed={shown(way)} is none of {', '.join(WAYS)}")
+    if space in RELAXATIONS:
+        return ChoiceEncoding(RELAXATIONS[space], way)
+    found = CodeEncoding(space)
+    _ = found.size  # refuses what has none
+    return found
+
+
+def refuse_own_size(space: str, architecture: Architecture) -> None:
+    """Raises MethodError for an architecture of another space, or with a size that no decision gives."""
+    also = ("general_cell",) if space == "darts_cell" else ()  # pairs of edge and operation, as GDAS derives them
+    if architecture.space not in (space, *also):
+        raise MethodError(f"this latency is of networks of {space}, not of '{architecture.space}'")
+    own = [name for name in ("scale", "widths", "masks") if getattr(architecture, name)]
+    if own:
+        raise MethodError(f"this architecture has {own[0]} of its own; measured networks of {space} have none")
