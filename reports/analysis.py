@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from bench.records.directory import Record
 from reports import coverage
 from reports.collect import collect
 from reports.coupling import coupled, twin_notes, twins
+from reports.numbers import Number
 from reports.power import pairs_needed, seeds_needed
 from reports.references import Reference, find
 from reports.rows import Row, Setting, is_random
@@ -29,9 +29,6 @@ from reports.statistics import (
 )
 from reports.summary import Summary, summarise
 from reports.verdicts import PAPER, Verdict, judge
-
-if TYPE_CHECKING:
-    from reports.numbers import Number
 
 DIFFERENCES = (0.2, 0.3)
 """Percentage points for which a table says how many seeds would be needed."""

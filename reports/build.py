@@ -16,7 +16,7 @@ from reports.analysis import Table, analyse
 from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
 from reports.lookups.tables import LookupTable, lookup_tables
-from reports.numbers import attach, read_numbers
+from reports.numbers import read_numbers
 from reports.raw import runs_csv
 from reports.table import to_csv, to_latex, to_markdown, to_text
 
@@ -67,7 +67,8 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         rows, wrong = lookup_rows(records)
         lookups = lookup_tables(rows)
     numbers, unreadable = read_numbers(list(dict.fromkeys(record.path.parent for record in records)))
-    attach(tables, numbers)
+    for table in tables:
+        table.numbers = [each for each in numbers if any(each.of(entry.row) is not None for entry in table.entries)]
     problems += more + wrong + unreadable
     if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))

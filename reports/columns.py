@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from reports.analysis import Entry, Table
+from reports.numbers import Number
 from reports.rows import is_random
 
 GIB = 1024.0**3
@@ -248,10 +249,18 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 
+def _measured_elsewhere(found: Number) -> Column:
+    def text(entry: Entry) -> str:
+        value = found.of(entry.row)
+        return "" if value is None else f"{value:.4g}"
+
+    return Column(found.name, found.heading, text, lambda entry: found.of(entry.row), found.help, wide=True)
+
+
 def every_column(table: Table) -> list[Column]:
     """All that a table may have: `COLUMNS`, and before the published values the numbers measured elsewhere."""
     first = next(index for index, column in enumerate(COLUMNS) if column.paper)
-    return [*COLUMNS[:first], *(each.column for each in table.numbers), *COLUMNS[first:]]
+    return [*COLUMNS[:first], *map(_measured_elsewhere, table.numbers), *COLUMNS[first:]]
 
 
 def columns(table: Table, wide: bool = True) -> list[Column]:

@@ -17,14 +17,11 @@ from bench.latency.conditions import LatencyError
 from bench.latency.dataset import GIVEN, SUFFIX, read_data
 from bench.names import one_line
 from methods.domain import shown
-from reports.analysis import Entry, Table
-from reports.columns import Column
 from reports.rows import Row, file_form, mean_of_means, number, search_seed
 
 FILE_NAME = "numbers.csv"
 LATENCIES = f"latency*{SUFFIX}"
 KEYS = ("row", "architecture")
-DIGITS = 4
 
 
 @dataclass(frozen=True)
@@ -60,17 +57,6 @@ class Number:
             nested.setdefault(search_seed(record), {})[index] = value
         return mean_of_means(nested)
 
-    @property
-    def column(self) -> Column:
-        def value(entry: Entry) -> float | None:
-            return self.of(entry.row)
-
-        def text(entry: Entry) -> str:
-            found = value(entry)
-            return "" if found is None else f"{found:.{DIGITS}g}"
-
-        return Column(self.name, self.heading, text, value, self.help, wide=True)
-
 
 def read_numbers(folders: Sequence[Path]) -> tuple[list[Number], list[str]]:
     """What lies beside the records of some experiments, and one message for each file that cannot be read."""
@@ -87,12 +73,6 @@ def read_numbers(folders: Sequence[Path]) -> tuple[list[Number], list[str]]:
             found += numbers
             problems += wrong
     return list(_merged(found)), problems
-
-
-def attach(tables: Sequence[Table], numbers: Sequence[Number]) -> None:
-    """Give each table the numbers that one of its rows has."""
-    for table in tables:
-        table.numbers = [each for each in numbers if any(each.of(entry.row) is not None for entry in table.entries)]
 
 
 def _latency(path: Path) -> Number:

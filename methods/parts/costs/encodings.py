@@ -89,7 +89,7 @@ class ChoiceEncoding:
         soft = self._flat(self.relaxed.choices(gates))
         if self.way == "soft":
             return soft
-        hard = self._flat(self.relaxed.chosen(self.relaxed.derive(gates))).to(soft)
+        hard = self._flat(self.relaxed.choices(self.relaxed.hard(gates)))
         return (hard - soft).detach() + soft
 
     def _flat(self, choices: Choices) -> Tensor:
