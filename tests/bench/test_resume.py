@@ -67,16 +67,22 @@ def test_sigkill_in_search_and_in_training(tiny_runs: Callable[..., list[RunDire
         assert outcome(cut) == outcome(alone)
 
 
-def mgas_searches(tmp_path: Path, *folders: str) -> list[RunDirectory]:
+MGAS_IN: dict[str, dict[str, object]] = {
+    "darts_cell": {"channels": 4, "cells": 3, "targets": [18000, 12000]},
+    "chain_xs": {"space": "chain_xs", "targets": [60000, 45000], "lambda_few": 2, "lambda_many": 6},
+}
+
+
+def mgas_searches(tmp_path: Path, *folders: str, space: str = "darts_cell") -> list[RunDirectory]:
     """One small MGAS search through all phases, regrowth included, to be done in several folders."""
     content = yaml.safe_load(TINY.read_text())
     content["rows"] = {"mgas": {"method": "mgas"}}
     content["profiles"]["tiny"]["options"] = {
         "mgas": {
-            "channels": 4, "cells": 3, "batch_size": 16, "targets": [18000, 12000], "autoaugment": False,
+            "batch_size": 16, "autoaugment": False,
             "warmup_epochs": [1], "commit_interval": 1, "phase_epochs": [3, 3, 3, 4], "max_epochs": 13,
             "stage_ratios": [0.6], "threshold_pace": 60.0, "lambda_delta": 5e-3, "weight_lr": 0.05,
-        }
+        } | MGAS_IN[space]
     }  # fmt: skip
     path = tmp_path / "mgas.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -88,10 +94,10 @@ def mgas_searches(tmp_path: Path, *folders: str) -> list[RunDirectory]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("everywhere", [False, True])
-def test_sigkill_in_every_phase_of_mgas(everywhere: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("everywhere", "space"), [(False, "darts_cell"), (True, "darts_cell"), (True, "chain_xs")])
+def test_sigkill_in_every_phase_of_mgas(everywhere: bool, space: str, tmp_path: Path) -> None:
     """Killed after a regrowth; everywhere: in the first stage, at its commit, in the last stage and at the end, too."""
-    alone, cut = mgas_searches(tmp_path, "whole", "cut")
+    alone, cut = mgas_searches(tmp_path, "whole", "cut", space=space)
     assert execute(alone.path, "cpu") == DONE
     epochs = [line["values"] for line in alone.read_metrics()]
     assert {values["mgas/phase"] for values in epochs} == {1, 2, 3, 4}

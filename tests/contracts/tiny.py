@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Any
 
-from methods.base import GradientSearch, Method, SamplingSearch, SearchContext, Transform
+from methods.base import GradientSearch, Method, MethodError, SamplingSearch, SearchContext, Transform
 from methods.registry import all_methods
 from methods.spaces.supernets import RELAXATIONS, relaxation
 
@@ -39,6 +39,9 @@ OF_METHODS: dict[str, dict[str, Any]] = {
     },
 }
 
+OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targets": (60000.0, 45000.0)}}
+"""What is peculiar to a method in one of its spaces."""
+
 TWINS = ("chain_s",)
 """Spaces that are another one in large, which stands for them: chain_xs."""
 
@@ -51,6 +54,7 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
     options = {key: value for key, value in TINY.items() if key in names} | OF_METHODS.get(name, {})
     if issubclass(all_methods()[name], GradientSearch) and "space" in names:
         space = space or next(iter(RELAXATIONS))
+        options |= OF_SPACES.get((name, space), {})
         others = {size for each in RELAXATIONS.values() for size in each.size} - set(relaxation(space).size)
         options = {key: value for key, value in options.items() if key not in others} | {"space": space}
     return options
@@ -59,7 +63,18 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
 def relaxed_spaces(name: str) -> list[str]:
     """Every space that a gradient search can be told to work in on these images; [""] for a method with its own."""
     spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems and name not in TWINS]
-    return spaces if "space" in {field.name for field in fields(all_methods()[name].Options)} else [""]
+    options = all_methods()[name].Options
+    has_spaces = "space" in {field.name for field in fields(options)}
+    return [space for space in spaces if allows(options, space)] if has_spaces else [""]
+
+
+def allows(options: Any, space: str) -> bool:
+    """Whether a method can be told to work in a space."""
+    try:
+        options(space=space)
+    except MethodError:
+        return False
+    return True
 
 
 def registered(kind: type[Method]) -> list[str]:

@@ -13,6 +13,7 @@ from methods.gradient.mgas.cells.topology import Plan
 from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.options import MGASOptions
 from methods.gradient.mgas.search import MGAS
+from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import FIXED, OFFICIAL, Switches
 
 TINY = SearchContext(num_classes=4, in_channels=1, image_size=8)
@@ -30,7 +31,7 @@ def official_net(**how: Any) -> CellSupernet:
 
 
 @torch.no_grad()
-def scatter_parameters(net: CellSupernet, seed: int = 1, committed: bool = True) -> None:
+def scatter_parameters(net: Supernet, seed: int = 1, committed: bool = True) -> None:
     """Random gates, thresholds, normalisations and masks, so that units are on, off and removed at all levels."""
     generator = torch.Generator().manual_seed(seed)
 
@@ -50,7 +51,8 @@ def scatter_parameters(net: CellSupernet, seed: int = 1, committed: bool = True)
                 conv.mask.copy_(rand(conv.mask) > 0.1)
         cell.t_operation.copy_(rand(cell.t_operation))
         cell.t_filter.copy_(0.7 * rand(cell.t_filter))
-        cell.t_input.copy_(0.5 * rand(cell.t_input))
+        for name in cell.structure.input_thresholds:
+            getattr(cell, name).copy_(0.5 * rand(getattr(cell, name)))
         cell.t_weight.copy_(0.1 * rand(cell.t_weight))
         cell.rebuild()
 
@@ -75,7 +77,7 @@ def images(count: int = 4, context: SearchContext = TINY, seed: int = 3) -> tupl
     return x, torch.randint(0, context.num_classes, (count,), generator=generator)
 
 
-def saved_bytes(net: CellSupernet, stage: int) -> int:
+def saved_bytes(net: Supernet, stage: int) -> int:
     """Bytes that the forward pass keeps for the backward pass."""
     net.stage, total, seen = stage, 0, set()
 

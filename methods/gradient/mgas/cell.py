@@ -164,6 +164,8 @@ class SearchCell(nn.Module, ABC):
         keep_empty = self.switches.empty_operation == "keep"
         filters = dict(zip(self.filters.norms, self.filter_now.split(self.filters.channels), strict=True))
         weights = dict(zip(self.weights.convs, self.weights.shaped(self.weight_now), strict=True))
+        if not filters:  # nothing lives here
+            return set()
         alive = torch.stack([mask.any() for mask in (*filters.values(), *weights.values())]).tolist()
         silent = {module for module, on in zip((*filters, *weights), alive, strict=True) if not on}
         gone: set[Slot] = set(self.failing()) if silent else set()

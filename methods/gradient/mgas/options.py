@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Literal
 
 from methods.base import MethodError
 from methods.domain import check, within
 from methods.gradient.mgas.discretize import LEVELS
 from methods.gradient.mgas.presets import PRESETS
+from methods.gradient.mgas.spaces import prunable
 from methods.gradient.mgas.switches import LATER, OFFICIAL, Switches, resolve_switches
 from methods.parts.pace import Pace
 
 Granularity = Literal["operation", "filter", "weight"]
+
+SIZES = ("channels", "cells")
+"""Options that give the size of a supernet, where its space has no size of its own."""
 
 BY_PHASE = ("lambda_grow", "lambda_few", "lambda_many", "lambda_ratios", "lambda_start")
 """Options of the controller; four values for a search of one stage mean its last stage's and the final phase's."""
@@ -27,6 +31,8 @@ class MGASOptions:
     experiment file `preset` fills in the settings of a release (`methods.gradient.mgas.presets`).
 
     Attributes:
+        space: that is searched (`methods.gradient.mgas.spaces`). Chains have a size of their own, and leave channels,
+            cells and the switches about what cells share as they are.
         channels, cells: scale of the supernet and of its answer (24 and 8: the published small network).
         targets: sizes asked for, largest first or in any order; every one is answered by its own snapshot.
         target_on: what `targets` counts in the retrained network: parameters, parameters that no mask removes, MACs
@@ -62,6 +68,7 @@ class MGASOptions:
         narrow_in_stages: narrow after every commit of a stage, too, not only when it ends.
     """
 
+    space: str = field(default="darts_cell", metadata={"absent": "darts_cell"})
     channels: int = field(default=24, metadata=within("[2, 4096]"))
     cells: int = field(default=8, metadata=within("[3, 200]"))
     batch_size: int = field(default=96, metadata=within("[1, 1000000]"))
@@ -116,6 +123,7 @@ class MGASOptions:
             official = {name: getattr(OFFICIAL, name) for name in LATER}
             object.__setattr__(self, "switches", official | dict(self.switches))
         self.resolved_switches()
+        self._check_space()
         _require(bool(self.targets), "targets needs at least one positive size")
         self._check_levels()
         for name, length in (("stage_ratios", self.stages), ("warmup_epochs", self.phases)):
@@ -126,6 +134,27 @@ class MGASOptions:
             _require(number in (1, 4, self.phases), f"{name} needs 1 or {self.phases} values")
         for warmup, cap in zip(self.by_phase("warmup_epochs"), self.by_phase("phase_epochs"), strict=False):
             _require(cap > warmup, f"a phase of at most {cap} epochs cannot have {warmup} epochs of warm-up")
+
+    def _check_space(self) -> None:
+        space = prunable(self.space)
+        usual = {each.name: each.default for each in fields(self)}
+        for name in SIZES:
+            _require(
+                name in space.size or getattr(self, name) == usual[name],
+                f"{name}={getattr(self, name)} says nothing of a supernet of {self.space}, whose size is that of the "
+                f"space; leave {name} at {usual[name]}",
+            )
+        released = set(space.switches) >= {each.name for each in fields(Switches)}
+        _require(released or self.compat == "fixed", f"compat is {self.compat}: no search of {self.space} was released")
+        for name in self.switches:
+            _require(
+                name in space.switches,
+                f"switch {name} says nothing of {self.space}; these do: {', '.join(sorted(space.switches))}",
+            )
+        _require(
+            self.switches.get("size") != "published" or released,
+            f"size 'published' measures released networks, and none of {self.space} was released",
+        )
 
     def _check_levels(self) -> None:
         order = [level for level in LEVELS if level in self.granularities]

@@ -36,8 +36,8 @@ class Pruning:
     def __init__(self, options: MGASOptions, context: SearchContext) -> None:
         self.options, self.context = options, context
         self.switches = options.resolved_switches()
-        self.space = prunable("darts_cell")
-        plan = self.space.plan(options)
+        self.space = prunable(options.space)
+        plan = self.space.plan(options.channels, options.cells)
         discretisation = Discretisation(tuple(options.granularities), options.fixed_ratios, self.switches.guard)
         self.supernet = self.space.supernet(plan, context, self.switches, discretisation, options.stages > 1)
         for cell in self.supernet.executed(LAST_STAGE):

@@ -38,7 +38,7 @@ Evaluate = Callable[[], dict[str, float]]
     "mgas",
     special="prunes operations, filters and weights together by learned thresholds, stage by stage, to target sizes",
     paper="Liu, Saxena, Cao, Zhao and Ruan, arXiv 2310.15074",
-    space="dense_cell",
+    space="dense_cell, dense_chain_s, dense_chain_xs, dense_chain_imagenet",
     watched="methods.gradient.mgas.watched:WATCHED",
 )
 class MGAS(Pruning, GradientSearch):

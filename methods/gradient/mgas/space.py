@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from torch import Tensor
 
@@ -17,9 +17,6 @@ from methods.gradient.mgas.discretize import Discretisation
 from methods.gradient.mgas.structure import Plan, Slot
 from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import Switches
-
-if TYPE_CHECKING:
-    from methods.gradient.mgas.options import MGASOptions
 
 Narrowing = Sequence[Any]
 """For every cell, the channels that it keeps, in the words of its space."""
@@ -62,8 +59,8 @@ class PrunableSpace:
     """Attributes:
     space: by which an experiment asks for it.
     size: the options that give the size of its supernet; the others of `SIZES` say nothing there.
-    switches: those that mean something there (`methods.gradient.mgas.switches`), with their values if not all do.
-    plan: depth and stages that some options ask for.
+    switches: those that mean something there (`methods.gradient.mgas.switches`).
+    plan: depth and stages by the options channels and cells.
     supernet: (plan, context, switches, discretisation, with heads for early stages) -> a new one, from torch's global
         generator.
     plan_narrowing, whole: see `PlanNarrowing`; the one that narrows nothing.
@@ -76,7 +73,7 @@ class PrunableSpace:
     space: str
     size: tuple[str, ...]
     switches: Collection[str]
-    plan: Callable[[MGASOptions], Plan]
+    plan: Callable[[int, int], Plan]
     supernet: Callable[[Any, SearchContext, Switches, Discretisation, bool], Supernet]
     plan_narrowing: PlanNarrowing
     whole: Callable[[Any], Narrowing]

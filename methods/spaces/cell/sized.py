@@ -32,6 +32,7 @@ from methods.parts.counts import NetworkCounts
 from methods.spaces.base import SizeMatch
 from methods.spaces.cell.layout import INPUTS, reduction_cells
 from methods.spaces.cell.topology import TOPOLOGY
+from methods.spaces.masked import random_masks
 from methods.spaces.operations import DILATED, NONE, SEPARABLE
 
 ATTEMPTS = 20
@@ -80,7 +81,8 @@ def draw_at_size(
         removed = _down_to(match, removal_order(generator, scale), size)
         if removed is not None:
             found = architecture_without(space, scale, removed)
-            masks = _masks(generator, maskable(found, shapes(found)), match.masked)
+            convolutions = {name: shape for cell in maskable(found, shapes(found)) for name, shape in cell.items()}
+            masks = random_masks(generator, convolutions, match.masked)
             return replace(found, masks=masks, provenance=_told(found, masks, count(found), scale, shapes(found)))
     raise ArchitectureError(
         f"{ATTEMPTS} random draws came no nearer than {match.tolerance:.2%} below {match.on} = {match.value:,.0f} at "
@@ -170,21 +172,6 @@ def maskable(architecture: Architecture, shapes: dict[str, torch.Size]) -> list[
         prefixes = tuple(f"cells.{cell}.operations.{n}." for n in masked)
         result.append({k: s for k, s in shapes.items() if k.startswith(prefixes) and len(s) == 4})
     return result
-
-
-def _masks(generator: torch.Generator, cells: Sequence[dict[str, torch.Size]], masked: int) -> dict[str, Tensor]:
-    """Masks that take `masked` weights away, of those that have any to take."""
-    shapes = {name: shape for cell in cells for name, shape in cell.items()}
-    total = sum(shape.numel() for shape in shapes.values())
-    if masked > total:
-        raise ArchitectureError(
-            f"{masked:,} weights are to be masked, and what was drawn has {total:,} in convolutions"
-        )
-    kept = torch.ones(total, dtype=torch.bool)
-    kept[torch.randperm(total, generator=generator)[:masked]] = False
-    parts = kept.split([shape.numel() for shape in shapes.values()])
-    found = {name: part.view(shape).clone() for (name, shape), part in zip(shapes.items(), parts, strict=True)}
-    return {name: mask for name, mask in found.items() if not bool(mask.all())}
 
 
 def _told(

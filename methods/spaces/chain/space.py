@@ -24,6 +24,7 @@ from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings, SizeMatch
 from methods.spaces.chain.counts import Input, network_counts
+from methods.spaces.chain.dense_sized import draw_dense_at_size
 from methods.spaces.chain.layout import layout, scaled
 from methods.spaces.chain.macro import DENSE, MACROS, Macro
 from methods.spaces.chain.network import ChainNetwork
@@ -147,7 +148,13 @@ class ChainSpace:
 class DenseChainSpace(ChainSpace):
     """Chains with any number of blocks side by side; their sum is what a place gives."""
 
-    draws_at_size = False
+    def sample_at_size(
+        self, generator: torch.Generator, match: SizeMatch, num_classes: int, settings: NetworkSettings, image_size: int
+    ) -> Architecture:
+        """See `methods.spaces.chain.dense_sized`, and what it raises."""
+        refuse_other_images(self.name, self.macro, settings.stem)
+        given = Input(num_classes, settings.in_channels, image_size)
+        return draw_dense_at_size(self.name, self.macro, generator, match, given)
 
     def decisions(self) -> tuple[Decision, ...]:
         """The blocks of each place, from the stem on."""
