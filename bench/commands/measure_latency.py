@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.commands.arguments import add_device, local_path, offer, whole
+from bench.commands.arguments import add_device, add_profile, local_path, offer, whole
 from bench.commands.output import console
 
 if TYPE_CHECKING:
     from bench.latency.conditions import Conditions
-    from bench.latency.dataset import Measured
+    from bench.latency.dataset import LatencyData, Measured
+    from bench.latency.found import Found
 
 HELP = "measure networks of a space on this machine, and fit predictors of latency"
 EVERY = 25
@@ -19,7 +21,11 @@ EVERY = 25
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    offer(parser.add_argument("space", help="a search space (`dasbench list spaces`)"), "spaces")
+    named = parser.add_argument("space", nargs="?", help="a search space (`dasbench list spaces`)")
+    offer(named, "spaces")
+    text = "instead of a space: measure what its trainings found, for the report; their size and images are taken"
+    offer(parser.add_argument("--experiment", metavar="EXPERIMENT", help=text), "recorded")
+    add_profile(parser, "of the experiment, where it has run at several")
     parser.add_argument("--count", type=whole(0, 100_000), default=500, help="random networks (500)")
     parser.add_argument("--no-operations", action="store_true", help="leave out networks of single operations")
     add_conditions(parser)
@@ -52,22 +58,33 @@ def scale(text: str) -> dict[str, int]:
     return {name: int(value) for name, _, value in pairs}
 
 
-def conditions(options: argparse.Namespace, space: str) -> Conditions:
-    """What was asked for, on this machine."""
+def conditions(options: argparse.Namespace, space: str, of: Found | None = None) -> Conditions:
+    """What was asked for, on this machine; the size of found networks is their own."""
+    from bench.latency.conditions import sized_by_settings
     from bench.latency.here import conditions_here
     from methods.spaces import NetworkSettings
 
-    scales = {space: options.scale} if options.scale else {}
+    asked = NetworkSettings(stem=options.stem, scales={space: options.scale} if options.scale else {})
+    if sized_by_settings(space):
+        asked = replace(asked, channels=options.channels, cells=options.cells)
     return conditions_here(
-        space, NetworkSettings(options.channels, options.cells, stem=options.stem, scales=scales),
-        backend=options.backend, device=options.device, threads=options.threads, batch=options.batch,
-        classes=options.classes, image_size=options.image_size, seed=getattr(options, "seed", 0),
-        rounds=options.rounds, calls=options.calls,
+        space, of.settings if of else asked, backend=options.backend, device=options.device, threads=options.threads,
+        batch=options.batch, classes=of.classes if of else options.classes,
+        image_size=of.image_size if of else options.image_size, seed=options.seed, rounds=options.rounds,
+        calls=options.calls,
     )  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure what is not measured yet, then fit."""
+    """Measure what is not measured yet; then, of a space, fit."""
+    from bench.config import ConfigError
+
+    if (options.space is None) == (options.experiment is None):
+        raise ConfigError("name a space, or an experiment with --experiment; `dasbench list spaces` has the spaces")
+    return _measure_found(options) if options.experiment else _measure_space(options)
+
+
+def _measure_space(options: argparse.Namespace) -> int:
     from bench.commands.fit_latency import fit_and_tell
     from bench.latency.collect import collect
     from bench.latency.networks import jobs
@@ -75,13 +92,37 @@ def run(options: argparse.Namespace) -> int:
     asked = conditions(options, options.space)
     path: Path = options.out or options.runs_dir / "latency" / f"{asked.slug}.jsonl"
     planned = jobs(options.space, options.count, options.seed, not options.no_operations)
-    data = collect(path, asked, planned, tell)
+    _tell_whole(collect(path, asked, planned, tell), path)
+    return 0 if options.no_fit else fit_and_tell(path, 0)
+
+
+def _measure_found(options: argparse.Namespace) -> int:
+    from bench.commands.selection import folders_of
+    from bench.config import ConfigError
+    from bench.latency.collect import collect
+    from bench.latency.found import begun_with, found_networks
+
+    options.experiments = [options.experiment]
+    folders = folders_of(options)
+    if len(folders) > 1:
+        raise ConfigError("name one of its profiles with --profile: " + ", ".join(folder.name for folder in folders))
+    found = found_networks(folders[0])
+    for problem in found.problems:
+        console.print(problem, markup=False)
+    asked = conditions(options, found.space, found)
+    path = options.out or folders[0] / f"latency-{asked.place}.jsonl"
+    asked = conditions(options, begun_with(path, found.space), found)
+    _tell_whole(collect(path, asked, found.jobs, tell), path)
+    console.print(f"`dasbench report {folders[0].name}` shows them", markup=False)
+    return 0
+
+
+def _tell_whole(data: LatencyData, path: Path) -> None:
     console.print(
-        f"{path.resolve()}: {len(data.measured)} measurements, {asked.unit}; the reference takes "
+        f"{path.resolve()}: {len(data.measured)} measurements, {data.conditions.unit}; the reference takes "
         f"{data.reference_ms:.4g} ms and moved by {100 * data.drift():.0f} % meanwhile",
         markup=False,
     )
-    return 0 if options.no_fit else fit_and_tell(path, 0)
 
 
 def tell(done: int, total: int, measured: Measured) -> None:

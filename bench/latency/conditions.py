@@ -27,7 +27,7 @@ class Conditions:
     device_type: "cpu" or "cuda".
     threads: of one forward pass.
     batch: images of one forward pass.
-    channels, cells, stem, scale: size of the networks, as in `NetworkSettings`; `scale` is in the space's own words.
+    channels, cells, stem, scales, in_channels: of the networks, as in `NetworkSettings`.
     classes, image_size: of the task.
     dtype: of weights and images.
     seed: of the drawn architectures.
@@ -49,15 +49,22 @@ class Conditions:
     seed: int
     reference: str
     protocol: Protocol
-    scale: dict[str, int] = field(default_factory=dict)
+    scales: dict[str, dict[str, int]] = field(default_factory=dict)
+    in_channels: int = 3
     dtype: str = "float32"
     versions: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
     def settings(self) -> NetworkSettings:
-        scales = {self.space: self.scale} if self.scale else {}
-        return NetworkSettings(self.channels, self.cells, stem=self.stem, scales=scales)
+        return NetworkSettings(
+            self.channels, self.cells, stem=self.stem, in_channels=self.in_channels, scales=self.scales
+        )
+
+    @property
+    def scale(self) -> dict[str, int]:
+        """Of the space, in its own words."""
+        return self.scales.get(self.space, {})
 
     @property
     def unit(self) -> str:
@@ -69,8 +76,13 @@ class Conditions:
         """For file names."""
         scale = "".join(f"-{key}{value}" for key, value in sorted(self.scale.items()))
         sized = f"-c{self.channels}-n{self.cells}" if sized_by_settings(self.space) else ""
+        return f"{self.space}{sized}{scale}-{self.image_size}px-{self.place}"
+
+    @property
+    def place(self) -> str:
+        """Where and how it was computed, for file names."""
         device = re.sub(r"[^a-z0-9]+", "-", self.device.lower()).strip("-")
-        return f"{self.space}{sized}{scale}-{self.image_size}px-{device}-{self.backend}-b{self.batch}-t{self.threads}"
+        return f"{device}-{self.backend}-b{self.batch}-t{self.threads}"
 
 
 PROVENANCE = ("commit", "dirty", "python", "date")

@@ -32,7 +32,8 @@ def conditions_here(
     return Conditions(
         space, backend, device_name(chosen), chosen.type, threads, batch, settings.channels, settings.cells,
         settings.stem, classes, image_size, seed, get_space(space).reference().digest, Protocol(rounds, calls, clock),
-        dict(settings.scales.get(space, {})), versions=_versions(backend),
+        {name: dict(scale) for name, scale in settings.scales.items()}, settings.in_channels,
+        versions=_versions(backend),
     )  # fmt: skip
 
 
