@@ -46,7 +46,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
     parser.add_argument("--threads", type=whole(1, 1024), default=1, help="1: CPU time is measured, else wall time")
     parser.add_argument("--batch", type=whole(1, 4096), default=1, help="images of a forward pass (1)")
-    parser.add_argument("--rounds", type=whole(1, 1000), default=5, help="of reference and network in turn (5)")
+    parser.add_argument("--rounds", type=whole(1, 1000), default=8, help="of network and reference in turn (8)")
     parser.add_argument("--calls", type=whole(1, 1000), default=3, help="forward passes of each in a round (3)")
 
 
@@ -120,7 +120,7 @@ def _measure_found(options: argparse.Namespace) -> int:
 def _tell_whole(data: LatencyData, path: Path) -> None:
     console.print(
         f"{path.resolve()}: {len(data.measured)} measurements, {data.conditions.unit}; the reference takes "
-        f"{data.reference_ms:.4g} ms and moved by {100 * data.drift():.0f} % meanwhile",
+        f"{data.reference_ms:.4g} ms, and up to {100 * data.drift():.0f} % more while others computed",
         markup=False,
     )
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bench.latency.conditions import Conditions, LatencyError, differences, read_conditions
-from bench.latency.timing import Timed, typical
+from bench.latency.timing import Timed, undisturbed
 from bench.records.directory import make_folder, write_atomically
 from methods.architecture import Architecture
 
@@ -59,7 +59,7 @@ class LatencyData:
 
     Attributes:
         document: its first line.
-        reference_ms: what the reference takes: the median over all measurements of its fastest call.
+        reference_ms: what the reference takes when little disturbs it (`bench.latency.timing`).
     """
 
     conditions: Conditions
@@ -68,18 +68,18 @@ class LatencyData:
 
     @cached_property
     def reference_ms(self) -> float:
-        return typical([min(each.timed.reference) for each in self.measured])
+        return undisturbed([min(each.timed.reference) for each in self.measured])
 
     def ms(self, measured: Measured) -> float:
-        """The latency: how much longer than the reference's, times what that takes typically."""
-        return measured.timed.ratio * self.reference_ms
+        """The latency: how much longer than the reference's, times what that takes."""
+        return measured.timed.ratio(self.conditions.protocol.calls) * self.reference_ms
 
     def of(self, role: str) -> dict[int, Measured]:
         """By index, those of a role."""
         return {each.job.index: each for each in self.measured if each.job.role == role}
 
     def drift(self) -> float:
-        """How much the reference moved: the range of its fastest calls, as a share of the median."""
+        """How much the reference moved: the range of its fastest calls, as a share of what it takes undisturbed."""
         found = [min(each.timed.reference) for each in self.measured]
         return (max(found) - min(found)) / self.reference_ms
 

@@ -46,7 +46,7 @@ class FakeClock:
         slower = 1 + self.drift * self.calls
         own = 1 + self.noise * float(torch.randn((), generator=self.generator).clamp(-3, 3))
         ms = self.formula(job.architecture) * slower * own
-        return Timed((ms, 1.5 * ms), (2.0 * slower, 2.5 * slower))
+        return Timed((ms, 1.25 * ms), (2.0 * slower, 2.5 * slower))
 
 
 def measured(

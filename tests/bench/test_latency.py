@@ -20,7 +20,7 @@ from bench.latency.fit import fit
 from bench.latency.fitted_file import SUFFIX, find_fitted, fitted_path, load_cost, save_fit
 from bench.latency.here import conditions_here
 from bench.latency.networks import jobs, single_changes
-from bench.latency.timing import Protocol, timed, typical
+from bench.latency.timing import Protocol, timed, undisturbed
 from methods.parts.costs.encodings import encoding_of
 from methods.spaces import NetworkSettings, get_space
 from tests.bench.fake_latency import FakeClock, additive, conditions, measured
@@ -52,9 +52,9 @@ def test_both_are_timed_in_turn_and_the_fastest_call_of_each_counts() -> None:
     assert said == ["reference", "network", *["network"] * 2, *["reference"] * 2, *["network"] * 2, *["reference"] * 2]
     assert found.network == pytest.approx((9, 4, 6, 8))
     assert found.reference == pytest.approx((3, 2, 5, 2))
-    assert found.ratio == pytest.approx(4 / 2)
-    assert typical([3.0, 1.0, 2.0]) == 2.0
-    assert typical([4.0, 1.0, 2.0, 3.0]) == 2.5
+    assert found.ratio(calls=2) == pytest.approx((4 / 2 * 6 / 2) ** 0.5)
+    assert undisturbed([3.0, 1.0, 2.0]) == 1.0
+    assert undisturbed([float(n) for n in range(20, 0, -1)]) == 2.0
 
 
 def test_drift_is_in_both_and_goes_away(tmp_path: Path) -> None:
