@@ -25,7 +25,7 @@ def check_row_cost(row: Row) -> None:
     rule = cost.rule(by_gradient=False)
     if rule == "multiplier":
         raise ConfigError(f"{row.method} has no loss for a multiplier; take the sum, the log ratio, or the bound alone")
-    if rule != "none" and (cost.reference or cost.at_most) is None:
+    if rule != "none" and cost.reference is None and not cost.bounded:
         raise ConfigError(f"{row.method} weighs costs against a 'reference' (or 'at_most'); give one")
 
 

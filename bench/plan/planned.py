@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -13,11 +13,13 @@ from bench.data import kept
 from bench.data.folder_settings import FolderSettings, folder_identity
 from bench.data.layout import list_parts
 from bench.plan.architectures import is_own_file, load_valid
+from bench.plan.cost_runs import cost_runs
 from bench.plan.evaluation import as_config
 from bench.plan.experiment import search_protocol_of
 from bench.plan.recipe import Recipe, load_recipe
+from bench.plan.row_cost import RowCost
 from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
-from bench.plan.scoring import evaluation_of
+from bench.plan.scoring import evaluation_of, space_of
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
 from methods.architecture import ArchitectureError
@@ -175,12 +177,19 @@ class Plan:
             config |= {"match": match, "network": self.network}
         if row.cost is not None:
             by_gradient = issubclass(get_method(row.method), GradientSearch)
-            term = replace(row.cost, objective=row.cost.rule(by_gradient))
-            config |= {"cost": identity(term), "network": self.network}
+            term, more = self._cost(label, row, row.cost)
+            config |= {"cost": identity(replace(term, objective=row.cost.rule(by_gradient))), "network": self.network}
+            config |= {"latency": {"run": more[0]}} if more else {}
+            needs += more
         preset = given_options(self.profile, label, row).get("preset")
-        return self.add(
-            label, row.method, "search", config, search_seed=seed, retrain_seed=None, preset=preset, needs=needs
-        )
+        measured = row.cost.file if row.cost is not None else None
+        seeds: dict[str, Any] = {"search_seed": seed, "retrain_seed": None}
+        return self.add(label, row.method, "search", config, preset=preset, needs=needs, measured=measured, **seeds)
+
+    def _cost(self, label: str, row: Row, cost: RowCost) -> tuple[RowCost, list[str]]:
+        """A row's cost as its search's configuration has it, and the runs that it waits for."""
+        space, add = space_of(self.profile, label, row), partial(self.add, label, row.method or "")
+        return cost_runs(cost, space, self.network, self.common, self.profile.data.image_size, add)
 
     def _size_of(self, match: Match, seed: int) -> tuple[dict[str, Any], list[str]]:
         """Whose size a draw has, in its configuration, and the search that it waits for.

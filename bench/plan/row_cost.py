@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Literal
 
 from bench.config import ConfigError
@@ -22,6 +24,7 @@ class RowCost:
         on: parameters, MACs, arithmetic intensity (`methods.parts.costs.counts`), or a latency that is predicted from
             measured networks.
         at_most: a bound that the search's answer keeps, or says it cannot.
+        share: the bound as a share of the cost of the space's reference architecture, in place of `at_most`.
         objective: how the cost enters the loss of a gradient search (`methods.parts.costs.rules`) or the score of a
             sampling search (`methods.parts.costs.preference`); "none" for the bound alone. Not given: of a gradient
             search the multiplier with a bound, else the sum; of a sampling search the bound alone, else the sum.
@@ -41,6 +44,7 @@ class RowCost:
 
     on: Literal["params", "macs", "intensity", "latency_ms"]
     at_most: float | None = field(default=None, metadata=within("(0, inf)"))
+    share: float | None = field(default=None, metadata=within("(0, inf)"))
     objective: Rule | None = None
     weight: float = field(default=0.1, metadata=within("[0, inf)"))
     reference: float | None = field(default=None, metadata=within("(0, inf)"))
@@ -75,15 +79,32 @@ class RowCost:
                 f"device '{self.device}': a row that measures does it on {' or '.join(DEVICES)}, of the machine that "
                 "it runs on; for another device name the 'file' that was measured there"
             )
-        if self.objective == "multiplier" and self.at_most is None:
-            raise ConfigError("the multiplier keeps a cost below a bound; say it with at_most")
-        if self.objective == "none" and self.at_most is None:
+        if self.at_most is not None and self.share is not None:
+            raise ConfigError("at_most and share both say the bound; leave one of them out")
+        if self.objective == "multiplier" and not self.bounded:
+            raise ConfigError("the multiplier keeps a cost below a bound; say it with at_most or share")
+        if self.objective == "none" and not self.bounded:
             raise ConfigError("objective 'none' with no at_most leaves the cost without any part; give one of them")
+
+    @property
+    def bounded(self) -> bool:
+        return self.at_most is not None or self.share is not None
 
     def rule(self, by_gradient: bool) -> Rule:
         """How it enters the search."""
         if self.objective is not None:
             return self.objective
-        if self.at_most is None:
+        if not self.bounded:
             return "sum"
         return "multiplier" if by_gradient else "none"
+
+
+def file_digest(path: str) -> str:
+    """SHA-256 of a fitted file. Raises ConfigError if it cannot be read."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the latencies {path} ({error.strerror}); `dasbench measure-latency` makes such a file "
+            "(paths in an experiment are relative to its file)"
+        ) from None

@@ -31,7 +31,7 @@ def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
     if info.origin:
         return _load(info.origin["directory"], info.signature)
     if info.phase == "search":
-        return get_space(_searched(info)).reference()
+        return get_space(searched_space(info)).reference()
     if info.given is not None:
         return _load(info.given, info.config.get("architecture", {}).get("digest", ""))
     name = info.config.get("architecture", {}).get("published")
@@ -47,7 +47,8 @@ def _load(path: str, digest: str) -> Architecture:
     return Architecture.load(Path(path))
 
 
-def _searched(info: RunInfo) -> str:
+def searched_space(info: RunInfo) -> str:
+    """Of a search; the usual one where its method does not say."""
     cls = get_method(info.method)
     options: Any = restore(cls.Options, info.config["options"], "options")
     space = getattr(options, "space", None) or cls.facts.space

@@ -25,7 +25,7 @@ from typing import Any
 
 from bench.records.atomic import write_durably
 from bench.records.metrics import complete_lines, metrics_line
-from bench.records.run_info import SCHEMA_VERSION, RecordError, RunInfo, parse_info
+from bench.records.run_info import FITTED_NAME, SCHEMA_VERSION, RecordError, RunInfo, parse_info
 from bench.records.soundness import result_fault, without_nan
 from methods.architecture import Architecture
 
@@ -109,15 +109,18 @@ class RunDirectory:
         return self.path / "given"
 
     def create(self, info: RunInfo) -> None:
-        """Make the directory, copy a given architecture into it, and write run.json; as it was, if only that file is
-        gone from a run that has begun.
+        """Make the directory, copy what is given into it (an architecture, a fitted latency), and write run.json; as it
+        was, if only that file is gone from a run that has begun.
 
         Raises:
             ArchitectureError: the given architecture cannot be read.
+            OSError: the fitted latency cannot be.
         """
         make_folder(self.path)
         if info.given is not None:
             save_architecture(Architecture.load(Path(info.given)), self.given)
+        if info.measured is not None:
+            write_durably(self.path / FITTED_NAME, Path(info.measured).read_bytes())
         earlier = None if self.exists() else self.recovered_info()
         if earlier is not None and earlier.signature == info.signature:
             self.write_info(earlier)

@@ -18,6 +18,8 @@ _NAMES = (
     "metrics.jsonl",
     "seeds.jsonl",
     "proposals.jsonl",
+    "latency.jsonl",
+    "latency.fitted.safetensors",
     "weights.safetensors",
     "architecture.json",
     "architecture.safetensors",

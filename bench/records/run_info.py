@@ -10,7 +10,9 @@ from bench.config import ConfigError, parse
 from bench.names import folder_form
 
 SCHEMA_VERSION = 1
-PHASES = ("search", "transform", "train", "lookup", "count")
+FITTED_NAME = "latency.fitted.safetensors"
+"""In the directory of a run that fits predictors of latency, or was given them."""
+PHASES = ("collect", "fit", "search", "transform", "train", "lookup", "count")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -25,8 +27,9 @@ class RunInfo:
     Attributes:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
-        phase: "search" (finds an architecture), "transform" (makes a trained network smaller), "train", "lookup" (a
-            table of trained networks answers instead of a training), or "count" (the network is built and counted).
+        phase: "collect" (measures latencies), "fit" (fits predictors to them), "search" (finds an architecture),
+            "transform" (makes a trained network smaller), "train", "lookup" (a table of trained networks answers
+            instead of a training), or "count" (the network is built and counted).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
         retrain_seed: None for a search and a look-up.
@@ -36,6 +39,7 @@ class RunInfo:
         needs: signatures of the runs whose result this one reads.
         also: further rows that came out with this configuration; they share the run.
         given: the file that the architecture was read from; for people, nothing depends on where it lay.
+        measured: the fitted file that the predictor of a search's latency was read from; as `given`.
         folder: where the images lie when the data set is a folder; no part of what the run is.
         intermediate: a training for a transform to start from, with the transform's penalty in its loss; no row of its
             own in a table.
@@ -63,6 +67,7 @@ class RunInfo:
     intermediate: bool = False
     also: list[str] = field(default_factory=list)
     given: str | None = None
+    measured: str | None = None
     folder: str | None = None
     preset: str | None = None
     note: str = ""

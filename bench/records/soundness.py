@@ -11,6 +11,7 @@ from methods.architecture import canonical_json
 
 _PERCENT = ("error", "accuracy")
 ANSWERS = ("train", "lookup")
+MEASURED = ("collect", "fit")
 """Phases that end in a test error."""
 SAME = 1e-6
 """Largest difference in percent between 100 and accuracy plus error."""
@@ -52,7 +53,7 @@ def identity_fault(document: Mapping[str, Any]) -> str | None:
 
 
 def _named_runs(config: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("architecture", "match"):
+    for name in ("architecture", "match", "latency"):
         if isinstance(config.get(name), Mapping) and "run" in config[name]:
             yield config[name]["run"]
     if config.get("source") is not None:
@@ -63,7 +64,7 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
     """Why this cannot be the result of a run of that phase; None when it can.
 
     Every metric and cost is a finite number of its domain, a text, or missing: percentages in [0, 100], costs not
-    negative. A training and a look-up have a test error, every other phase an architecture.
+    negative. A training and a look-up have a test error, all but those that measure latencies an architecture.
     """
     for part in ("metrics", "costs"):
         if not isinstance(result.get(part), Mapping):
@@ -78,7 +79,7 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
         return f"epochs is {result['epochs']!r}"
     if phase in ANSWERS:
         return _answer_fault(result["metrics"])
-    if not isinstance(result.get("architecture"), str):
+    if phase not in MEASURED and not isinstance(result.get("architecture"), str):
         return "it names no architecture"
     return None
 

@@ -24,7 +24,8 @@ from bench.data.image_files import ImageFiles
 from bench.data.splits import FinalEvaluation, subset
 from bench.data.survey import refuse_unreadable, survey, surveyed
 from bench.plan.recipe import Recipe
-from bench.plan.stand_ins import stand_in
+from bench.plan.row_cost import RowCost
+from bench.plan.stand_ins import searched_space, stand_in
 from bench.records.directory import RunInfo
 from bench.records.run_info import needs_images
 from bench.run.phases.check import check_batch, check_searches
@@ -68,6 +69,8 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
         size = data.info.image_size
         usual = stand_in(info, planned)
         yield f"stem {config['stem']} {usual.space}", lambda: refuse_image_size(usual, plain, size)
+    if "cost" in config and info.measured is not None:
+        yield f"latency {info.measured} {config['cost']} {config['network']}", partial(check_latency, info)
     if "recipe" not in config:
         return
     images = config["data"]
@@ -85,6 +88,15 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
         yield f"scale of {space} {settings}", partial(check_scale, space, settings, data.info.image_size)
     look = partial(refuse_image_size, architecture, settings, data.info.image_size)
     yield f"network {architecture.digest} {settings}", look
+
+
+def check_latency(info: RunInfo) -> None:
+    """Raises LatencyError for a file of latencies that a search cannot use."""
+    from bench.latency.fitted_file import load_cost  # most experiments have none
+
+    assert info.measured is not None
+    wanted, network = restore(RowCost, info.config["cost"], "cost"), NetworkSettings(**info.config["network"])
+    load_cost(Path(info.measured), searched_space(info), wanted.predictor, device=wanted.device, network=network)
 
 
 def _readable(info: RunInfo, planned: Mapping[str, RunInfo]) -> None:

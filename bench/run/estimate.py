@@ -122,6 +122,10 @@ def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo,
     if run.origin:
         return 0.0
     assert of is not None
+    if run.phase == "collect":
+        from bench.run.phases.collect import seconds_of_collecting  # no other run measures latencies
+
+        return seconds_of_collecting(run, of[0])
     info, images = of[0], run.config["data"]["train_images"] or of[1]
     if run.phase == "search":
         return _time_search(run, info, images, engine)

@@ -201,9 +201,9 @@ def test_effective_shapes_are_exact_where_widths_are_independent_and_a_table_whe
 
 
 class Sum:
-    """A cost with a known gradient: the sum of the gates of the last option."""
+    """A cost with a known gradient: the sum of the gates of the first option."""
 
-    name, unit = "last", "options"
+    name, unit, told = "first", "options", {}
 
     def discrete(self, architecture: Architecture) -> float:
         return RELAXATIONS["chain_xs"].chosen(architecture)["slot"][:, 0].sum().item()

@@ -1,5 +1,6 @@
 """The phases of a run: search finds an architecture, transform makes a trained one smaller, train trains it.
 
+Collect measures latencies that a search is to heed, fit fits predictors to them.
 Lookup asks a table of trained networks instead of a training; count builds the network and counts it.
 """
 
@@ -43,5 +44,9 @@ def _by_gradient(info: RunInfo) -> bool:
     return issubclass(get_method(info.method), GradientSearch)
 
 
-_SHARED = {"search": _by_gradient, "transform": _never, "train": lambda info: True, "lookup": _never, "count": _never}
+_SHARED = {
+    "search": _by_gradient,
+    "train": lambda info: True,
+    **dict.fromkeys(("collect", "fit", "transform", "lookup", "count"), _never),
+}
 PHASES = {name: Phase(name, shared) for name, shared in _SHARED.items()}

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from bench.config import restore
-from bench.plan.row_cost import RowCost
+from bench.latency.fitted_file import load_cost
+from bench.plan.row_cost import RowCost, file_digest
+from bench.plan.stand_ins import searched_space
+from bench.records.inputs import verified_file
+from bench.records.run_info import FITTED_NAME
 from bench.run.phases.task import RunError, Task
 from methods.architecture import Architecture
 from methods.parts.costs.counts import Built, counted
 from methods.parts.costs.objective import CostTerm
-from methods.parts.costs.preference import Indifferent, Preference
+from methods.parts.costs.preference import Indifferent, Preference, bound_of
 from methods.parts.costs.protocol import Cost
 from methods.spaces import NetworkSettings
 from methods.spaces.relaxation import Relaxation
@@ -23,6 +27,7 @@ def cost_term(task: Task) -> CostTerm | None:
         lambda relaxed: _cost(task, wanted, relaxed),
         wanted.rule(by_gradient=True),
         wanted.at_most,
+        wanted.share,
         wanted.reference,
         wanted.weight,
         wanted.scale,
@@ -37,8 +42,9 @@ def preference(task: Task) -> Indifferent:
         return Indifferent()
     rule = wanted.rule(by_gradient=False)
     assert rule != "multiplier"
-    reference = wanted.reference or wanted.at_most or 1.0
-    return Preference(_cost(task, wanted, None), wanted.at_most, rule, wanted.weight, reference)
+    cost = _cost(task, wanted, None)
+    bound = bound_of(cost, searched_space(task.info), wanted.at_most, wanted.share)
+    return Preference(cost, bound, rule, wanted.weight, wanted.reference or bound or 1.0)
 
 
 def said(asked: Indifferent, found: Architecture) -> dict[str, object]:
@@ -46,7 +52,7 @@ def said(asked: Indifferent, found: Architecture) -> dict[str, object]:
     if not isinstance(asked, Preference):
         return {}
     value = asked.of(found)
-    told: dict[str, object] = {"on": asked.cost.name, "unit": asked.cost.unit, "value": value}
+    told: dict[str, object] = {"on": asked.cost.name, "unit": asked.cost.unit, "value": value, **asked.cost.told}
     if asked.at_most is not None:
         told |= {"at_most": asked.at_most, "met": value <= asked.at_most}
     return {"cost": told}
@@ -57,7 +63,32 @@ def _wanted(task: Task) -> RowCost | None:
 
 
 def _cost(task: Task, wanted: RowCost, relaxed: Relaxation | None) -> Cost:
-    if wanted.on == "latency_ms":
-        raise RunError("a latency cannot be searched under yet; take params, macs or intensity")
     settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    if wanted.on == "latency_ms":
+        return _latency(task, wanted, settings)
     return counted(wanted.on, Built(task.data.info.num_classes, settings, task.image_shape[-1]), relaxed)
+
+
+def _latency(task: Task, wanted: RowCost, settings: NetworkSettings) -> Cost:
+    """By the predictor that a fit run made, or by the run's own copy of a file.
+
+    Raises:
+        LatencyError: it is of another space, device or size of networks, or no predictor in it is worth using.
+        RunError: the file is another than was planned with.
+    """
+    if "latency" in task.config:
+        path = verified_file(task.needed(task.config["latency"]["run"]), FITTED_NAME)
+    else:
+        path = task.directory.path / FITTED_NAME
+        if wanted.file is None or file_digest(str(path)) != wanted.file:
+            raise RunError(
+                f"{path} is not the file that this run was planned with; remove the run directory to begin anew"
+            )
+    return load_cost(
+        path,
+        searched_space(task.info),
+        wanted.predictor,
+        device=wanted.device,
+        network=settings,
+        relaxed=wanted.encoding,
+    )

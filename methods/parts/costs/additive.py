@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class Additive:
     chosen: Callable[[Architecture], Choices]
     table: Mapping[str, Tensor]
     constant: float
+    told: Mapping[str, Any] = field(default_factory=dict)
     moved: dict[torch.device, dict[str, Tensor]] = field(default_factory=dict, repr=False, compare=False)
 
     def discrete(self, architecture: Architecture) -> float:

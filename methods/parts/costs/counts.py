@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -69,6 +70,7 @@ class Counted:
     name: str
     relaxed: Relaxation | None
     count: Callable[[Architecture], float]
+    told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def unit(self) -> str:
@@ -97,6 +99,7 @@ class Intensity:
 
     name = "intensity"
     unit = UNITS["intensity"]
+    told: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, macs: Counted, traffic: Counted) -> None:
         self.macs, self.traffic = macs, traffic

@@ -18,6 +18,7 @@ from methods.architecture import Architecture
 from methods.domain import MethodError
 from methods.parts.choices import equal_gates
 from methods.parts.costs.constraint import derive_within
+from methods.parts.costs.preference import bound_of
 from methods.parts.costs.protocol import Cost
 from methods.parts.costs.rules import LogRatio, Multiplier, Rule, Watching, WeightedSum
 from methods.parts.gates import Gates
@@ -87,7 +88,7 @@ class Objective(Unpriced):
     def derive(self, gates: Mapping[str, Gates]) -> tuple[Architecture, dict[str, Any]]:
         bound = math.inf if self.at_most is None else self.at_most
         kept = derive_within(self.relaxed, gates, self.cost, bound)
-        told = {"on": self.cost.name, "unit": self.cost.unit, "value": kept.cost}
+        told = {"on": self.cost.name, "unit": self.cost.unit, "value": kept.cost, **self.cost.told}
         if self.at_most is not None:
             told |= {"at_most": self.at_most, "met": kept.met, "changes": kept.changes}
         return kept.architecture, {"cost": told}
@@ -115,6 +116,7 @@ class CostTerm:
 
     Attributes:
         make: the cost, for a relaxation.
+        share: the bound as a share of the cost of the space's reference architecture, in place of `at_most`.
         rule: see `methods.parts.costs.rules`; "none" only watches it and keeps the bound.
         reference: None for `at_most` or, without it, the expected cost of equal gates.
         weight, scale, rate: of the rules.
@@ -123,6 +125,7 @@ class CostTerm:
     make: Callable[[Relaxation], Cost]
     rule: RuleName = "sum"
     at_most: float | None = None
+    share: float | None = None
     reference: float | None = None
     weight: float = 0.1
     scale: float = 0.2
@@ -131,16 +134,17 @@ class CostTerm:
     def objective(self, relaxed: Relaxation) -> Objective:
         """Raises MethodError for a cost without a gradient, or a rule that lacks something."""
         cost = self.make(relaxed)
-        return Objective(relaxed, cost, self._rule(cost, relaxed), self.at_most)
+        bound = bound_of(cost, relaxed.space, self.at_most, self.share)
+        return Objective(relaxed, cost, self._rule(cost, relaxed, bound), bound)
 
-    def _rule(self, cost: Cost, relaxed: Relaxation) -> Rule:
+    def _rule(self, cost: Cost, relaxed: Relaxation, bound: float | None) -> Rule:
         if self.rule == "none":
             return Watching()
         if self.rule == "multiplier":
-            if self.at_most is None:
+            if bound is None:
                 raise MethodError("the multiplier keeps a cost below a bound; say it with at_most")
-            return Multiplier(self.at_most, self.rate)
-        reference = self.reference or self.at_most or cost.expected(equal_gates(relaxed.topology)).item()
+            return Multiplier(bound, self.rate)
+        reference = self.reference or bound or cost.expected(equal_gates(relaxed.topology)).item()
         if self.rule == "log_ratio":
             return LogRatio(self.weight, reference, self.scale)
         return WeightedSum(self.weight, reference)

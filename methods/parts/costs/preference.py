@@ -15,6 +15,12 @@ from typing import Literal
 
 from methods.architecture import Architecture
 from methods.parts.costs.protocol import Cost
+from methods.spaces import get_space
+
+
+def bound_of(cost: Cost, space: str, at_most: float | None, share: float | None) -> float | None:
+    """The largest cost allowed: `at_most`, or a share of what the space's reference architecture costs."""
+    return at_most if share is None else share * cost.discrete(get_space(space).reference())
 
 
 class Indifferent:

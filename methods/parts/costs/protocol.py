@@ -20,6 +20,7 @@ class Cost(Protocol):
     """Attributes:
     name: "params", "macs", "intensity", "latency_ms", ...
     unit: with the convention named, as in "MACs (multiply-adds of convolutions and linear layers, one image)".
+    told: what a record of its use has to say beside that, as the errors of a predictor (JSON values).
     """
 
     @property
@@ -27,6 +28,9 @@ class Cost(Protocol):
 
     @property
     def unit(self) -> str: ...
+
+    @property
+    def told(self) -> Mapping[str, Any]: ...
 
     def discrete(self, architecture: Architecture) -> float:
         """Of an architecture of the space. Raises ArchitectureError or MethodError for one that it says nothing of."""

@@ -1,0 +1,47 @@
+"""The runs that a search under a latency waits for: measuring networks, and fitting predictors to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from bench.config import identity
+from bench.plan.row_cost import MEASURED, RowCost, file_digest
+from bench.plan.schema import DataSettings
+from bench.records.run_info import RunInfo
+
+
+def cost_runs(
+    cost: RowCost,
+    space: str,
+    network: Mapping[str, Any],
+    common: Mapping[str, Any],
+    image_size: int | None,
+    add: Callable[..., RunInfo],
+) -> tuple[RowCost, list[str]]:
+    """A row's cost as its search's configuration has it, and the signatures of the runs that it waits for.
+
+    A file counts by what it holds, not by where it lies. Where there is none, a run measures latencies and another one
+    fits predictors to them: the same two for all seeds, and for all rows that ask for the same.
+
+    Args:
+        network, common, image_size: of the profile.
+        add: (phase, configuration, what every configuration has, ...) -> a run of the row.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    if cost.on != "latency_ms":
+        return cost, []
+    if cost.file is not None:
+        return replace(cost, file=file_digest(cost.file)), []
+    measures = {name: getattr(cost, name) for name in ("device", *MEASURED)}
+    alike: dict[str, Any] = {"precision": "fp32", "deterministic": True, "threads": cost.threads}
+    alike = {**common, "data": identity(DataSettings(image_size=image_size)), **alike}
+    unseeded = {"search_seed": None, "retrain_seed": None}
+    collected = add("collect", {"space": space, "network": network, "latency": measures}, alike, **unseeded)
+    needs = [collected.signature]
+    fitted = add("fit", {"latency": {"run": collected.signature}}, alike, needs=needs, **unseeded)
+    usual: dict[str, Any] = {each.name: each.default for each in fields(cost) if each.name in MEASURED}
+    return replace(cost, **usual), [fitted.signature]

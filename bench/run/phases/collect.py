@@ -1,0 +1,81 @@
+"""The collect phase: latencies of random networks of a space, measured here, as `dasbench measure-latency` does it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from bench.data.images import DatasetInfo
+from bench.latency.collect import Beside, collect
+from bench.latency.conditions import Conditions
+from bench.latency.dataset import Job
+from bench.latency.here import conditions_here
+from bench.latency.networks import jobs
+from bench.records.run_info import RunInfo
+from bench.run.phases.task import Task
+from bench.run.stop import InterruptedRunError
+from methods.spaces import NetworkSettings
+
+DATA_NAME = "latency.jsonl"
+ROUNDS, CALLS, SEED = 5, 3, 0
+"""As `dasbench measure-latency` has them."""
+
+
+def run_collect(task: Task) -> dict[str, Any]:
+    """Measure what is not measured yet. It can be stopped after any network and goes on from there.
+
+    Raises:
+        DeviceError: the device is not there.
+        LatencyError: it was begun on another device, or with other versions.
+    """
+    began = time.monotonic()
+    asked = conditions_of(task.config, task.data.info.num_classes, task.image_shape)
+    planned = list(jobs_of(task.config))
+
+    def told(done: int, total: int, measured: object) -> None:
+        task.directory.may_write()
+        if task.stop.reason is not None and done < total:
+            raise InterruptedRunError(task.stop.reason)
+
+    data = collect(task.directory.path / DATA_NAME, asked, planned, told)
+    seconds = time.monotonic() - began
+    return {
+        "metrics": {"networks": len(data.measured), "reference_ms": data.reference_ms, "drift": data.drift()},
+        "costs": {"peak_memory": None, "wall_s": seconds, "device_s": seconds, "images": 0},
+        "epochs": 0,
+        "report": {"unit": asked.unit},
+    }
+
+
+def jobs_of(config: dict[str, Any]) -> Iterator[Job]:
+    """The networks that are measured."""
+    return jobs(config["space"], config["latency"]["measurements"], SEED, operations=True)
+
+
+def conditions_of(config: dict[str, Any], classes: int, image_shape: tuple[int, int, int]) -> Conditions:
+    """Of this machine, as the configuration asks for them."""
+    wanted = config["latency"]
+    return conditions_here(
+        config["space"],
+        NetworkSettings(**config["network"], in_channels=image_shape[0]),
+        backend=wanted["backend"],
+        device=wanted["device"],
+        threads=wanted["threads"],
+        batch=wanted["batch"],
+        classes=classes,
+        image_size=image_shape[-1],
+        seed=SEED,
+        rounds=ROUNDS,
+        calls=CALLS,
+    )
+
+
+def seconds_of_collecting(info: RunInfo, data: DatasetInfo) -> float:
+    """As long as the first network takes, for each of them."""
+    planned = list(jobs_of(info.config))
+    shape = data.channels, data.image_size, data.image_size
+    measure = Beside(conditions_of(info.config, data.num_classes, shape))
+    began = time.perf_counter()
+    measure(planned[0])
+    return len(planned) * (time.perf_counter() - began)

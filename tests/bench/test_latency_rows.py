@@ -1,0 +1,147 @@
+"""Rows that search under a latency: measuring, fitting and searching as runs; times are by a formula."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.config import ConfigError
+from bench.latency.fit import fit
+from bench.latency.fitted_file import load_cost, save_fit
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RunDirectory
+from bench.records.run_info import FITTED_NAME, RunInfo
+from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
+from bench.run.stop import StopFlag
+from methods.architecture import Architecture
+from tests.bench.fake_latency import FakeClock, additive, measured
+from tests.bench.test_row_cost import SEARCH, SIZE, planned
+
+LATENCY: dict[str, Any] = {"on": "latency_ms", "device": "cpu", "measurements": 50, "predictor": "table"}
+SMALL = {"channels": 4, "cells": 3, "image_size": 8}
+
+
+def row(method: str = "gdas", **cost: Any) -> dict[str, Any]:
+    return {"method": method, "options": {**SEARCH, **SIZE.get(method, {})}, "cost": {**LATENCY, **cost}}
+
+
+@pytest.fixture(autouse=True)
+def by_formula(monkeypatch: pytest.MonkeyPatch) -> list[FakeClock]:
+    """The clocks that a run asked for."""
+    made: list[FakeClock] = []
+
+    def make(conditions: Any) -> FakeClock:
+        made.append(FakeClock(additive(conditions.space)))
+        return made[-1]
+
+    monkeypatch.setattr("bench.latency.collect.Beside", make)
+    return made
+
+
+def done(tmp_path: Path, infos: list[RunInfo]) -> dict[str, RunDirectory]:
+    """By phase, the runs before the training."""
+    found = {}
+    for info in (info for info in infos if info.phase != "train"):
+        directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+        directory.create(info)
+        assert execute(directory.path, "cpu") == DONE
+        found[info.phase] = directory
+    return found
+
+
+def test_rows_and_seeds_share_what_was_measured(tmp_path: Path) -> None:
+    rows = {"a": row(), "b": row(weight=1.0), "c": row(batch=8), "d": row("darts", predictor="mlp")}
+    infos = planned(tmp_path, **rows)
+    by_phase = {phase: [info for info in infos if info.phase == phase] for phase in ("collect", "fit", "search")}
+    assert [info.rows for info in by_phase["collect"]] == [["a", "b", "d"], ["c"]]
+    assert [len(by_phase["fit"]), len(by_phase["search"])] == [2, 4]
+    assert by_phase["search"][0].needs == [by_phase["fit"][0].signature]
+    both = plan(load_experiment(str(tmp_path / "mine.yaml")), "tiny", ["a"], [0, 1])
+    assert [info.phase for info in both].count("collect") == 1
+
+
+def test_a_row_measures_fits_and_searches_within_its_bound(tmp_path: Path) -> None:
+    found = done(tmp_path, planned(tmp_path, mine=row(share=0.9)))
+    result = found["search"].read_result()
+    told = result["report"]["cost"]
+    cost = load_cost(found["fit"].path / FITTED_NAME, "chain_xs", "table")
+    assert told["met"]
+    assert told["value"] == pytest.approx(cost.discrete(Architecture.load(found["search"].path)))
+    assert told["value"] <= told["at_most"]
+    assert told["beats"] == ["constant"]
+    assert found["collect"].read_result()["metrics"]["networks"] > 50
+
+
+def test_measuring_goes_on_where_it_was_stopped(tmp_path: Path, by_formula: list[FakeClock]) -> None:
+    info = planned(tmp_path, mine=row())[0]
+    directory, stop = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name), StopFlag()
+    directory.create(info)
+    stop.reason = "a test"
+    assert execute(directory.path, "cpu", stop) == INTERRUPTED
+    assert by_formula[0].calls == 1
+    assert execute(directory.path, "cpu") == DONE
+    assert by_formula[1].calls == directory.read_result()["metrics"]["networks"] - 1
+
+
+def fitted(tmp_path: Path, space: str = "chain_xs", **conditions: Any) -> Path:
+    path = tmp_path / f"{space}.fitted.safetensors"
+    save_fit(fit(measured(tmp_path / f"{space}.jsonl", space, 50, **{**SMALL, **conditions})), path)
+    return path
+
+
+def of_file(path: Path, **cost: Any) -> dict[str, Any]:
+    given = row(file=str(path), device="Fake CPU", **cost)
+    del given["cost"]["measurements"]
+    return given
+
+
+def test_a_file_counts_by_its_content_and_each_run_keeps_a_copy(tmp_path: Path) -> None:
+    path = fitted(tmp_path)
+    (info,) = (info for info in planned(tmp_path, mine=of_file(path)) if info.phase == "search")
+    moved = tmp_path / "elsewhere.fitted.safetensors"
+    path.rename(moved)
+    (same,) = (info for info in planned(tmp_path, mine=of_file(moved)) if info.phase == "search")
+    assert same.signature == info.signature
+    directory = done(tmp_path, [same])["search"]
+    moved.unlink()
+    assert (directory.path / FITTED_NAME).exists()
+
+
+@pytest.mark.parametrize(
+    ("space", "conditions", "cost", "said"),
+    [
+        ("nasbench201", {}, {}, "has latencies of nasbench201, not of chain_xs"),
+        ("chain_xs", {"device": "Another CPU"}, {}, "was measured on Another CPU .cpu., not on 'Fake CPU'"),
+        ("chain_xs", {}, {"predictor": "graph"}, None),
+    ],
+)
+def test_a_file_of_something_else_is_refused(
+    tmp_path: Path, space: str, conditions: dict[str, Any], cost: dict[str, Any], said: str | None,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    infos = planned(tmp_path, mine=of_file(fitted(tmp_path, space, **conditions), **cost))
+    (info,) = (info for info in infos if info.phase == "search")
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+    directory.create(info)
+    assert execute(directory.path, "cpu") == (FAILED if said else DONE)
+    assert said is None or said.replace(".cpu.", "(cpu)") in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"cannot read the latencies .*nothing.* measure-latency"):
+        planned(tmp_path, mine=of_file(tmp_path / "nothing"))
+
+
+def test_a_device_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("it is there")
+    info = planned(tmp_path, mine=row(device="cuda"))[0]
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+    directory.create(info)
+    assert execute(directory.path, "cpu") == FAILED
+    assert "cuda" in capsys.readouterr().err
