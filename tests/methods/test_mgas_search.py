@@ -351,12 +351,7 @@ OFTEN = ("official", "operations only", "fixed ratios")
 
 @pytest.mark.parametrize(
     "variant",
-    [
-        pytest.param(
-            name, marks=pytest.mark.long if name not in ("official", "operations only", "fixed ratios") else ()
-        )
-        for name in VARIANTS
-    ],
+    [pytest.param(name, marks=() if name in OFTEN else pytest.mark.long) for name in VARIANTS],
 )
 def test_variants_run_to_their_end(variant: str):
     search = new_search(thin=0.75, **{"phase_epochs": (3,), "targets": (13_000.0,), **VARIANTS[variant]})
