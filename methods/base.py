@@ -39,6 +39,7 @@ class SearchContext:
         seed: the search seed, for generators a method owns (weights come from torch's global generator).
         match: the size that proposals are to have, for a method that `draws_at_size`.
         cost: what a gradient search that `takes_cost` is to heed beside the task.
+        slowdown: for a transform, (network, other) -> the first one's time over the other's on the device they are on.
     """
 
     num_classes: int
@@ -48,6 +49,7 @@ class SearchContext:
     seed: int = 0
     match: SizeMatch | None = None
     cost: Heeded | None = None
+    slowdown: Callable[[nn.Module, nn.Module], float] | None = None
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ class SamplingSearch(Method):
 
 @dataclass(frozen=True)
 class Transformed:
-    """What a transform returns: the smaller architecture, and the state dict of its network with inherited weights."""
+    """What a transform returns: the other architecture, and the state dict of its network with inherited weights."""
 
     architecture: Architecture
     weights: Mapping[str, Tensor]
@@ -223,7 +225,12 @@ class Transformed:
 
 
 class Transform(Method):
-    """A method that makes a trained network smaller (fixed-ratio pruning, network adaptation)."""
+    """A method that makes a trained network smaller (fixed-ratio pruning, network adaptation), or larger.
+
+    `enlarges`: which of the two; one that enlarges takes no size from another row.
+    """
+
+    enlarges: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, options: Any, context: SearchContext) -> None: ...
@@ -239,7 +246,7 @@ class Transform(Method):
 
     @abstractmethod
     def apply(self, architecture: Architecture, network: nn.Module, match: Mapping[str, float] | None) -> Transformed:
-        """Prune `network`, the trained module built from `architecture`.
+        """Change `network`, the trained module built from `architecture`, which itself is left as it is.
 
         Args:
             match: `{"on": count name, "value": number}` when the size of another run's result is asked for instead

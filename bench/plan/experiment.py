@@ -209,9 +209,12 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         if row.options or row.search_data:
             raise ConfigError(f"{where}: a given architecture has no options and no search_data")
         return
-    is_transform = issubclass(_method(row.method, where), Transform)
+    method = _method(row.method, where)
+    is_transform = issubclass(method, Transform)
     if is_transform and row.of is None:
-        raise ConfigError(f"{where}: {row.method} makes a trained network smaller; name its row with 'of'")
+        raise ConfigError(f"{where}: {row.method} changes a trained network; name its row with 'of'")
+    if issubclass(method, Transform) and method.enlarges and row.match is not None:
+        raise ConfigError(f"{where}: {row.method} makes a network larger by a rule of its own; leave 'match' out")
     if not is_transform and row.of:
         raise ConfigError(f"{where}: 'of' belongs to transforms; {row.method} searches from nothing")
     for other in [row.of, row.match.row if row.match else None]:

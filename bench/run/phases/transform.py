@@ -1,12 +1,18 @@
-"""The transform phase: from a trained network to a smaller architecture and the weights it inherits."""
+"""The transform phase: from a trained network to a smaller or larger architecture and the weights it inherits."""
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
+from functools import partial
 from typing import Any
+
+import torch
+from torch import nn
 
 from bench.config import restore
 from bench.data.seal import sealed
+from bench.latency.timing import Protocol, timed
 from bench.records.directory import save_architecture
 from bench.records.inputs import found_architecture, verified_file
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
@@ -18,11 +24,12 @@ from methods.spaces import NetworkSettings, build
 
 @sealed("the transform of a network")
 def run_transform(task: Task) -> dict[str, Any]:
-    """Make a trained network smaller; write the architecture and the inherited weights."""
+    """Change a trained network; write the architecture and the inherited weights."""
     started = time.monotonic()
     source = task.needed(task.config["source"])
     cls = get_method(task.info.method)
-    method = cls(restore(cls.Options, task.config["options"], "options"), task.context())  # type: ignore[call-arg]
+    context = replace(task.context(), slowdown=partial(slowdown, task))
+    method = cls(restore(cls.Options, task.config["options"], "options"), context)  # type: ignore[call-arg]
     if not isinstance(method, Transform):
         raise RunError(f"{task.info.method} is not a transform")
     architecture = found_architecture(source)
@@ -47,3 +54,23 @@ def run_transform(task: Task) -> dict[str, Any]:
         "epochs": 0,
         "report": dict(transformed.report),
     }
+
+
+ROUNDS, CALLS = 10, 5
+"""In turn, and forward passes of each in a round: the fastest of each counts."""
+
+
+def slowdown(task: Task, network: nn.Module, other: nn.Module) -> float:
+    """The time of one network over that of another, both in turn on one image (`bench.latency.timing`)."""
+    engine = task.engine
+    images = torch.randn(1, *task.image_shape, generator=torch.Generator().manual_seed(0)).to(engine.device)
+    images = images.contiguous(memory_format=engine.memory_format)
+
+    @torch.inference_mode()
+    def call(module: nn.Module) -> None:
+        module(images)
+        engine.synchronize()
+
+    calls = [partial(call, each.to(memory_format=engine.memory_format)) for each in (network, other)]
+    protocol = Protocol(ROUNDS, CALLS, "cpu" if engine.device.type == "cpu" else "wall")
+    return timed(calls[0], calls[1], protocol).ratio
