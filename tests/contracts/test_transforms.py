@@ -37,9 +37,6 @@ CASES = [
 ]
 
 every_case = pytest.mark.parametrize(("name", "space"), CASES)
-every_case_that_makes_smaller = pytest.mark.parametrize(
-    ("name", "space"), [case for case in CASES if not all_methods()[str(case.values[0])].enlarges]
-)
 
 
 def size_of(network: nn.Module) -> int:
@@ -51,6 +48,11 @@ def new(name: str) -> Transform:
     cls: Any = all_methods()[name]
     method: Transform = cls(cls.Options(**tiny(name)), CONTEXT)
     return method
+
+
+every_case_that_makes_smaller = pytest.mark.parametrize(
+    ("name", "space"), [case for case in CASES if not new(str(case.values[0])).enlarges]
+)
 
 
 def trained(space: str) -> nn.Module:
