@@ -28,8 +28,8 @@ class RunInfo:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
         phase: "collect" (measures latencies), "fit" (fits predictors to them), "search" (finds an architecture),
-            "transform" (makes a trained network smaller or larger), "train", "lookup" (a table of trained networks answers
-            instead of a training), or "count" (the network is built and counted).
+            "transform" (makes a trained network smaller or larger), "train", "lookup" (a table of trained networks
+            answers), or "count" (the network is built and counted).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
         retrain_seed: None for a search and a look-up.
