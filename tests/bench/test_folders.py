@@ -254,6 +254,26 @@ def test_an_experiment_on_a_folder_from_plan_to_result(folder: Path, tmp_path: P
     assert record.info.environment["data"]["test"]["images"] == 8
 
 
+@pytest.mark.parametrize("method", ["l1_filter_pruning", "network_slimming", "magnitude_pruning"])
+def test_a_network_with_the_stem_of_imagenet_is_pruned(method: str, folder: Path, tmp_path: Path) -> None:
+    """Its own stem counts, whatever images the transform's configuration speaks of."""
+    content = yaml.safe_load(Path(experiment(tmp_path, {"folder": "shapes"})).read_text())
+    options = {"ratio": 0.3, "of": "weights" if method == "magnitude_pruning" else "params"}
+    content["rows"] = {
+        "dense": {"published": "DARTS_V2"},
+        "pruned": {"method": method, "of": "dense", "options": options},
+    }
+    content["profiles"]["tiny"] |= {
+        "data": {"image_size": 32},
+        "network": {"channels": 4, "cells": 3, "stem": "imagenet"},
+    }
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump(content))
+    for info in plan(load_experiment(str(tmp_path / "mine.yaml")), "tiny", ["pruned"]):
+        directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+        directory.create(info)
+        assert execute(directory.path, "cpu") == DONE, directory.read_info().error
+
+
 def test_a_folder_is_looked_at_each_time_it_is_run(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -28,7 +28,7 @@ def run_transform(task: Task) -> dict[str, Any]:
     started = time.monotonic()
     source = task.needed(task.config["source"])
     cls = get_method(task.info.method)
-    context = replace(task.context(), slowdown=partial(slowdown, task))
+    context = replace(task.context(), stem=source.info.config["network"]["stem"], slowdown=partial(slowdown, task))
     method = cls(restore(cls.Options, task.config["options"], "options"), context)  # type: ignore[call-arg]
     if not isinstance(method, Transform):
         raise RunError(f"{task.info.method} is not a transform")
