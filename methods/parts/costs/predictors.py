@@ -87,8 +87,8 @@ class Graph(Logarithmic):
     """Message passing between the operators of a cell, or of a chain, along the data's way and against it.
 
     A node is a decision's operator. It starts as the sum of its options' vectors, each as often as it stands there,
-    times a vector of its place, which learns what channels, resolution and stride do. What is `none` sends nothing and
-    is not summed up in the end.
+    times a vector of its place, which learns what channels, resolution and stride do. What messages add to it counts as
+    often as there is an operator; `none` is no operator. In the end they are summed up.
     """
 
     told = "graph network (reconstructed)"
@@ -110,15 +110,14 @@ class Graph(Logarithmic):
         self.read = nn.Sequential(nn.Linear(kinds * width, width), nn.ReLU(), nn.Linear(width, 1))
 
     def standardised(self, encoded: Tensor) -> Tensor:
-        x = encoded.unflatten(-1, self.shape)  # (n, kinds, places, options)
-        there = (x @ self.there)[..., None]
+        x = encoded.unflatten(-1, self.shape) * self.there  # (n, kinds, places, options)
+        there = x.sum(dim=-1, keepdim=True)
         state = (x @ self.options) * self.places
         for own, forth, back in zip(self.own, self.forth, self.back, strict=True):
-            sent = state * there
-            arrived = torch.einsum("ef,nkew->nkfw", self.feeds, sent)
-            answered = torch.einsum("fe,nkew->nkfw", self.feeds, sent)
-            state = state + (own(state) + forth(arrived) + back(answered)).relu()
-        return cast(Tensor, self.read((state * there).sum(dim=2).flatten(1) / self.shape[1] ** 0.5))[:, 0]
+            arrived = torch.einsum("ef,nkew->nkfw", self.feeds, state)
+            answered = torch.einsum("fe,nkew->nkfw", self.feeds, state)
+            state = state + (own(state) + forth(arrived) + back(answered)).relu() * there
+        return cast(Tensor, self.read(state.sum(dim=2).flatten(1) / self.shape[1] ** 0.5))[:, 0]
 
 
 class Make(Protocol):
