@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from methods.base import SearchContext
 from methods.gradient.mgas.cells.supernet import CellSupernet
@@ -146,3 +150,25 @@ def run_epochs(search: MGAS, first: int, last: int, steps: int = 2) -> list[dict
             search.step((x[batch], y[batch]))
         values.append(search.on_epoch_end(epoch, evaluate))
     return values
+
+
+class NoWaiting(TorchDispatchMode):
+    """No operation whose output size depends on values, and none that reads one."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        forbidden = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "repeat_interleave")
+        assert not any(word in str(func) for word in forbidden), func
+        return func(*args, **(kwargs or {}))
+
+
+@contextmanager
+def the_host_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Reading a value, or an operation whose output size depends on values, makes the host wait for a device."""
+
+    def waits(*_: Any, **__: Any) -> None:
+        raise AssertionError("the host asked for a value")
+
+    with monkeypatch.context() as patch, NoWaiting():
+        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
+            patch.setattr(torch.Tensor, name, waits)
+        yield

@@ -16,7 +16,7 @@ from methods.gradient.mgas.search import MGAS
 from methods.gradient.mgas.supernet import role, trainable
 from methods.parts.counts import count_macs, count_nonzero, count_params
 from methods.spaces import NetworkSettings, build, get_space
-from tests.methods.mgas_nets import run_epochs
+from tests.methods.mgas_nets import run_epochs, scatter_parameters, the_host_is_not_asked
 
 CONTEXT = SearchContext(num_classes=4, in_channels=1, image_size=8, seed=1)
 TARGETS = (60_000.0, 40_000.0)
@@ -34,8 +34,8 @@ def new_search(**changes: Any) -> MGAS:
         "phase_epochs": (5, 5, 5, 9),
         "max_epochs": 24,
         "stage_ratios": (0.6,),
-        "threshold_pace": 40.0,
-        "lambda_delta": 5e-3,
+        "threshold_pace": 160.0,
+        "lambda_delta": 1e-2,
         "lambda_few": 2,
         "lambda_many": 6,
         "weight_lr": 0.05,
@@ -60,7 +60,7 @@ def finished() -> tuple[MGAS, list[dict[str, Any]], list[dict[str, Any]]]:
         if search.finished:
             break
         states.append(saved(search))
-        values += run_epochs(search, epoch, epoch + 1)
+        values += run_epochs(search, epoch, epoch + 1, steps=1)
     return search, values, states
 
 
@@ -105,7 +105,7 @@ def test_a_restart_gives_the_same_bits(finished, where: str) -> None:
     end = min(epoch + 2, len(states) - 1)
     restarted = new_search()
     restarted.load_state_dict(states[epoch])
-    assert run_epochs(restarted, epoch, end) == values[epoch:end]
+    assert run_epochs(restarted, epoch, end, steps=1) == values[epoch:end]
     again = saved(restarted)
     for name in ("tensors", "momentum"):
         assert again[name].keys() == states[end][name].keys()
@@ -123,6 +123,35 @@ def test_every_live_parameter_is_trained(finished) -> None:
     assert set(found) == {id(parameter) for parameter in trainable(search.supernet).values()}
     roles = {role(name) for name in trainable(search.supernet)}
     assert roles == {"weight", "alpha", "kappa", "t_operation", "t_filter", "t_weight"}
+
+
+@pytest.mark.parametrize("changes", [{}, {"mu": 1.0}], ids=str)
+def test_a_step_never_asks_the_host(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
+    search = new_search(warmup_epochs=(0,), **changes)
+    search.enter_longest_step()
+    search.supernet.cell(4).commit_operations([(0, op) for op in range(6)])
+    search._renew_optimizers({})
+    scatter_parameters(search.supernet)
+    batch = (torch.randn(8, 1, 8, 8), torch.arange(8) % 4)
+    with the_host_is_not_asked(monkeypatch):
+        search.step(batch)
+
+
+def test_the_epoch_limit_cuts_blocks_and_then_channels_to_the_targets() -> None:
+    targets = (60_000.0, 12_000.0)
+    search = new_search(phase_epochs=(2,), max_epochs=8, threshold_pace=0.0, targets=targets)
+    values = run_epochs(search, 0, 8, steps=1)
+    assert (len(values), search.finished) == (8, True)
+    large, small = search.family()
+    for target, found in zip(targets, (large, small), strict=True):
+        assert 0.97 * target < found.provenance["achieved"] <= target
+        assert found.provenance["cut_at_epoch_limit"]
+    chain = small.genotype["chain"].replace("|", " ").split()
+    assert [word == "zero" for word in chain] == [False, False, True, False, True, False]
+    assert len(small.widths) == 4
+    assert all(place.filters.mask.all() for place in search.supernet.executed(2))
+    with pytest.raises(MethodError, match="no architecture with params <= 5,000"):
+        search.architecture(5_000.0)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from bench.speed.count import Dispatched
 from methods.base import MethodError, SearchContext
@@ -28,6 +27,7 @@ from tests.methods.mgas_nets import (
     run_epochs,
     saved_bytes,
     scatter_parameters,
+    the_host_is_not_asked,
 )
 
 CONTEXT = SearchContext(num_classes=4, in_channels=1, image_size=8, seed=1)
@@ -208,24 +208,10 @@ def test_warmup_trains_weights_only():
 
 @pytest.mark.parametrize("changes", [{}, {"mu": 1.0}, {"compat": "official"}], ids=str)
 def test_a_step_never_asks_the_host(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]):
-    """Reading a value, or an operation whose output size depends on values, makes the host wait for a device."""
-
-    class NoWaiting(TorchDispatchMode):
-        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            forbidden = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "repeat_interleave")
-            assert not any(word in str(func) for word in forbidden), func
-            return func(*args, **(kwargs or {}))
-
     search, batch = new_search(thin=0.7, **changes), images(8)
     run_epochs(search, 0, 1)
     scatter_parameters(search.supernet)
-
-    def waits(*_: Any, **__: Any) -> None:
-        raise AssertionError("the host asked for a value")
-
-    with monkeypatch.context() as patch, NoWaiting():
-        for name in ("item", "tolist", "numpy", "cpu", "__bool__", "__float__", "__int__"):
-            patch.setattr(torch.Tensor, name, waits)
+    with the_host_is_not_asked(monkeypatch):
         search.step(batch)
 
 

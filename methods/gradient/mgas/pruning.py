@@ -63,16 +63,21 @@ def grouped(candidates: Iterable[Candidate]) -> Dropped:
 
 
 def fewest(candidates: Sequence[Candidate], reached: Callable[[Dropped], bool]) -> int:
-    """How many of the candidates, taken in order, have to go until `reached`; all if that is never.
+    """How many of the candidates, taken in order, have to go until `reached`; all if that is never."""
+    return fewest_of(len(candidates), lambda number: reached(grouped(candidates[:number])))
+
+
+def fewest_of(most: int, reached: Callable[[int], bool]) -> int:
+    """The smallest number with which `reached` holds; `most` if that is none.
 
     Looks by bisection, which is exact where every removal makes the network smaller.
     """
-    low, high = 0, len(candidates)
-    if reached(grouped(candidates[:0])):
+    low, high = 0, most
+    if reached(0):
         return 0
-    if not reached(grouped(candidates)):
+    if not reached(high):
         return high
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if reached(grouped(candidates[:middle])) else (middle, high)
+        low, high = (low, middle) if reached(middle) else (middle, high)
     return high

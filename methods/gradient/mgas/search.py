@@ -182,12 +182,14 @@ class MGAS(Pruning, GradientSearch):
         self._take_snapshot(epoch, evaluate, forced=False)
 
     def _cut_to_targets(self, epoch: int, evaluate: Evaluate | None) -> None:
-        """At the epoch limit: remove operations in ascending gate for every target that is still unmet."""
+        """At the epoch limit: remove operations, then filters, in ascending gate for every target still unmet."""
         while not self.progress.done:
             candidates = removable(self.supernet.executed())
             number = fewest(candidates, self._target_reached)
             self._remove(candidates[:number])
             self.progress.cut += number
+            if number == len(candidates):
+                self.progress.cut += self.space.cut_filters(self.supernet, lambda: self._target_reached({}))
             self._narrow()
             before = len(self.progress.unmet)
             self._take_snapshot(epoch, evaluate, forced=True)

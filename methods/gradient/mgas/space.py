@@ -66,6 +66,7 @@ class PrunableSpace:
     plan_narrowing, whole: see `PlanNarrowing`; the one that narrows nothing.
     narrow: cuts the supernet, and momentum by parameter name, to such a plan.
     export: see `Export`.
+    cut_filters: (supernet, whether the target is reached) -> how many filters it removed, at the epoch limit.
     counts: parameters ("params"; "params_nonzero" without masked weights) and MACs ("macs") of the retrained network,
         auxiliary head excluded, in closed form.
     """
@@ -79,4 +80,5 @@ class PrunableSpace:
     whole: Callable[[Any], Narrowing]
     narrow: Callable[[Any, Any, MutableMapping[str, Tensor]], None]
     export: Export
+    cut_filters: Callable[[Any, Callable[[], bool]], int]
     counts: Callable[[Architecture, SearchContext], dict[str, int]]

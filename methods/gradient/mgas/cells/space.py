@@ -24,6 +24,7 @@ PRUNABLE = (
         whole=whole,
         narrow=narrow,
         export=export,
+        cut_filters=lambda net, reached: 0,  # channels are shared by what lives
         counts=counts,
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from methods.gradient.mgas.chains.export import counts, export
+from methods.gradient.mgas.chains.limit import cut_filters
 from methods.gradient.mgas.chains.narrow import narrow, plan_narrowing, whole
 from methods.gradient.mgas.chains.supernet import ChainSupernet
 from methods.gradient.mgas.chains.topology import ChainPlan
@@ -26,6 +27,7 @@ def _space(name: str) -> PrunableSpace:
         whole=whole,
         narrow=narrow,
         export=export,
+        cut_filters=cut_filters,
         counts=counts,
     )
 
