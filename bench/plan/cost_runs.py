@@ -11,6 +11,9 @@ from bench.plan.row_cost import MEASURED, RowCost, file_digest
 from bench.plan.schema import DataSettings
 from bench.records.run_info import RunInfo
 
+PROTOCOL = {"rounds": 8, "calls": 3, "seed": 0}
+"""As `dasbench measure-latency` has them where nothing is said."""
+
 
 def cost_runs(
     cost: RowCost,
@@ -36,7 +39,7 @@ def cost_runs(
         return cost, []
     if cost.file is not None:
         return replace(cost, file=file_digest(cost.file)), []
-    measures = {name: getattr(cost, name) for name in ("device", *MEASURED)}
+    measures = {**{name: getattr(cost, name) for name in ("device", *MEASURED)}, **PROTOCOL}
     alike: dict[str, Any] = {"precision": "fp32", "deterministic": True, "threads": cost.threads}
     alike = {**common, "data": identity(DataSettings(image_size=image_size)), **alike}
     unseeded = {"search_seed": None, "retrain_seed": None}

@@ -21,8 +21,8 @@ class RowCost:
     """What is counted or measured is the network as the profile retrains it: its size, classes and images.
 
     Attributes:
-        on: parameters, MACs, arithmetic intensity (`methods.parts.costs.counts`), or a latency that is predicted from
-            measured networks.
+        on: parameters, MACs, arithmetic intensity or its inverse (`methods.parts.costs.counts`), or a latency that is
+            predicted from measured networks.
         at_most: a bound that the search's answer keeps, or says it cannot.
         share: the bound as a share of the cost of the space's reference architecture, in place of `at_most`.
         objective: how the cost enters the loss of a gradient search (`methods.parts.costs.rules`) or the score of a
@@ -42,7 +42,7 @@ class RowCost:
             pass, number of networks.
     """
 
-    on: Literal["params", "macs", "intensity", "latency_ms"]
+    on: Literal["params", "macs", "intensity", "bytes_per_mac", "latency_ms"]
     at_most: float | None = field(default=None, metadata=within("(0, inf)"))
     share: float | None = field(default=None, metadata=within("(0, inf)"))
     objective: Rule | None = None

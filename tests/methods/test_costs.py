@@ -170,6 +170,7 @@ def test_intensity_is_macs_over_bytes_of_the_layers() -> None:
             module.register_forward_hook(count)
     network.eval()(torch.zeros(1, 3, 8, 8, device="meta"))
     assert cost.discrete(architecture) == macs / moved
+    assert counted("bytes_per_mac", Built(10, SMALL, 8)).discrete(architecture) == moved / macs
 
 
 def test_effective_shapes_are_exact_where_widths_are_independent_and_a_table_where_they_are_tied() -> None:

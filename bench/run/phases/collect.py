@@ -18,8 +18,6 @@ from bench.run.stop import InterruptedRunError
 from methods.spaces import NetworkSettings
 
 DATA_NAME = "latency.jsonl"
-ROUNDS, CALLS, SEED = 5, 3, 0
-"""As `dasbench measure-latency` has them."""
 
 
 def run_collect(task: Task) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def run_collect(task: Task) -> dict[str, Any]:
 
 def jobs_of(config: dict[str, Any]) -> Iterator[Job]:
     """The networks that are measured."""
-    return jobs(config["space"], config["latency"]["measurements"], SEED, operations=True)
+    return jobs(config["space"], config["latency"]["measurements"], config["latency"]["seed"], operations=True)
 
 
 def conditions_of(config: dict[str, Any], classes: int, image_shape: tuple[int, int, int]) -> Conditions:
@@ -65,9 +63,9 @@ def conditions_of(config: dict[str, Any], classes: int, image_shape: tuple[int, 
         batch=wanted["batch"],
         classes=classes,
         image_size=image_shape[-1],
-        seed=SEED,
-        rounds=ROUNDS,
-        calls=CALLS,
+        seed=wanted["seed"],
+        rounds=wanted["rounds"],
+        calls=wanted["calls"],
     )
 
 

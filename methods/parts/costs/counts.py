@@ -1,4 +1,4 @@
-"""Parameters, MACs and arithmetic intensity as costs.
+"""Parameters, MACs and arithmetic intensity as costs; its inverse, too, for which less is more intense.
 
 Of an architecture they are what counting its built network gives, in closed form where there is one. Expected costs are
 exact, too: no candidate of a space's relaxation changes the widths that another one sees. Where widths are chosen,
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -24,10 +23,13 @@ from methods.parts.gates import Gates
 from methods.spaces import NetworkSettings, at_scale, build, get_space
 from methods.spaces.relaxation import Relaxation
 
+MOVED = "float32 weights, inputs and outputs of convolutions and linear layers, one image"
 UNITS = {
     "params": "parameters (inference, without an auxiliary head)",
     "macs": "MACs (multiply-adds of convolutions and linear layers, one image; no normalisation, pool or activation)",
-    "intensity": "MACs per byte (float32 weights, inputs and outputs of convolutions and linear layers, one image)",
+    "bytes": f"bytes ({MOVED})",
+    "intensity": f"MACs per byte ({MOVED})",
+    "bytes_per_mac": f"bytes per MAC ({MOVED})",
 }
 BYTES = 4
 """Of a float32."""
@@ -94,37 +96,43 @@ class Counted:
         return self
 
 
-class Intensity:
-    """MACs over bytes. Expected is the ratio of both expectations, which is not the expectation of the ratio."""
+@dataclass
+class Ratio:
+    """One count over another. Expected is the ratio of both expectations, which is not the expectation of the ratio."""
 
-    name = "intensity"
-    unit = UNITS["intensity"]
-    told: Mapping[str, Any] = MappingProxyType({})
+    name: str
+    over: Counted
+    under: Counted
+    told: Mapping[str, Any] = field(default_factory=dict)
 
-    def __init__(self, macs: Counted, traffic: Counted) -> None:
-        self.macs, self.traffic = macs, traffic
+    @property
+    def unit(self) -> str:
+        return UNITS[self.name]
 
     def discrete(self, architecture: Architecture) -> float:
-        return self.macs.discrete(architecture) / self.traffic.discrete(architecture)
+        return self.over.discrete(architecture) / self.under.discrete(architecture)
 
     def expected(self, gates: Mapping[str, Gates]) -> Tensor:
-        return self.macs.expected(gates) / self.traffic.expected(gates)
+        return self.over.expected(gates) / self.under.expected(gates)
 
-    def to(self, device: torch.device) -> Intensity:
-        self.macs.to(device)
-        self.traffic.to(device)
+    def to(self, device: torch.device) -> Ratio:
+        self.over.to(device)
+        self.under.to(device)
         return self
 
 
-def counted(on: str, built: Built, relaxed: Relaxation | None = None) -> Counted | Intensity:
+def counted(on: str, built: Built, relaxed: Relaxation | None = None) -> Counted | Ratio:
     """The cost called `on`, one of `UNITS`, of networks built so.
 
     Args:
         relaxed: for an expected cost, what the gates are of.
     """
     macs = Counted("macs", relaxed, lambda architecture: built.counts(architecture).macs)
+    traffic = Counted("bytes", relaxed, built.traffic)
     if on == "intensity":
-        return Intensity(macs, Counted("intensity", relaxed, built.traffic))
+        return Ratio(on, macs, traffic)
+    if on == "bytes_per_mac":
+        return Ratio(on, traffic, macs)
     return macs if on == "macs" else Counted(on, relaxed, lambda architecture: getattr(built.counts(architecture), on))
 
 
