@@ -6,9 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from bench.config import identity
 from bench.plan.row_cost import MEASURED, RowCost, file_digest
-from bench.plan.schema import DataSettings
 from bench.records.run_info import RunInfo
 
 PROTOCOL = {"rounds": 8, "calls": 3, "seed": 0}
@@ -20,7 +18,6 @@ def cost_runs(
     space: str,
     network: Mapping[str, Any],
     common: Mapping[str, Any],
-    image_size: int | None,
     add: Callable[..., RunInfo],
 ) -> tuple[RowCost, list[str]]:
     """A row's cost as its search's configuration has it, and the signatures of the runs that it waits for.
@@ -29,7 +26,7 @@ def cost_runs(
     fits predictors to them: the same two for all seeds, and for all rows that ask for the same.
 
     Args:
-        network, common, image_size: of the profile.
+        network, common: of the profile; how many images it trains on has no part in a latency.
         add: (phase, configuration, what every configuration has, ...) -> a run of the row.
 
     Raises:
@@ -41,7 +38,7 @@ def cost_runs(
         return replace(cost, file=file_digest(cost.file)), []
     measures = {**{name: getattr(cost, name) for name in ("device", *MEASURED)}, **PROTOCOL}
     alike: dict[str, Any] = {"precision": "fp32", "deterministic": True, "threads": cost.threads}
-    alike = {**common, "data": identity(DataSettings(image_size=image_size)), **alike}
+    alike = {**common, "data": {**common["data"], "train_images": None, "test_images": None}, **alike}
     unseeded = {"search_seed": None, "retrain_seed": None}
     collected = add("collect", {"space": space, "network": network, "latency": measures}, alike, **unseeded)
     needs = [collected.signature]

@@ -189,7 +189,7 @@ class Plan:
     def _cost(self, label: str, row: Row, cost: RowCost) -> tuple[RowCost, list[str]]:
         """A row's cost as its search's configuration has it, and the runs that it waits for."""
         space, add = space_of(self.profile, label, row), partial(self.add, label, row.method or "")
-        return cost_runs(cost, space, self.network, self.common, self.profile.data.image_size, add)
+        return cost_runs(cost, space, self.network, self.common, add)
 
     def _size_of(self, match: Match, seed: int) -> tuple[dict[str, Any], list[str]]:
         """Whose size a draw has, in its configuration, and the search that it waits for.
