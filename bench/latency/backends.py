@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -34,9 +36,18 @@ def prepared(architecture: Architecture, conditions: Conditions) -> Call:
 
 
 def ready(conditions: Conditions) -> None:
-    """Set torch's switches. Subnormal numbers, which trained networks hardly have and which take long, are zeros."""
+    """Set torch's switches."""
     make_engine(torch.device(conditions.device_type), "fp32", deterministic=False, threads=conditions.threads)
+
+
+@contextmanager
+def subnormals_as_zero() -> Iterator[None]:
+    """Subnormal numbers, which trained networks hardly have and which take long, are zeros in this thread meanwhile."""
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _torch(network: nn.Module, images: Tensor, conditions: Conditions) -> Call:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bench.latency.backends import prepared, ready
+from bench.latency.backends import prepared, ready, subnormals_as_zero
 from bench.latency.conditions import Conditions
 from bench.latency.dataset import Job, LatencyData, Measured, continued, read_data
 from bench.latency.timing import Call, Timed, timed
@@ -53,4 +53,6 @@ class Beside:
         self.reference: Call = prepared(get_space(conditions.space).reference(), conditions)
 
     def __call__(self, job: Job) -> Timed:
-        return timed(prepared(job.architecture, self.conditions), self.reference, self.conditions.protocol)
+        network = prepared(job.architecture, self.conditions)
+        with subnormals_as_zero():
+            return timed(network, self.reference, self.conditions.protocol)

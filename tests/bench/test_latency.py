@@ -256,6 +256,7 @@ def test_a_network_is_computed(backend: str, tmp_path: Path) -> None:
     data = collect(tmp_path / "data.jsonl", found, jobs("chain_xs", 2, 0, False))
     assert len(data.measured) == 2
     assert all(data.ms(each) > 0 for each in data.measured)
+    assert (torch.tensor(1e-310, dtype=torch.float64) * 0.5).item() > 0  # subnormal numbers are back
 
 
 def test_help_of_the_commands_loads_no_torch() -> None:
