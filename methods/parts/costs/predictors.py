@@ -9,6 +9,7 @@ features are ours.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import ClassVar, Protocol, cast
 
 import torch
@@ -48,7 +49,7 @@ class Table(Predictor):
         return self.constant + encoded.to(self.options) @ self.options
 
 
-class Logarithmic(Predictor):
+class Logarithmic(Predictor, ABC):
     """One that predicts the standardised logarithm."""
 
     mean: Tensor
@@ -59,9 +60,9 @@ class Logarithmic(Predictor):
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
 
+    @abstractmethod
     def standardised(self, encoded: Tensor) -> Tensor:
         """(n,): the logarithm of the latency, less its mean, over its standard deviation."""
-        raise NotImplementedError
 
     def forward(self, encoded: Tensor) -> Tensor:
         return (self.mean + self.deviation * self.standardised(encoded.to(self.mean))).exp()

@@ -44,9 +44,17 @@ class Frame(nn.Module):
 
     def run(self, images: Tensor, for_slots: Iterable[tuple[Any, ...]]) -> Tensor:
         """Each slot is called with the map that the one before it gives, and with what is for it."""
-        x = self.first.transform(self.stem(images))
+        x = self.begin(images)
         for slot, given in zip(self.slots, for_slots, strict=True):
             x = slot(x, *given)
+        return self.end(x)
+
+    def begin(self, images: Tensor) -> Tensor:
+        """What the first slot is given."""
+        return self.first.transform(self.stem(images))
+
+    def end(self, x: Tensor) -> Tensor:
+        """The logits of what the last slot gives."""
         return self.classifier(F.adaptive_avg_pool2d(self.head(x), 1).flatten(1))
 
 

@@ -79,12 +79,12 @@ class ChainSupernet(Supernet):
     def forward(self, images: Tensor) -> Tensor:
         places = self.executed()
         coefficients = self.coefficients(places)
-        x = self.frame.first.transform(self.frame.stem(in_memory_format(images)))
+        x = self.frame.begin(in_memory_format(images))
         for place, given in zip(places, coefficients.unbind(), strict=True):
             x = place(x, given)
         if self.stage < LAST_STAGE:
             return self.heads[self.stage](x)
-        return self.frame.classifier(F.adaptive_avg_pool2d(self.frame.head(x), 1).flatten(1))
+        return self.frame.end(x)
 
     def around(self) -> list[nn.Module]:
         ends = [self.heads[self.stage]] if self.stage < LAST_STAGE else [self.frame.head, self.frame.classifier]
