@@ -147,7 +147,8 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
         missing = sum(info.signature in left for info in runs)
         label += " (intermediate)" * runs[0].intermediate
         preset = next((info.preset for info in runs if info.preset), None)
-        method = f"{runs[0].method} ({preset})" if preset else runs[0].method
+        own = runs[-1].method  # what comes first may be another row's, too
+        method = f"{own} ({preset})" if preset else own
         table.add_row(escape(label), method, *(str(n or "") for n in phases), str(missing))
     console.print(table)
     for sentence in sharing(planned):

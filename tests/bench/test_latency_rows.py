@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from bench.commands.run import print_plan
 from bench.config import ConfigError
 from bench.latency.fit import fit
 from bench.latency.fitted_file import load_cost, save_fit
@@ -63,6 +64,14 @@ def test_rows_and_seeds_share_what_was_measured(tmp_path: Path) -> None:
     assert by_phase["search"][0].needs == [by_phase["fit"][0].signature]
     both = plan(load_experiment(str(tmp_path / "mine.yaml")), "tiny", ["a"], [0, 1])
     assert [info.phase for info in both].count("collect") == 1
+
+
+def test_the_plan_names_a_rows_own_method(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Not that of the row which first asked for what both measure."""
+    infos = planned(tmp_path, a=row(), b=row("msg_das"))
+    print_plan(infos, infos)
+    shown = {words[0]: words[1] for words in map(str.split, capsys.readouterr().out.splitlines()) if len(words) > 1}
+    assert (shown["a"], shown["b"]) == ("gdas", "msg_das")
 
 
 def test_a_row_measures_fits_and_searches_within_its_bound(tmp_path: Path) -> None:
