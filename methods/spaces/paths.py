@@ -14,8 +14,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from methods.parts.recalibration import recalibrate
 from methods.parts.topology import CellTopology
 from methods.spaces.decisions import Code
 
@@ -46,24 +46,12 @@ class PathSupernet(nn.Module, ABC):
             ArchitectureError: it is no code of the space.
         """
 
-    @torch.no_grad()
     def recalibrate(self, code: Code, batches: Iterable[Tensor]) -> None:
         """Give the normalisations on a path the statistics of these batches of images, each batch weighing the same.
 
         Running statistics otherwise belong to all the paths that were trained. Weights and the mode stay as they are.
         """
-        norms = [module for module in self.modules() if isinstance(module, _BatchNorm)]
-        momenta, training = [norm.momentum for norm in norms], self.training
-        self.train()
-        try:
-            for number, images in enumerate(batches, 1):
-                for norm in norms:
-                    norm.momentum = 1 / number
-                self(images, code)
-        finally:
-            for norm, momentum in zip(norms, momenta, strict=True):
-                norm.momentum = momentum
-            self.train(training)
+        recalibrate(self, lambda images: self(images, code), batches)
 
 
 class PathCell(nn.Module):

@@ -10,7 +10,7 @@ option by option and then expected, a table of the options.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import torch
@@ -57,3 +57,47 @@ class Product:
 def expected_macs(layers: Sequence[Product], probabilities: Mapping[str, Tensor]) -> Tensor:
     """Of all layers together."""
     return torch.stack([layer.expected(probabilities) for layer in layers]).sum()
+
+
+def counted(layers: Sequence[Product], options: Mapping[str, Tensor]) -> Tensor:
+    """(n,), int64: what `Product.discrete` adds up to, of many networks at once, each choice's options (n,)."""
+    tables: dict[tuple[str, tuple[float, ...]], Tensor] = {}
+
+    def of(factor: Factor, choice: str) -> Tensor:
+        if (choice, factor.values) not in tables:
+            tables[choice, factor.values] = torch.tensor(factor.values).long()[options[choice]]
+        return tables[choice, factor.values]
+
+    total = torch.zeros_like(next(iter(options.values())))
+    for layer in layers:
+        chosen = torch.full_like(total, int(layer.weight))
+        for each in layer.factors:
+            chosen = chosen * (int(each.values[0]) if each.choice is None else of(each, each.choice))
+        total = total + chosen
+    return total
+
+
+@dataclass
+class Layers:
+    """The MACs and the parameters of networks whose widths are chosen, written down layer by layer."""
+
+    macs: list[Product] = field(default_factory=list)
+    params: list[Product] = field(default_factory=list)
+
+    def convolution(self, weight: float, pixels: Factor, *channels: Factor) -> None:
+        """Args:
+        weight: kernel^2 and whatever channels are not chosen.
+        pixels: of its output.
+        channels: in and out; of a depthwise one its own.
+        """
+        self.macs.append(Product((*channels, pixels), weight))
+        self.params.append(Product(channels, weight))
+
+    def norm(self, weight: float, *channels: Factor) -> None:
+        """Scale and shift of `weight` times so many channels."""
+        self.params.append(Product(channels, 2 * weight))
+
+    def linear(self, inputs: float, outputs: int, *channels: Factor) -> None:
+        """With biases; `inputs` times the channels enter."""
+        self.macs.append(Product(channels, inputs * outputs))
+        self.params += [Product(channels, inputs * outputs), Product((), outputs)]

@@ -22,17 +22,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a block stands: its stage, its channels and its stride."""
+    """Where a block stands: its stage, its channels and its stride.
+
+    Attributes:
+        joins: the input is added where the shape stays; else it is not, though widths that are chosen may agree.
+    """
 
     stage: int
     c_in: int
     c_out: int
     stride: int
+    joins: bool = True
 
     @property
     def keeps_shape(self) -> bool:
         """The input is added to what the block gives; the block can be left out."""
-        return self.stride == 1 and self.c_in == self.c_out
+        return self.joins and self.stride == 1 and self.c_in == self.c_out
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,16 @@ MobileNetV2's form (Sandler et al., CVPR 2018, table 2): ReLU6, one linear layer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.architecture import Architecture
 from methods.parts.drop_path import drop_path
 from methods.spaces.chain.blocks import MBConv
-from methods.spaces.chain.layout import Slot, layout, scaled, width_name
+from methods.spaces.chain.layout import Slot, width_name
 from methods.spaces.chain.macro import Macro
 from methods.spaces.channels import ChannelGroup, ChannelMap
 
@@ -96,14 +95,16 @@ class ChainNetwork(Frame):
 
     Drop path is off until `set_drop_path` is called with a probability above zero; it drops what a place adds to its
     input, and nothing where the shape changes.
+
+    Args:
+        macro: at the network's scale.
     """
 
     drop_path_probability: Tensor
 
-    def __init__(self, architecture: Architecture, macro: Macro, num_classes: int, in_channels: int) -> None:
-        slots, size = layout(architecture, macro), scaled(architecture, macro)
-        super().__init__(size, num_classes, in_channels, [BuiltSlot(slot) for slot in slots])
-        self.scale = {"channels": size.stem}
+    def __init__(self, macro: Macro, slots: Sequence[Slot], num_classes: int, in_channels: int) -> None:
+        super().__init__(macro, num_classes, in_channels, [BuiltSlot(slot) for slot in slots])
+        self.scale: Mapping[str, int] = {"channels": macro.stem}
         self.register_buffer("drop_path_probability", torch.zeros(()), persistent=False)
         self.drop_path_on = False
 

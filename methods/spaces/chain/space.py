@@ -131,7 +131,8 @@ class ChainSpace:
             ArchitectureError: a stem for other images than the chain's.
         """
         refuse_other_images(self.name, self.macro, settings.stem)
-        return ChainNetwork(architecture, self.macro, num_classes, settings.in_channels)
+        slots = layout(architecture, self.macro)
+        return ChainNetwork(scaled(architecture, self.macro), slots, num_classes, settings.in_channels)
 
     def counts(
         self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32

@@ -14,7 +14,7 @@ Any image size works: the stages halve it twice (8x8 digits end in 2x2) and the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
@@ -75,24 +75,29 @@ class BasicBlock(nn.Module):
 
 
 class ResNet(nn.Module):
-    """`forward(images)` gives logits (batch, num_classes), in training too: there is no auxiliary head."""
+    """`forward(images)` gives logits (batch, num_classes), in training too: there is no auxiliary head.
 
-    def __init__(self, architecture: Architecture, num_classes: int, in_channels: int) -> None:
+    Args:
+        streams: channels of each stage.
+        inside: of each stage, channels between the convolutions of each block; 0 for no block.
+        shortcut: where a stage begins.
+    """
+
+    def __init__(
+        self, streams: Sequence[int], inside: Sequence[Sequence[int]], shortcut: str, num_classes: int, in_channels: int
+    ) -> None:
         super().__init__()
-        depth, shortcut, channels = _read(architecture)
-        self.scale: Mapping[str, int] = {"channels": channels}
+        self.scale: Mapping[str, int] = {}
         self.prunable_stream = shortcut == "projection"
-        widths = architecture.widths
-        streams = [int(widths.get(f"stages.{stage}", channels * 2**stage)) for stage in range(STAGES)]
         self.conv = nn.Conv2d(in_channels, streams[0], 3, padding=1, bias=False)
         self.bn = nn.BatchNorm2d(streams[0])
         self.stages = nn.ModuleList()
         c_in = streams[0]
-        for stage, c_out in enumerate(streams):
+        for stage, (c_out, mids) in enumerate(zip(streams, inside, strict=True)):
             blocks = nn.ModuleList()
-            for block in range((depth - 2) // 6):
-                mid = int(widths.get(f"stages.{stage}.{block}.mid", channels * 2**stage))
-                blocks.append(BasicBlock(c_in, mid, c_out, 2 if stage > 0 and block == 0 else 1, shortcut))
+            for block, mid in enumerate(mids):
+                stride = 2 if stage > 0 and block == 0 else 1
+                blocks.append(BasicBlock(c_in, mid, c_out, stride, shortcut) if mid else nn.Identity())
                 c_in = c_out
             self.stages.append(blocks)
         self.classifier = nn.Linear(c_in, num_classes)
@@ -124,6 +129,8 @@ class ResNet(nn.Module):
             stream = f"stages.{stage}"
             for index, block in enumerate(cast(nn.ModuleList, blocks)):
                 path = f"{stream}.{index}"
+                if not isinstance(block, BasicBlock):
+                    continue
                 produce(f"{path}.conv1", f"{path}.bn1", f"{path}.mid")
                 channels.consume(f"{path}.conv2", [f"{path}.mid"])
                 if not self.prunable_stream:
@@ -209,7 +216,15 @@ class ResNetSpace:
     def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module:
         """Of the settings only `in_channels` counts: the size is the genotype's and there is no auxiliary head."""
         refuse_imagenet_stem(self.name, settings)
-        return ResNet(architecture, num_classes, settings.in_channels)
+        depth, shortcut, channels = _read(architecture)
+        widths = architecture.widths
+        streams = [int(widths.get(f"stages.{stage}", channels * 2**stage)) for stage in range(STAGES)]
+        inside = [
+            [int(widths.get(name, channels * 2**stage)) for name in _inner(depth, stage)] for stage in range(STAGES)
+        ]
+        network = ResNet(streams, inside, shortcut, num_classes, settings.in_channels)
+        network.scale = {"channels": channels}
+        return network
 
     def counts(
         self, architecture: Architecture, num_classes: int, settings: NetworkSettings, image_size: int = 32
