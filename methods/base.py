@@ -107,6 +107,12 @@ class GradientSearch(Method):
     takes_cost: ClassVar[bool] = False
     """Whether it heeds `SearchContext.cost`."""
 
+    @classmethod
+    def unmeasured(cls, options: Any) -> str:
+        """Why networks drawn from its space do not stand for those of these options, so that no latency of theirs can
+        be predicted; empty where they do."""
+        return ""
+
     supernet: nn.Module
     epochs: int
     batch_size: int

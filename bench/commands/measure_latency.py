@@ -42,6 +42,7 @@ def add_conditions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--scale", type=scale, default={}, metavar="KEY=N,...", help="size in the space's own words")
     parser.add_argument("--classes", type=whole(1, 100_000), default=10)
     parser.add_argument("--image-size", type=whole(1, 2048), default=32, help="its side in pixels (32)")
+    parser.add_argument("--image-channels", type=whole(1, 1024), default=3, help="of an image (3)")
     offer(parser.add_argument("--backend", choices=["torch", "onnxruntime"], default="torch"), ("torch", "onnxruntime"))
     add_device(parser)
     parser.add_argument("--threads", type=whole(1, 1024), default=1, help="1: CPU time is measured, else wall time")
@@ -64,7 +65,8 @@ def conditions(options: argparse.Namespace, space: str, of: Found | None = None)
     from bench.latency.here import conditions_here
     from methods.spaces import NetworkSettings
 
-    asked = NetworkSettings(stem=options.stem, scales={space: options.scale} if options.scale else {})
+    scales = {space: options.scale} if options.scale else {}
+    asked = NetworkSettings(stem=options.stem, scales=scales, in_channels=options.image_channels)
     if sized_by_settings(space):
         asked = replace(asked, channels=options.channels, cells=options.cells)
     return conditions_here(

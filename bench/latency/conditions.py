@@ -73,10 +73,12 @@ class Conditions:
 
     @property
     def slug(self) -> str:
-        """For file names."""
+        """For file names; classes and channels of images where they are not CIFAR-10's."""
         scale = "".join(f"-{key}{value}" for key, value in sorted(self.scale.items()))
         sized = f"-c{self.channels}-n{self.cells}" if sized_by_settings(self.space) else ""
-        return f"{self.space}{sized}{scale}-{self.image_size}px-{self.place}"
+        images = f"{self.image_size}px" + (f"-{self.in_channels}ch" if self.in_channels != 3 else "")
+        classes = f"-{self.classes}classes" if self.classes != 10 else ""
+        return f"{self.space}{sized}{scale}-{images}{classes}-{self.place}"
 
     @property
     def place(self) -> str:

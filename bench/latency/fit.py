@@ -204,7 +204,7 @@ def repeat_error(data: LatencyData) -> Errors | None:
     return errors(torch.tensor(again, dtype=torch.float64), torch.tensor(once, dtype=torch.float64))
 
 
-def gaps(cost: FittedCost, seed: int = 0) -> tuple[Gap, ...]:
+def gaps(cost: FittedCost, seed: int = 0, relaxed_at_each: int = RELAXED) -> tuple[Gap, ...]:
     """At softmax of normal parameters, by `SHARPNESS`; () in a space without a relaxation."""
     topology = cost.encoding.topology
     if topology is None:
@@ -214,13 +214,13 @@ def gaps(cost: FittedCost, seed: int = 0) -> tuple[Gap, ...]:
     found = []
     for sharpness in SHARPNESS:
         differences = []
-        for _ in range(RELAXED):
+        for _ in range(relaxed_at_each):
             gates = drawn_gates(topology, sharpness, generator)
             derived = cost.discrete(relaxed.derive(gates))
             with torch.no_grad():
                 differences.append((cost.expected(gates).item() - derived) / derived)
-        mean = sum(map(abs, differences)) / RELAXED
-        found.append(Gap(sharpness, mean, sum(differences) / RELAXED))
+        mean = sum(map(abs, differences)) / relaxed_at_each
+        found.append(Gap(sharpness, mean, sum(differences) / relaxed_at_each))
     return tuple(found)
 
 

@@ -18,9 +18,10 @@ from safetensors.torch import save
 from bench.latency.conditions import Conditions, LatencyError, read_conditions, sized_by_settings
 from bench.latency.fit import Fit
 from bench.records.atomic import write_durably
+from methods.parts.costs.counts import Built
 from methods.parts.costs.encodings import Way
 from methods.parts.costs.fitted import FittedCost, restored
-from methods.spaces import NetworkSettings
+from methods.spaces.relaxation import Relaxation
 
 SUFFIX = ".fitted.safetensors"
 FOLDER = "latency"
@@ -58,8 +59,9 @@ def load_cost(
     kind: str | None = None,
     *,
     device: str | None = None,
-    network: NetworkSettings | None = None,
-    relaxed: Way = "soft",
+    network: Built | None = None,
+    way: Way = "soft",
+    relaxed: Relaxation | None = None,
 ) -> FittedCost:
     """The latency that a fitted file predicts, as a cost.
 
@@ -67,8 +69,9 @@ def load_cost(
         space: of the architectures that it is asked for.
         kind: of predictor; None for the best one by held-out error, and never one that beat no baseline.
         device: that it must have been measured on: as its file says, or a part of that.
-        network: the size that the measured networks must have had.
-        relaxed: how gates are encoded (`methods.parts.costs.encodings`).
+        network: the size, images and classes that the measured networks must have had.
+        way: how gates are encoded (`methods.parts.costs.encodings`).
+        relaxed: what the gates are of, where an architecture is derived by another rule than the space's.
 
     Raises:
         LatencyError: no fitted file, of another space, device or size, or no predictor in it that is worth using.
@@ -86,9 +89,8 @@ def load_cost(
         reason = fit["remarks"].get(chosen, "it was not fitted")
         raise LatencyError(f"{path} has no predictor '{chosen}' ({reason}); it has: {', '.join(fit['kinds'])}")
     own = {name.removeprefix(f"{chosen}."): each for name, each in tensors.items() if name.startswith(f"{chosen}.")}
-    return restored(
-        chosen, space, own, f"{conditions.unit}, predicted: {chosen}", told(conditions, fit, chosen), relaxed
-    )
+    unit = f"{conditions.unit}, predicted: {chosen}"
+    return restored(chosen, space, own, unit, told(conditions, fit, chosen), way, relaxed)
 
 
 def told(conditions: Conditions, fit: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -103,9 +105,9 @@ def told(conditions: Conditions, fit: Mapping[str, Any], kind: str) -> dict[str,
 
 
 def refuse_other(
-    path: Path, conditions: Conditions, space: str, device: str | None = None, network: NetworkSettings | None = None
+    path: Path, conditions: Conditions, space: str, device: str | None = None, network: Built | None = None
 ) -> None:
-    """Raises LatencyError for a file of another space, device or size of networks."""
+    """Raises LatencyError for a file of another space, device, size of networks, images or classes."""
     if conditions.space != space:
         raise LatencyError(f"{path} has latencies of {conditions.space}, not of {space}")
     if device is not None and not is_device(conditions, device):
@@ -113,16 +115,25 @@ def refuse_other(
             f"{path} was measured on {conditions.device} ({conditions.device_type}), not on '{device}'; measure there, "
             "or name the file of that device"
         )
-    if network is None:
-        return
-    settings = conditions.settings
-    sized = {"channels", "cells", "stem"} if not settings.scales and sized_by_settings(space) else set()
-    one, other = asdict(settings), asdict(network)
-    wrong = [f"{key} {one[key]} instead of {other[key]}" for key in sorted(sized) if one[key] != other[key]]
-    if dict(network.scales.get(space, {})) != conditions.scale:
-        wrong.append(f"scale {conditions.scale or 'of the space'} instead of {dict(network.scales.get(space, {}))}")
+    wrong = [] if network is None else _otherwise_built(conditions, space, network)
     if wrong:
         raise LatencyError(f"{path} was measured with networks of another size: {', '.join(wrong)}")
+
+
+def _otherwise_built(conditions: Conditions, space: str, network: Built) -> list[str]:
+    """What differs, in the words of `dasbench measure-latency`."""
+    settings = conditions.settings
+    sized = ["cells", "channels", "stem"] if not settings.scales and sized_by_settings(space) else []
+    one, other = asdict(settings), asdict(network.settings)
+    pairs = [(key, one[key], other[key]) for key in sized]
+    pairs.append(("image channels", settings.in_channels, network.settings.in_channels))
+    pairs.append(("image size", conditions.image_size, network.image_size))
+    pairs.append(("classes", conditions.classes, network.num_classes))
+    wrong = [f"{words} {measured} instead of {asked}" for words, measured, asked in pairs if measured != asked]
+    scale = dict(network.settings.scales.get(space, {}))
+    return wrong + (
+        [f"scale {conditions.scale or 'of the space'} instead of {scale}"] if scale != conditions.scale else []
+    )
 
 
 def is_device(conditions: Conditions, device: str) -> bool:
@@ -131,7 +142,7 @@ def is_device(conditions: Conditions, device: str) -> bool:
     return asked == conditions.device_type or asked == name or f" {asked} " in f" {name} "
 
 
-def find_fitted(runs_dir: Path, space: str, device: str | None = None, network: NetworkSettings | None = None) -> Path:
+def find_fitted(runs_dir: Path, space: str, device: str | None = None, network: Built | None = None) -> Path:
     """The fitted file of a space and device in RUNS_DIR/latency, or `device` itself where that is the path of one.
 
     Raises:

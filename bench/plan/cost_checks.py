@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bench.config import ConfigError
+from typing import Any
+
+from bench.config import ConfigError, restore
 from bench.plan.schema import Row
 from methods.base import GradientSearch, SamplingSearch
 from methods.registry import all_methods, get_method
@@ -27,6 +29,21 @@ def check_row_cost(row: Row) -> None:
         raise ConfigError(f"{row.method} has no loss for a multiplier; take the sum, the log ratio, or the bound alone")
     if rule != "none" and cost.reference is None and not cost.bounded:
         raise ConfigError(f"{row.method} weighs costs against a 'reference' (or 'at_most'); give one")
+
+
+def check_predictable(label: str, row: Row, options: dict[str, Any]) -> None:
+    """Raises ConfigError for a row whose latencies no measured network says anything of.
+
+    Args:
+        options: the row's, with what its profile says.
+    """
+    assert row.method is not None
+    cls = get_method(row.method)
+    if row.cost is None or row.cost.on != "latency_ms" or not issubclass(cls, GradientSearch):
+        return
+    reason = cls.unmeasured(restore(cls.Options, options, "options"))
+    if reason:
+        raise ConfigError(f"row '{label}': {reason}")
 
 
 def _taking() -> list[str]:

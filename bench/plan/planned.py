@@ -13,6 +13,7 @@ from bench.data import kept
 from bench.data.folder_settings import FolderSettings, folder_identity
 from bench.data.layout import list_parts
 from bench.plan.architectures import is_own_file, load_valid
+from bench.plan.cost_checks import check_predictable
 from bench.plan.cost_runs import cost_runs
 from bench.plan.evaluation import as_config
 from bench.plan.experiment import search_protocol_of
@@ -176,6 +177,7 @@ class Plan:
             match, needs = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
         if row.cost is not None:
+            check_predictable(label, row, config["options"])
             by_gradient = issubclass(get_method(row.method), GradientSearch)
             term, more = self._cost(label, row, row.cost)
             config |= {"cost": identity(replace(term, objective=row.cost.rule(by_gradient))), "network": self.network}

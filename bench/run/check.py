@@ -30,6 +30,7 @@ from bench.records.directory import RunInfo
 from bench.records.run_info import needs_images
 from bench.run.phases.check import check_batch, check_searches
 from methods.architecture import ArchitectureError
+from methods.parts.costs.counts import Built
 from methods.spaces import NetworkSettings, get_space
 from methods.spaces.image_size import refuse_image_size
 
@@ -70,7 +71,7 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
         usual = stand_in(info, planned)
         yield f"stem {config['stem']} {usual.space}", lambda: refuse_image_size(usual, plain, size)
     if "cost" in config and info.measured is not None:
-        yield f"latency {info.measured} {config['cost']} {config['network']}", partial(check_latency, info)
+        yield f"latency {info.measured} {config['cost']} {config['network']}", partial(check_latency, info, data)
     if "recipe" not in config:
         return
     images = config["data"]
@@ -90,13 +91,15 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
     yield f"network {architecture.digest} {settings}", look
 
 
-def check_latency(info: RunInfo) -> None:
+def check_latency(info: RunInfo, data: ImageData) -> None:
     """Raises LatencyError for a file of latencies that a search cannot use."""
     from bench.latency.fitted_file import load_cost  # most experiments have none
 
     assert info.measured is not None
-    wanted, network = restore(RowCost, info.config["cost"], "cost"), NetworkSettings(**info.config["network"])
-    load_cost(Path(info.measured), searched_space(info), wanted.predictor, device=wanted.device, network=network)
+    wanted = restore(RowCost, info.config["cost"], "cost")
+    settings = NetworkSettings(**info.config["network"], in_channels=data.info.channels)
+    built = Built(data.info.num_classes, settings, data.info.image_size)
+    load_cost(Path(info.measured), searched_space(info), wanted.predictor, device=wanted.device, network=built)
 
 
 def _readable(info: RunInfo, planned: Mapping[str, RunInfo]) -> None:

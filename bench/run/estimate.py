@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
 TIMED_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """A run to be timed, and what stands for what it needs and is not there yet.
+
+    Attributes:
+        network: that a training is of.
+        measured: the run whose latencies are fitted; None where that is not planned.
+    """
+
+    info: RunInfo
+    network: Architecture | None
+    measured: RunInfo | None
 
 
 class EstimateError(RuntimeError):
@@ -74,7 +89,8 @@ def timings_of(
     if missing:
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
             images = (data.info, len(data.train)) if isinstance(data, ImageData) else data
-            runs = [(info, networks.get(info.signature)) for info in missing.values()]
+            by_signature = {info.signature: info for info in planned}
+            runs = [_unmade(info, networks, by_signature) for info in missing.values()]
             work = runs, images, device, choices
             try:
                 found = other.submit(_time_runs, *work).result()
@@ -94,8 +110,13 @@ def stand_ins(planned: Sequence[RunInfo]) -> dict[str, Architecture]:
     return {info.signature: stand_in(info, by_signature) for info in planned if info.phase == "train"}
 
 
+def _unmade(info: RunInfo, networks: Mapping[str, Architecture], planned: Mapping[str, RunInfo]) -> Unmade:
+    measured = planned.get(info.needs[0]) if info.phase == "fit" else None
+    return Unmade(info, networks.get(info.signature), measured)
+
+
 def _time_runs(
-    runs: Sequence[tuple[RunInfo, Architecture | None]],
+    runs: Sequence[Unmade],
     images: tuple[DatasetInfo, int] | None,
     device: torch.device,
     choices: CpuChoices,
@@ -106,21 +127,24 @@ def _time_runs(
         images: what they are and how many there are to train on; None where no run needs any.
     """
     start = time.process_time()
-    config = runs[0][0].config
+    config = runs[0].info.config
     engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
     found = []
-    for run, network in runs:
+    for each in runs:
         engine.reset_peak_memory()
-        seconds = start + _time_run(run, network, images, engine)
+        seconds = start + _time_run(each, images, engine)
         found.append((seconds, engine.peak_memory() if engine.device.type == "cuda" else None))
     return found
 
 
-def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
+def _time_run(unmade: Unmade, of: tuple[DatasetInfo, int] | None, engine: Engine) -> float:
+    run, network = unmade.info, unmade.network
     if run.phase == "lookup":
         return seconds_of_lookup(run)
     if run.origin:
         return 0.0
+    if run.phase == "fit":
+        return _time_fit(unmade.measured)
     assert of is not None
     if run.phase == "collect":
         from bench.run.phases.collect import seconds_of_collecting  # no other run measures latencies
@@ -130,6 +154,15 @@ def _time_run(run: RunInfo, network: Architecture | None, of: tuple[DatasetInfo,
     if run.phase == "search":
         return _time_search(run, info, images, engine)
     return 1.0 if run.phase != "train" or network is None else _time_training(run, network, info, images, engine)
+
+
+def _time_fit(measured: RunInfo | None) -> float:
+    """A second where what is fitted to is there already: no run says how much that is."""
+    if measured is None:
+        return 1.0
+    from bench.run.phases.fit import seconds_of_fitting  # no other run fits latencies
+
+    return seconds_of_fitting(measured.config["space"], measured.config["latency"]["measurements"])
 
 
 def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:

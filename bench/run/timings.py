@@ -1,7 +1,7 @@
 """What was timed, kept in RUNS_DIR/estimates.json: seconds of a run and its memory, on a named device.
 
-A timing counts for the configuration, seeds aside, the device, torch's version and, on a CPU, the choices it computes
-with. A machine that has none of the device can so look up what was timed on it.
+A timing counts for the configuration, without what takes no time (`UNTIMED`), the device, torch's version and, on a
+CPU, the choices it computes with. A machine that has none of the device can so look up what was timed on it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,18 @@ from bench.device.engine import device_name
 from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
 from bench.records.soundness import signature
 from methods.architecture import Architecture
+from methods.base import GradientSearch
 from methods.parts.convolution import CpuChoices
+from methods.registry import get_method
 
 FILE_NAME = "estimates.json"
 LONGEST = 1e12
 """Seconds; a larger estimate was not made by timing."""
+UNTIMED = ("search_seed", "retrain_seed", "source", "match")
+"""Parts of a configuration that are not timed."""
+OF_COSTS = ("cost", "latency", "network")
+"""Of a search by gradients: a cost in its loss takes little beside a step and is left out, whatever it weighs;
+`network` is what the cost is of."""
 
 Place = tuple[tuple[str, str], ...]
 """Device, torch and, on a CPU, its choices: sorted names and values."""
@@ -58,15 +65,20 @@ def place_of(device: torch.device, choices: CpuChoices) -> Place:
 
 
 def key_of(info: RunInfo, network: Architecture | None, where: Place) -> str:
-    """What a timing is kept by; the same for runs that differ in their seeds alone.
+    """What a timing is kept by; the same for runs that differ in their seeds, or in what their searches weigh, alone.
 
     Args:
         network: what is trained, or stands in for it.
     """
-    config = {k: v for k, v in info.config.items() if k not in ("search_seed", "retrain_seed", "source", "match")}
+    untimed = UNTIMED + OF_COSTS if _is_gradient_search(info) else UNTIMED
+    config = {k: v for k, v in info.config.items() if k not in untimed}
     if network is not None:
         config["architecture"] = network.digest
     return signature({"config": config, **dict(where)})
+
+
+def _is_gradient_search(info: RunInfo) -> bool:
+    return info.phase == "search" and issubclass(get_method(info.method), GradientSearch)
 
 
 def read_timings(runs_dir: Path) -> dict[str, Timing]:

@@ -88,6 +88,15 @@ class GDAS(PathSearch):
     options: GDASOptions
     sampler: HardGumbel
 
+    @classmethod
+    def unmeasured(cls, options: GDASOptions) -> str:
+        if options.reduction == "searched":
+            return ""
+        return (
+            "reduction=fixed puts the authors' reduction cell into every network, and networks that are drawn from "
+            "darts_cell and measured have none of it; search under params or macs, or leave reduction at searched"
+        )
+
     def relaxed(self) -> Relaxation:
         found = super().relaxed()
         if self.options.space != "darts_cell":

@@ -9,12 +9,18 @@ import pytest
 import torch
 
 from bench.data.datasets import load
+from bench.device.engine import make_engine
+from bench.latency.fit import RELAXED
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.run import estimate
 from bench.run.estimate import EstimateError, estimate_seconds
-from bench.run.timings import FILE_NAME, Timing, read_timings, write_timings
+from bench.run.phases import fit as fitting_phase
+from bench.run.timings import FILE_NAME, Timing, key_of, read_timings, write_timings
+from methods.parts.costs.regression import EPOCHS
 from tests.bench.conftest import TINY
+from tests.bench.test_latency_rows import row
+from tests.bench.test_row_cost import planned
 
 
 def _die(*arguments: object) -> None:
@@ -35,3 +41,51 @@ def test_a_timing_process_that_dies_is_one_error(tmp_path: Path, monkeypatch: py
     with pytest.raises(EstimateError, match="the process that timed a few steps died"):
         estimate_seconds(runs[:1], load("digits"), torch.device("cpu"), tmp_path)
     assert not (tmp_path / FILE_NAME).exists()
+
+
+def test_what_a_cost_weighs_is_not_timed_anew(tmp_path: Path) -> None:
+    """Nor that there is one; another size of supernet is."""
+    wide = {**row(), "options": {**row()["options"], "batch_size": 4}}
+    rows = {"a": row(), "b": row(weight=3.0), "c": row(share=0.9, rate=0.05), "d": row(batch=8), "free": row()}
+    del rows["free"]["cost"]
+    infos = planned(tmp_path, **rows, wide=wide)
+    searches = [info for info in infos if info.phase == "search"]
+    assert len(searches) == 6
+    keys = {info.rows[0]: key_of(info, None, ()) for info in searches}
+    assert len({keys[label] for label in rows}) == 1
+    assert keys["wide"] != keys["a"]
+    measuring = [key_of(info, None, ()) for info in infos if info.phase == "collect"]
+    assert len(set(measuring)) == 2  # with another batch they take another time
+
+
+def test_fitting_is_timed_by_what_will_be_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def seconds(space: str, networks: int) -> float:
+        asked.append((space, networks))
+        return 7.0
+
+    monkeypatch.setattr("bench.run.phases.fit.seconds_of_fitting", seconds)
+    infos = planned(tmp_path, a=row())
+    by_signature = {info.signature: info for info in infos}
+    (fitting,) = (info for info in infos if info.phase == "fit")
+    engine = make_engine(torch.device("cpu"), "fp32", deterministic=True, threads=1)
+    assert estimate._time_run(estimate._unmade(fitting, {}, by_signature), None, engine) == 7.0
+    assert asked == [("chain_xs", 50)]
+    assert estimate._time_run(estimate._unmade(fitting, {}, {}), None, engine) == 1.0
+
+
+def test_a_few_epochs_stand_for_all_of_fitting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twice as many are twice as long, on a clock that counts batches and predictions."""
+    now = 0.0
+
+    def work(*arguments: object, epochs: int = 0, relaxed_at_each: int = 0, **others: object) -> None:
+        nonlocal now
+        now += epochs + relaxed_at_each
+
+    monkeypatch.setattr(fitting_phase.time, "perf_counter", lambda: now)
+    monkeypatch.setattr(fitting_phase, "learn", work)
+    monkeypatch.setattr(fitting_phase, "gaps", work)
+    learned, kinds = 2 * EPOCHS, 4 * RELAXED
+    assert fitting_phase.seconds_of_fitting("chain_xs", 50) == pytest.approx(learned + kinds)
+    assert fitting_phase.seconds_of_fitting("nasbench_macro", 50) == pytest.approx(EPOCHS + 3 * RELAXED)  # has no graph

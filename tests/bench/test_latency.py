@@ -21,6 +21,7 @@ from bench.latency.fitted_file import SUFFIX, find_fitted, fitted_path, load_cos
 from bench.latency.here import conditions_here
 from bench.latency.networks import jobs, single_changes
 from bench.latency.timing import Protocol, timed, undisturbed
+from methods.parts.costs.counts import Built
 from methods.parts.costs.encodings import encoding_of
 from methods.spaces import NetworkSettings, get_space
 from tests.bench.fake_latency import FakeClock, additive, conditions, measured
@@ -205,7 +206,9 @@ def test_a_fitted_file_gives_the_cost_back_and_refuses_what_it_is_not_of(tmp_pat
     with pytest.raises(LatencyError, match=r"measured on Fake CPU \(cpu\), not on 'cuda'"):
         load_cost(fitted_path(path), "chain_xs", device="cuda")
     with pytest.raises(LatencyError, match="another size: scale"):
-        load_cost(fitted_path(path), "chain_xs", network=NetworkSettings(scales={"chain_xs": {"channels": 16}}))
+        load_cost(
+            fitted_path(path), "chain_xs", network=Built(10, NetworkSettings(scales={"chain_xs": {"channels": 16}}))
+        )
     assert find_fitted(tmp_path, "chain_xs", "cpu") == fitted_path(path)
     with pytest.raises(LatencyError, match=r"no latency of chain_xs on 'phone'.*There: .*Fake CPU.*measure-latency"):
         find_fitted(tmp_path, "chain_xs", "phone")
@@ -221,9 +224,9 @@ def test_a_fitted_file_gives_the_cost_back_and_refuses_what_it_is_not_of(tmp_pat
 def test_cells_must_have_the_measured_size(tmp_path: Path) -> None:
     path = tmp_path / "data.jsonl"
     save_fit(fit(measured(path, "darts_cell", 50, operations=False), kinds=("table",)), fitted_path(path))
-    load_cost(fitted_path(path), "darts_cell", network=NetworkSettings(8, 5, auxiliary=True))
+    load_cost(fitted_path(path), "darts_cell", network=Built(10, NetworkSettings(8, 5, auxiliary=True)))
     with pytest.raises(LatencyError, match="cells 5 instead of 8, channels 8 instead of 16"):
-        load_cost(fitted_path(path), "darts_cell", network=NetworkSettings(16, 8))
+        load_cost(fitted_path(path), "darts_cell", network=Built(10, NetworkSettings(16, 8)))
 
 
 def test_too_few_measurements_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

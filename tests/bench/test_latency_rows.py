@@ -10,6 +10,7 @@ import pytest
 
 from bench.commands.run import print_plan
 from bench.config import ConfigError
+from bench.latency.dataset import read_data
 from bench.latency.fit import fit
 from bench.latency.fitted_file import load_cost, save_fit
 from bench.plan.experiment import load_experiment
@@ -17,13 +18,15 @@ from bench.plan.runs import plan
 from bench.records.directory import RunDirectory
 from bench.records.run_info import FITTED_NAME, RunInfo
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
+from bench.run.phases.collect import DATA_NAME
 from bench.run.stop import StopFlag
 from methods.architecture import Architecture
+from methods.spaces.cell.supernet import derive_pairs
 from tests.bench.fake_latency import FakeClock, additive, measured
 from tests.bench.test_row_cost import SEARCH, SIZE, planned
 
 LATENCY: dict[str, Any] = {"on": "latency_ms", "device": "cpu", "measurements": 50, "predictor": "table"}
-SMALL = {"channels": 4, "cells": 3, "image_size": 8}
+SMALL = {"channels": 4, "cells": 3, "image_size": 8, "in_channels": 1}
 
 
 def row(method: str = "gdas", **cost: Any) -> dict[str, Any]:
@@ -84,6 +87,8 @@ def test_a_row_measures_fits_and_searches_within_its_bound(tmp_path: Path) -> No
     assert told["value"] <= told["at_most"]
     assert told["beats"] == ["constant"]
     assert found["collect"].read_result()["metrics"]["networks"] > 50
+    conditions = read_data(found["collect"].path / DATA_NAME).conditions
+    assert (conditions.in_channels, conditions.image_size, conditions.classes) == (1, 8, 10)  # the digits'
 
 
 def test_measuring_goes_on_where_it_was_stopped(tmp_path: Path, by_formula: list[FakeClock]) -> None:
@@ -128,6 +133,8 @@ def test_a_file_counts_by_its_content_and_each_run_keeps_a_copy(tmp_path: Path) 
         ("nasbench201", {}, {}, "has latencies of nasbench201, not of chain_xs"),
         ("chain_xs", {"device": "Another CPU"}, {}, "was measured on Another CPU (cpu), not on 'Fake CPU'"),
         ("chain_xs", {}, {"predictor": "graph"}, "has no predictor 'graph'"),
+        ("chain_xs", {"in_channels": 3}, {}, "networks of another size: image channels 3 instead of 1"),
+        ("chain_xs", {"image_size": 32, "classes": 100}, {}, "image size 32 instead of 8, classes 100 instead of 10"),
     ],
 )
 def test_a_file_of_something_else_is_refused(
@@ -140,6 +147,30 @@ def test_a_file_of_something_else_is_refused(
     directory.create(info)
     assert execute(directory.path, "cpu") == FAILED
     assert said in capsys.readouterr().err
+
+
+def test_gdas_has_its_own_rule_read_by_the_predictor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+
+    def load(*arguments: object, **named: Any) -> None:
+        given.update(named)
+        raise ConfigError("seen")
+
+    monkeypatch.setattr("bench.run.phases.heeded.load_cost", load)
+    cells = {**of_file(fitted(tmp_path, "darts_cell")), "options": {"channels": 8, "cells": 3, "batch_size": 16}}
+    (info,) = (info for info in planned(tmp_path, mine=cells) if info.phase == "search")
+    directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
+    directory.create(info)
+    assert execute(directory.path, "cpu") == FAILED
+    assert given["relaxed"].derive is derive_pairs
+    assert given["network"].settings.in_channels == 1
+
+
+def test_a_cell_that_no_measured_network_has_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    fixed = {"method": "gdas", "options": {"reduction": "fixed", "channels": 16}, "cost": LATENCY}
+    with pytest.raises(ConfigError, match=r"row 'mine': reduction=fixed .* leave reduction at searched"):
+        planned(tmp_path, mine=fixed)
+    assert planned(tmp_path, mine={**fixed, "cost": {"on": "macs", "weight": 0.1}})
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:

@@ -10,9 +10,14 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from methods.domain import MethodError
 from methods.parts.costs.counts import Built, counted
+from methods.parts.costs.encodings import encoding_of
+from methods.parts.costs.fitted import FittedCost
 from methods.parts.costs.objective import CostTerm
+from methods.parts.costs.predictors import KINDS, Table
 from methods.registry import get_method
+from methods.spaces.relaxation import Relaxation
 from tests.methods.small_searches import CONTEXT, SMALL, batch
 
 BUILT = Built(10, image_size=8)
@@ -87,14 +92,50 @@ def test_what_a_search_finds_keeps_its_bound_and_says_so() -> None:
     assert found.provenance["cost"]["value"] == BUILT.counts(found).macs
 
 
-@pytest.mark.parametrize("options", [{"reduction": "fixed"}, {"derive": "edges"}, {}])
-def test_gdas_in_cells_prices_what_it_derives(options: dict[str, Any]) -> None:
-    """By either rule, and with the fixed reduction cell: the hard gates' expected cost is that of the network."""
+def in_cells(term: CostTerm | None, **options: Any) -> Any:
+    """GDAS; the two strongest pairs of the first node are of one edge."""
     torch.manual_seed(1)
     cls: Any = get_method("gdas")
     small = {"channels": 8, "cells": 3, "batch_size": 4, "epochs": 4}
-    method = cls(cls.Options(**small, **options), replace(CONTEXT, cost=macs()))
+    method = cls(cls.Options(**small, **options), replace(CONTEXT, cost=term))
+    with torch.no_grad():
+        for alpha in method.alphas:
+            alpha.normal_()
+            alpha[:2] = 0.0
+            alpha[0, 2:4] = 3.0
+    return method
+
+
+@pytest.mark.parametrize("options", [{"reduction": "fixed"}, {"derive": "edges"}, {}])
+def test_gdas_in_cells_prices_what_it_derives(options: dict[str, Any]) -> None:
+    """By either rule, and with the fixed reduction cell: the hard gates' expected cost is that of the network."""
+    method = in_cells(macs(), **options)
     gates = method.gates()
     hard = method.relaxation.hard(gates)
     derived = BUILT.counts(method.relaxation.derive(gates)).macs
     assert method.objective.cost.expected(hard).item() == pytest.approx(derived, rel=1e-5)
+
+
+def predicted(relaxed: Relaxation, kind: str) -> FittedCost:
+    torch.manual_seed(0)
+    encoding = encoding_of("darts_cell", relaxed=relaxed)
+    predictor = KINDS[kind](encoding)
+    if isinstance(predictor, Table):
+        predictor.options.copy_(torch.rand(encoding.size))
+    return FittedCost(encoding, predictor.requires_grad_(False), "ms")
+
+
+@pytest.mark.parametrize("derive", ["pairs", "edges"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_gdas_predicts_what_it_derives(kind: str, derive: str) -> None:
+    """Two pairs of one edge, too, which DARTS' rule never derives."""
+    method = in_cells(None, derive=derive)
+    relaxed, gates = method.relaxation, method.gates()
+    derived, cost = relaxed.derive(gates), predicted(relaxed, kind)
+    assert derived.space == {"pairs": "general_cell", "edges": "darts_cell"}[derive]
+    assert cost.expected(relaxed.hard(gates)).item() == pytest.approx(cost.discrete(derived), rel=1e-5)
+
+
+def test_no_latency_is_predicted_of_a_cell_that_no_measured_network_has() -> None:
+    with pytest.raises(MethodError, match=r"this search decides normal alone.* no measured network says anything"):
+        encoding_of("darts_cell", relaxed=in_cells(None, reduction="fixed").relaxation)

@@ -64,16 +64,17 @@ def _wanted(task: Task) -> RowCost | None:
 
 def _cost(task: Task, wanted: RowCost, relaxed: Relaxation | None) -> Cost:
     settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    built = Built(task.data.info.num_classes, settings, task.image_shape[-1])
     if wanted.on == "latency_ms":
-        return _latency(task, wanted, settings)
-    return counted(wanted.on, Built(task.data.info.num_classes, settings, task.image_shape[-1]), relaxed)
+        return _latency(task, wanted, built, relaxed)
+    return counted(wanted.on, built, relaxed)
 
 
-def _latency(task: Task, wanted: RowCost, settings: NetworkSettings) -> Cost:
+def _latency(task: Task, wanted: RowCost, built: Built, relaxed: Relaxation | None) -> Cost:
     """By the predictor that a fit run made, or by the run's own copy of a file.
 
     Raises:
-        LatencyError: it is of another space, device or size of networks, or no predictor in it is worth using.
+        LatencyError: it is of another space, device, size of networks or images, or no predictor in it is worth using.
         RunError: the file is another than was planned with.
     """
     if "latency" in task.config:
@@ -89,6 +90,7 @@ def _latency(task: Task, wanted: RowCost, settings: NetworkSettings) -> Cost:
         searched_space(task.info),
         wanted.predictor,
         device=wanted.device,
-        network=settings,
-        relaxed=wanted.encoding,
+        network=built,
+        way=wanted.encoding,
+        relaxed=relaxed,
     )

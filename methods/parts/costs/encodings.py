@@ -6,8 +6,9 @@ edges with 7 operations and "absent", 224 numbers. Elsewhere they are an archite
 none.
 
 How soft gates are encoded is ours: LA-DARTS (arXiv 2001.06392) says no more than that its regressor reads the relaxed
-architecture. "soft" takes the choices' expectation, the rule of two edges into a node relaxed by the edges' strengths;
-"straight_through" takes what is derived now, with the gradient of "soft".
+architecture. "soft" takes the choices' expectation, the rule of two edges into a node relaxed by the edges' strengths
+(of GDAS', by those of pairs of edge and operation); "straight_through" takes what is derived now, with the gradient of
+"soft".
 """
 
 from __future__ import annotations
@@ -133,15 +134,32 @@ class CodeEncoding:
         raise MethodError(f"{self.space} has no relaxation: a latency of its gates cannot be predicted")
 
 
-def encoding_of(space: str, way: Way = "soft") -> Encoding:
-    """Raises MethodError for a space whose decisions have no encoding, or an unknown way."""
+def encoding_of(space: str, way: Way = "soft", relaxed: Relaxation | None = None) -> Encoding:
+    """Args:
+    relaxed: what gates are of, where not as the space relaxes it: another rule derives an architecture from them.
+
+    Raises:
+        MethodError: the space's decisions have no encoding, or those of `relaxed` are not the space's; an unknown way.
+    """
     if way not in WAYS:
-        raise MethodError(f"relaxed={shown(way)} is none of {', '.join(WAYS)}")
+        raise MethodError(f"way={shown(way)} is none of {', '.join(WAYS)}")
+    if relaxed is not None:
+        _refuse_other_decisions(space, relaxed)
+        return ChoiceEncoding(relaxed, way)
     if space in RELAXATIONS:
         return ChoiceEncoding(RELAXATIONS[space], way)
     found = CodeEncoding(space)
     _ = found.size  # refuses what has none
     return found
+
+
+def _refuse_other_decisions(space: str, relaxed: Relaxation) -> None:
+    usual = RELAXATIONS[space].topology
+    if relaxed.topology.shape != usual.shape:
+        raise MethodError(
+            f"latencies of {space} are of networks that decide {' and '.join(usual.kinds)}; this search decides "
+            f"{' and '.join(relaxed.topology.kinds)} alone, and of what it fixes no measured network says anything"
+        )
 
 
 def refuse_own_size(space: str, architecture: Architecture) -> None:

@@ -15,6 +15,7 @@ from methods.domain import MethodError
 from methods.parts.costs.encodings import Encoding, Way, encoding_of
 from methods.parts.costs.predictors import KINDS, Predictor
 from methods.parts.gates import Gates
+from methods.spaces.relaxation import Relaxation
 
 
 @dataclass
@@ -55,14 +56,23 @@ class FittedCost:
 
 
 def restored(
-    kind: str, space: str, tensors: Mapping[str, Tensor], unit: str, told: Mapping[str, Any], way: Way = "soft"
+    kind: str,
+    space: str,
+    tensors: Mapping[str, Tensor],
+    unit: str,
+    told: Mapping[str, Any],
+    way: Way = "soft",
+    relaxed: Relaxation | None = None,
 ) -> FittedCost:
     """The cost of a predictor's saved state.
+
+    Args:
+        way, relaxed: how gates are encoded, and what they are of (`encoding_of`).
 
     Raises:
         MethodError: an unknown kind, or a state that is not of this kind and space.
     """
-    encoding = encoding_of(space, way)
+    encoding = encoding_of(space, way, relaxed)
     if kind not in KINDS:
         raise MethodError(f"unknown predictor '{kind}'; known: {', '.join(KINDS)}")
     predictor = KINDS[kind](encoding)
