@@ -19,6 +19,7 @@ from methods.architecture import canonical_json
 from reports.coupling import origins
 from reports.endings import endings
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
+from reports.sizes import of_cells, of_space, say_sizes
 
 SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "found", "source", "file"})
 """Keys of a configuration, at any depth, in which runs of one row may differ: seeds, runs named by signature and what
@@ -58,6 +59,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     for row in rows.values():
         row.origins = origins(row, by_signature)
     _separate_labels(rows, problems)
+    say_sizes(rows.values())
     for row in rows.values():
         row.notes.extend([*endings(row.trains, row.searches), *_shortcomings(row)])
     return sorted(rows.values(), key=_order), problems
@@ -186,9 +188,8 @@ def _details(config: Mapping[str, Any]) -> str:
     words |= most
     parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
     if network:
-        parts.append(f"C={network.get('channels')}, {network.get('cells')} cells")
-    for space, scale in network.get("scales", {}).items():
-        parts.append(f"{space}: " + ", ".join(f"{key} {value}" for key, value in scale.items()))
+        parts.append(of_cells(network))
+    parts += [of_space(space, scale) for space, scale in network.get("scales", {}).items()]
     if config.get("precision", "fp32") != "fp32":
         parts.append(str(config["precision"]))
     return ", ".join(parts)

@@ -24,7 +24,7 @@ class Setting:
     """What rows must have in common to stand in one table.
 
     `details` says in words what else decides a comparison: reduced data, and the size of networks whose architecture
-    does not fix its own.
+    does not fix its own. `shown` is what a title says instead (`reports.sizes`); it decides nothing.
     """
 
     dataset: str
@@ -32,11 +32,13 @@ class Setting:
     recipe: str
     recipe_hash: str
     details: str = ""
+    shown: str | None = field(default=None, compare=False)
 
     @property
     def title(self) -> str:
         title = f"{self.dataset}, profile {self.profile}, recipe {self.recipe} ({self.recipe_hash[:8]})"
-        return f"{title}, {self.details}" if self.details else title
+        details = self.details if self.shown is None else self.shown
+        return f"{title}, {details}" if details else title
 
     @property
     def slug(self) -> str:

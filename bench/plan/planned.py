@@ -177,7 +177,7 @@ class Plan:
             match, needs = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
         if row.cost is not None:
-            check_predictable(label, row, config["options"])
+            check_predictable(label, row, self.options(label, row))
             by_gradient = issubclass(get_method(row.method), GradientSearch)
             term, more = self._cost(label, row, row.cost)
             config |= {"cost": identity(replace(term, objective=row.cost.rule(by_gradient))), "network": self.network}

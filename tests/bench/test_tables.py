@@ -21,8 +21,7 @@ from bench.data.tables.read import Schema, read_columns
 from bench.data.tables.table import rank
 from methods.architecture import Architecture
 from methods.spaces.chain.nasbench_macro import BLOCKS
-from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, read_cell, write_cell
-from methods.spaces.nasbench201.space import SCALE
+from methods.spaces.nasbench201.cell import EDGES, OPERATIONS, SCALE, read_cell, write_cell
 
 ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
 

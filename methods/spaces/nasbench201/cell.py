@@ -21,6 +21,9 @@ CONV_1, CONV_3 = "nor_conv_1x1", "nor_conv_3x3"
 OPERATIONS = (NONE, SKIP, CONV_1, CONV_3, AVG_POOL)
 """In the order of the released code (`NAS_BENCH_201`)."""
 
+SCALE = {"channels": 16, "cells_per_stage": 5}
+"""Of the networks that were trained for the table."""
+
 NODES = 4
 TOPOLOGY = CellTopology(kinds=("cell",), inputs=1, nodes=NODES - 1, operations=OPERATIONS)
 EDGES = TOPOLOGY.edges

@@ -19,14 +19,12 @@ from methods.form import refuse_unknown
 from methods.parts.counts import NetworkCounts
 from methods.spaces.base import NetworkSettings, refuse_imagenet_stem
 from methods.spaces.decisions import Code, Decision, check_code, refuse_decided_elsewhere, sample
-from methods.spaces.nasbench201.cell import CONV_3, EDGES, OPERATIONS, read_cell, write_cell
+from methods.spaces.nasbench201.cell import CONV_3, EDGES, OPERATIONS, SCALE, read_cell, write_cell
 from methods.spaces.nasbench201.counts import Size, network_counts
 from methods.spaces.nasbench201.network import Network201
 from methods.spaces.operation_names import NONE, SKIP
 from methods.spaces.registry import register_space
 
-SCALE = {"channels": 16, "cells_per_stage": 5}
-"""Of the networks that were trained for the table."""
 _INDEX = {operation: index for index, operation in enumerate(OPERATIONS)}
 
 
