@@ -13,10 +13,11 @@ from matplotlib.ticker import MaxNLocator
 
 from methods.architecture import Architecture, ArchitectureError
 from reports.analysis import Table
+from reports.colours import MUTED
 from reports.curves import Curve
 from reports.plot import Plot, tip
 from reports.rows import number, search_seed
-from reports.style import MUTED, Palette
+from reports.style import Palette
 from reports.watched import PANELS, draw_curves
 
 LATENCY = "latency_ms"

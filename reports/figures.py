@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 
 from bench.records.directory import Record
@@ -13,7 +12,7 @@ from methods.genotypes import published
 from reports.analysis import Entry, Table
 from reports.checklist import checklist
 from reports.curves import read_curves
-from reports.draw import content, draw_architecture
+from reports.draw import content, draw_architecture, figure_of, svg_of
 from reports.endings import CUT
 from reports.output import Output
 from reports.page import Figure, Section
@@ -43,7 +42,7 @@ def drawn(plot: Plot, name: str, output: Output) -> Figure:
     text = output.kept(stem, shows)
     if text is None:
         text = svg(plot.figure, name, f"{plot.title}. {plot.caption}")
-        output.save(plot.figure, stem, text, shows)
+        output.save(lambda: plot.figure, stem, text, shows)
     text = themed(text) if output.page else ""
     fits = output.room.take(text)
     told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{name}."
@@ -107,8 +106,7 @@ def _cells(architecture: Architecture, title: str, stem: Path, output: Output) -
     shows = digest(stem.name, title, content(architecture))
     text = output.kept(stem, shows)
     if text is None:
-        figure = draw_architecture(architecture)
-        text = svg(figure, stem.name, title)
-        output.save(figure, stem, text, shows)
-        plt.close(figure)
+        drawing = draw_architecture(architecture)
+        text = svg_of(drawing, title)
+        output.save(lambda: figure_of(drawing), stem, text, shows)
     return text

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.text import Annotation
 from matplotlib.transforms import Bbox
 
-from reports.style import INK, MUTED
+from reports.colours import INK, MUTED
 
 ANGLES = 24
 RADII = (9, 14, 20, 28, 38, 50, 64, 80, 100, 125, 150)

@@ -9,7 +9,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from reports.style import COLOURS, MUTED, figure_style
+from reports.colours import COLOURS, MUTED
+from reports.style import figure_style
 
 
 def draw_predictions(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,14 +75,14 @@ class Output:
         self.files += files
         return self._file(stem, "svg").read_text().removesuffix("\n")
 
-    def save(self, figure: Figure, stem: Path, svg_text: str, shows: str) -> None:
+    def save(self, figure: Callable[[], Figure], stem: Path, svg_text: str, shows: str) -> None:
         """A figure in every format, but for files that show the same still."""
         if self.formats:
             stem.parent.mkdir(parents=True, exist_ok=True)
         for suffix in self.formats:
             path = self._file(stem, suffix)
             if not self._is(path, shows):
-                save(figure, stem, [suffix], svg_text)
+                write(path, figure, svg_text)
                 self.drawn[path.relative_to(self.folder).as_posix()] = [shows, _digest_of(path)]
             self.files.append(path)
 
@@ -97,6 +97,14 @@ class Output:
         """Note what was drawn, for the next report in this folder."""
         if self.drawn:
             write_atomically(self.folder / DRAWN, json.dumps(dict(sorted(self.drawn.items())), indent=0) + "\n")
+
+
+def write(path: Path, figure: Callable[[], Figure], svg_text: str) -> None:
+    """A file of a figure, in the format of its name; the figure is asked for where the SVG does not do."""
+    if path.suffix == ".svg":
+        path.write_text(svg_text + "\n")
+    else:
+        save(figure(), path)
 
 
 def _digest_of(path: Path) -> str:

@@ -9,10 +9,11 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
 from reports.analysis import Entry, Table
+from reports.colours import INK
 from reports.columns import GIB
 from reports.costs import costs_of_searches, predictions
 from reports.plot import Plot, tip
-from reports.style import INK, Palette
+from reports.style import Palette
 from reports.tradeoffs import (
     accuracy_against_cost,
     accuracy_against_macs,

@@ -9,7 +9,6 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from html import escape
 from pathlib import Path
 
 import matplotlib
@@ -24,14 +23,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
+from reports.colours import COLOURS, GRID, INK, MUTED, PAPER
 from reports.rows import FINE_TUNED
-
-INK, MUTED, GRID, PAPER = "#1b1f24", "#5a646f", "#d5dae0", "#ffffff"
-"""Text and axes, secondary text, grid, background of figures saved to files; in the page they follow its theme."""
-
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#d55e00", "#56b4e9", "#8f7a00", "#7f5fc7")
-"""Okabe and Ito's palette (Color Universal Design, 2008), its yellow darkened, its black replaced by a violet: all
-stand out from white and from the page's dark ground."""
+from reports.xml import as_xml, printable
 
 DPI = 200
 """Of figures saved as PNG."""
@@ -39,32 +33,6 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "p")
 LINES = ("-", "--", "-.", ":")
 USUAL = ("random", "darts", "darts-2nd", "pc-darts", "mgas-small", "mgas-large", "DARTS_V2", "l1-filters")
 """Names with a place of their own, so that a method keeps its colour from one report to the next."""
-
-OPERATION_COLOURS = {
-    "max_pool_3x3": "#e69f00",
-    "avg_pool_3x3": "#8f7a00",
-    "skip_connect": "#cc3311",
-    "sep_conv_3x3": "#0072b2",
-    "sep_conv_5x5": "#56b4e9",
-    "dil_conv_3x3": "#009e73",
-    "dil_conv_5x5": "#66c2a5",
-    "sep_conv_7x7": "#00437a",
-    "dil_conv_7x7": "#2f6b57",
-    "conv_3x1_1x3": "#cc79a7",
-    "conv_7x1_1x7": "#9b4f8a",
-    "group_conv_3x1_1x3": "#6a3d9a",
-    "nor_conv_1x1": "#b15928",
-    "nor_conv_3x3": "#8c3f12",
-    "k3e3": "#9bd3f2",
-    "k3e6": "#56b4e9",
-    "k5e3": "#e6b34d",
-    "k5e6": "#e69f00",
-    "k7e3": "#5fc4a5",
-    "k7e6": "#009e73",
-    "zero": "#cc3311",
-    "none": "#5a646f",
-    "noise": "#5a646f",
-}
 
 _THEMED = {INK: "var(--ink)", MUTED: "var(--muted)", GRID: "var(--grid)", PAPER: "var(--paper)"}
 
@@ -142,10 +110,6 @@ def figure_style() -> Iterator[None]:
         yield
 
 
-_NOT_XML = re.compile(r"[^\t\n\r -\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""Characters that no XML may hold, and control characters."""
-
-
 def freeze(figure: Figure) -> None:
     """Lay the figure out once and keep it so: every later drawing of it is faster, and text stays where it was put."""
     if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
@@ -159,21 +123,14 @@ def freeze(figure: Figure) -> None:
             axis.set_label_coords(*((x, inside[1]) if across else (inside[0], y)))
 
 
-def save(figure: Figure, stem: Path, formats: Iterable[str], svg_text: str) -> list[Path]:
-    """Write a figure as PNG (`DPI`), SVG (its text is given: it is drawn once) and PDF, as asked."""
-    files = []
-    for suffix in formats:
-        path = stem.with_name(f"{stem.name}.{suffix}")
-        if suffix == "svg":
-            path.write_text(svg_text + "\n")
-        elif suffix == "pdf":
-            with _at(figure, 72):
-                FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
-        else:
-            with _at(figure, DPI):
-                _png(figure, path)
-        files.append(path)
-    return files
+def save(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG (`DPI`) or PDF, as the file's suffix says."""
+    if path.suffix == ".pdf":
+        with _at(figure, 72):
+            FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
+    else:
+        with _at(figure, DPI):
+            _png(figure, path)
 
 
 def _png(figure: Figure, path: Path) -> None:
@@ -204,14 +161,13 @@ def svg(figure: Figure, name: str, description: str) -> str:
     with _at(figure, 72):
         FigureCanvasSVG(figure).print_svg(out, metadata={"Date": None})
     text = out.getvalue()
-    text = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", text[text.index("<svg") :].rstrip())
+    text = printable(text[text.index("<svg") :].rstrip())
     name = re.sub(r"[^\w-]", "_", name)
     text = re.sub(r"<metadata>.*?</metadata>\s*", "", text, flags=re.S)
     text = re.sub(r"""<g id=(["'])tip:(.*?)\1>""", r'<g class="tip"><title>\2</title>', text)
     text = re.sub(r'(\bid="|xlink:href="#|url\(#)', rf"\g<1>{name}-", text)
     text = re.sub(r"<[^>]+>", lambda tag: re.sub(r"(\d+\.\d\d)\d+", r"\1", tag[0]), text)  # coordinates, never text
-    label = _NOT_XML.sub("\N{REPLACEMENT CHARACTER}", escape(description, quote=True))
-    return re.sub(r"<svg ", f'<svg role="img" aria-label="{label}" ', text, count=1)
+    return re.sub(r"<svg ", f'<svg role="img" aria-label="{as_xml(description)}" ', text, count=1)
 
 
 def themed(text: str) -> str:

@@ -12,10 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.analysis import Entry, Table
+from reports.colours import GRID, MUTED
 from reports.labels import place_labels
 from reports.numbers import Number
 from reports.plot import Plot, millions, tip
-from reports.style import GRID, MUTED, Palette, freeze
+from reports.style import Palette, freeze
 
 Point = tuple[float, float]
 Make = Callable[[], Figure] | None

@@ -18,9 +18,10 @@ from bench.plan import catalogue
 from methods.domain import MethodError
 from methods.parts.watched import USUAL
 from methods.watched import Watched
+from reports.colours import COLOURS, INK, MUTED, OPERATION_COLOURS
 from reports.curves import Curve, stacked
 from reports.plot import Plot, tip
-from reports.style import COLOURS, INK, MUTED, OPERATION_COLOURS, Palette
+from reports.style import Palette
 
 MOST_LINES = 12
 """Searches of a row that are drawn one by one."""

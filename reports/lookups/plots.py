@@ -11,10 +11,11 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from reports.colours import INK, PAPER
 from reports.lookups.rows import LookupRow
 from reports.lookups.tables import LookupEntry, LookupTable
 from reports.plot import Plot, tip
-from reports.style import INK, PAPER, Palette
+from reports.style import Palette
 
 FEW = 10
 """Rows whose bands can still be told apart."""
