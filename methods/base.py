@@ -19,6 +19,7 @@ from methods.architecture import Architecture
 from methods.domain import MethodError as MethodError
 from methods.facts import Facts
 from methods.parts.costs.protocol import Heeded
+from methods.parts.query_table import Member
 from methods.parts.watched import USUAL
 from methods.spaces.base import SizeMatch
 from methods.watched import Watched
@@ -180,6 +181,42 @@ class GradientSearch(Method):
     def to(self, device: torch.device) -> None:
         """Move to a device; called once, before the first step and before `load_state_dict`."""
         self.supernet.to(device)
+
+
+Score = Callable[[Architecture], Mapping[str, float]]
+"""What a network does on the validation part: "loss" and "accuracy" (percent)."""
+
+
+class SharedWeights(GradientSearch):
+    """A gradient search whose product is a set of networks on one set of weights.
+
+    Attributes:
+        context: what it was made with.
+        recalibration_batches: batches of `batch_size` images of search-train, not augmented, from which the statistics
+            of a network's normalisations are taken anew, before it is scored and wherever it is used as it is.
+    """
+
+    context: SearchContext
+    recalibration_batches: int
+
+    @abstractmethod
+    def choose(self, score: Score) -> None:
+        """After the last epoch: try networks on the weights and keep what `family`, `table` and `architecture` give.
+
+        What is asked for follows from the weights, the options and the scores alone: a continued search asks once more,
+        and is answered from what was kept.
+
+        Args:
+            score: builds the network by itself, takes its statistics anew and evaluates it on the `valid` part.
+        """
+
+    @abstractmethod
+    def weights_of(self, architecture: Architecture) -> Mapping[str, Tensor]:
+        """The state dict of the network of one of the architectures, on the present weights."""
+
+    @abstractmethod
+    def table(self) -> Sequence[Member]:
+        """The query table, by rising cost: after `choose`."""
 
 
 class SamplingSearch(Method):

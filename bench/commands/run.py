@@ -101,7 +101,7 @@ def whole_way(options: argparse.Namespace) -> int:
                 work(queue, [shown])
     print_failures(jobs, queue)
     printed, reported = "", records_digest(folder)
-    if any(job.state == "done" and job.info.phase in ("train", "lookup", "count") for job in jobs):
+    if any(job.state == "done" and job.info.phase in ("train", "inherit", "lookup", "count") for job in jobs):
         out = report_folder(folder)
         printed = print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
         if tracking is not None:

@@ -1,7 +1,8 @@
 """Splits: searches divide the training images among themselves; the test images open for a final evaluation only.
 
 A search is handed a `SearchData`, which has no way to the test images. A `FinalEvaluation` made for any phase but
-"train" refuses to open them, and so does one that somebody makes for himself while a search runs (`bench.data.seal`).
+"train" and "inherit" refuses to open them, and so does one that somebody makes for himself while a search runs
+(`bench.data.seal`).
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from bench.data.seal import refuse_while_sealed
 from bench.data.search_protocol import AS_THE_METHOD, SearchProtocol
 from methods.base import SearchSplit
 
+FINAL = ("train", "inherit")
+"""Phases that end in a final evaluation."""
 SUBSET_SEED = 0  # reduced profiles use the same images in every run, whatever the run's seeds
 
 
@@ -36,7 +39,7 @@ class FinalEvaluation:
     def __init__(self, data: ImageData, phase: str, test_images: int | None = None) -> None:
         """
         Args:
-            phase: of the run; only "train" may open the test images.
+            phase: of the run; only one of `FINAL` may open the test images.
             test_images: how many, for a reduced profile; None means all.
         """
         self._data = data
@@ -47,12 +50,12 @@ class FinalEvaluation:
         """The test images.
 
         Raises:
-            SealedTestSetError: the phase is not "train", or a search runs in this process.
+            SealedTestSetError: the phase is another one, or a search runs in this process.
         """
-        if self._phase != "train":
+        if self._phase not in FINAL:
             raise SealedTestSetError(
                 f"the test set of '{self._data.info.name}' was asked for in phase '{self._phase}': only the final "
-                "evaluation of a retraining may open it; a search chooses by its validation images"
+                "evaluation of a network may open it; a search chooses by its validation images"
             )
         refuse_while_sealed(f"the test set of '{self._data.info.name}'")
         return subset(self._data._read_test(), self._test_images)

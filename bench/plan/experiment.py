@@ -16,6 +16,7 @@ from bench.config import ConfigError, fill_preset, nearest, parse
 from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.cost_checks import check_row_cost
+from bench.plan.inherited_checks import check_inherited
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
@@ -205,6 +206,8 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         _check_transfer(row.transfer, experiment.profiles, f"{where}.transfer")
         if row.select is not None:
             raise ConfigError(f"{where}: what the other row selects is taken; leave select out")
+    if row.weights == "inherited":
+        check_inherited(experiment, label, row, where)
     if row.method is None:
         if row.options or row.search_data:
             raise ConfigError(f"{where}: a given architecture has no options and no search_data")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.config import ConfigError, nearest
+from bench.plan.inherited import inherit
 from bench.plan.lookup_runs import look_up
 from bench.plan.planned import Plan
 from bench.plan.schema import Experiment
@@ -80,7 +81,9 @@ def plan(
     for label in rows or experiment.rows:
         if transfers.left_out(experiment, label):
             continue
-        if experiment.lookup is None:
+        if experiment.rows[label].weights == "inherited":
+            inherit(whole, label)
+        elif experiment.lookup is None:
             retrain(whole, label)
         else:
             look_up(whole, experiment.lookup, label, search_seeds)

@@ -19,6 +19,7 @@ from bench.plan.row_cost import RowCost
 from methods.domain import check, shown, within
 
 Inheritance = Literal["scratch", "finetune"]
+Weights = Literal["retrained", "inherited"]
 if TYPE_CHECKING:
     DatasetName = str
 else:
@@ -70,11 +71,20 @@ class Selection:
     """Which member of a family of architectures a row takes: the largest whose count `on` is at most `at_most`.
 
     Without `at_most` the largest of all, or with `smallest` the smallest.
+
+    Attributes:
+        share: instead of `at_most`, as a share of the count of the largest member.
     """
 
     on: Literal["params", "params_nonzero", "macs"] = "params"
     at_most: float | None = field(default=None, metadata=within("(0, inf)"))
     smallest: bool = False
+    share: float | None = field(default=None, metadata=within("(0, 1]") | {"absent": None})
+
+    def __post_init__(self) -> None:
+        check(self, ConfigError)
+        if self.share is not None and self.at_most is not None:
+            raise ConfigError("share and at_most both say how large a member may be; leave one of them out")
 
 
 @dataclass(frozen=True)
@@ -119,6 +129,8 @@ class Row:
             space that can, draw at the size of another row's architecture.
         select: for a method that gives a family of sizes, the member this row takes.
         search_data: fields of `SearchProtocol` that make this row; a profile's come before them.
+        weights: what is evaluated: the architecture trained from scratch, or, of a method whose product is a set of
+            networks on one set of weights, these as they are: the one that is selected, or its whole family.
         recipe: a recipe of its own instead of the profile's; the table shows it as another recipe.
         evaluator: of a sampling search, what scores its proposals; see `bench.plan.evaluation`.
         evaluation: options of the evaluator that make this row; the experiment's and a profile's come before them.
@@ -136,6 +148,7 @@ class Row:
     inheritance: tuple[Inheritance, ...] = ("scratch", "finetune")
     match: Match | None = None
     select: Selection | None = None
+    weights: Weights = "retrained"
     recipe: str | None = None
     search_data: dict[str, Any] = field(default_factory=dict)
     evaluator: str = "proxy"

@@ -12,7 +12,7 @@ from bench.names import folder_form
 SCHEMA_VERSION = 1
 FITTED_NAME = "latency.fitted.safetensors"
 """In the directory of a run that fits predictors of latency, or was given them."""
-PHASES = ("collect", "fit", "search", "transform", "train", "lookup", "count")
+PHASES = ("collect", "fit", "search", "transform", "train", "inherit", "lookup", "count")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -28,11 +28,12 @@ class RunInfo:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
         phase: "collect" (measures latencies), "fit" (fits predictors to them), "search" (finds an architecture),
-            "transform" (makes a trained network smaller or larger), "train", "lookup" (a table of trained networks
-            answers), or "count" (the network is built and counted).
+            "transform" (makes a trained network smaller or larger), "train", "inherit" (networks on a search's weights
+            are evaluated as they are), "lookup" (a table of trained networks answers), or "count" (the network is
+            built and counted).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
-        retrain_seed: None for a search and a look-up.
+        retrain_seed: None for all but a retraining and a transform.
         signature: hash of `config`; two runs with one signature are the same run.
         config: everything that decides the result, as JSON values.
         recipe: name and hash of the training recipe ({"name": ..., "hash": ...}); empty for a search.

@@ -10,9 +10,9 @@ from typing import Any
 from methods.architecture import canonical_json
 
 _PERCENT = ("error", "accuracy")
-ANSWERS = ("train", "lookup")
-MEASURED = ("collect", "fit")
+ANSWERS = ("train", "inherit", "lookup")
 """Phases that end in a test error."""
+MEASURED = ("collect", "fit")
 SAME = 1e-6
 """Largest difference in percent between 100 and accuracy plus error."""
 
@@ -64,7 +64,8 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
     """Why this cannot be the result of a run of that phase; None when it can.
 
     Every metric and cost is a finite number of its domain, a text, or missing: percentages in [0, 100], costs not
-    negative. A training and a look-up have a test error, all but those that measure latencies an architecture.
+    negative. A training, an evaluation of inherited weights and a look-up have a test error, all but those that measure
+    latencies an architecture.
     """
     for part in ("metrics", "costs"):
         if not isinstance(result.get(part), Mapping):

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.data.splits import FINAL
 from bench.records.directory import RecordError
 from bench.records.inputs import finished_record, found_architecture, verified_file
 from bench.records.weights import WEIGHTS_NAME, load_weights
@@ -35,13 +36,15 @@ class Exported:
 
 
 def trained_network(run: Path) -> tuple[nn.Module, tuple[int, int, int]]:
-    """The network of a finished training, with its weights, in evaluation mode; and its image shape (C, H, W).
+    """The network of a finished training or evaluation of inherited weights, and its image shape (C, H, W).
+
+    With its weights, in evaluation mode.
 
     Raises:
         RecordError: not a finished training, or not as the run left it.
     """
     record = finished_record(run)
-    if record is None or record.info.phase != "train" or record.result is None:
+    if record is None or record.info.phase not in FINAL or record.result is None:
         raise RecordError(f"{run} is not a finished training")
     info, result = record.info, record.result
     channels, height, width = result["network"]["image_shape"]

@@ -23,7 +23,6 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from methods.base import Batch, MethodError, SearchContext
@@ -31,6 +30,7 @@ from methods.domain import within
 from methods.gradient.alternating import Composition
 from methods.gradient.path_search import Loss, Path, PathOptions, PathSearch, Sums
 from methods.parts.bilevel import frozen_statistics, loss_and_sums
+from methods.parts.distillation import distance
 from methods.parts.executors.dropblock import dropping, identities_of, set_rate
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
@@ -132,7 +132,4 @@ class MSGDAS(PathSearch):
         logits = network(batch[0])
         loss, sums = loss_and_sums(lambda _: logits, batch)
         temperature = self.options.guidance_temperature
-        told = (teacher / temperature).log_softmax(dim=1)
-        said = (logits / temperature).log_softmax(dim=1)
-        distance = F.kl_div(said, told, reduction="batchmean", log_target=True)
-        return loss + self.options.guidance * temperature**2 * distance, sums
+        return loss + self.options.guidance * temperature**2 * distance(logits, teacher, temperature), sums

@@ -71,3 +71,9 @@ SURGENAS = (
         "Share of its input that is added to every decision's outcome",
     ),
 )  # fmt: skip
+SLIMMABLE = (
+    Watched(
+        "distillation", "In-place distillation", {"slimmable/distance": ""}, "KL divergence (nats)",
+        "How far narrower networks are from what the largest one says, mean over those of an epoch",
+    ),
+)  # fmt: skip

@@ -7,7 +7,9 @@ from typing import Any
 
 from methods.base import GradientSearch, Method, MethodError, SamplingSearch, SearchContext, Transform
 from methods.registry import all_methods
+from methods.spaces import get_space, space_names
 from methods.spaces.supernets import RELAXATIONS, relaxation
+from methods.spaces.widths import width_spaces
 
 TINY: dict[str, Any] = {
     "samples": 3,
@@ -19,6 +21,7 @@ TINY: dict[str, Any] = {
     "arch_start_epoch": 1,
     "warmup_epochs": 1,
 }
+SIZES = ("channels", "cells", "cells_per_stage")
 """A method whose options are named as others' are is made small by these; `OF_METHODS` has what is peculiar to one."""
 
 OF_METHODS: dict[str, dict[str, Any]] = {
@@ -42,8 +45,11 @@ OF_METHODS: dict[str, dict[str, Any]] = {
 OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targets": (60000.0, 45000.0)}}
 """What is peculiar to a method in one of its spaces."""
 
-TWINS = ("chain_s",)
-"""Spaces that are another one in large, which stands for them: chain_xs."""
+TWINS = ("chain_s", "chain_s_widths")
+"""Spaces that are another one in large, which stands for them: chain_xs, chain_xs_widths."""
+
+WIDTHS = [space.name for space in width_spaces([get_space(name) for name in space_names()])]
+"""Spaces that have no relaxation of operations, but an elastic network."""
 
 CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
 
@@ -53,8 +59,10 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
     names = {field.name for field in fields(all_methods()[name].Options)}
     options = {key: value for key, value in TINY.items() if key in names} | OF_METHODS.get(name, {})
     if issubclass(all_methods()[name], GradientSearch) and "space" in names:
-        space = space or next(iter(RELAXATIONS))
+        space = space or relaxed_spaces(name)[0]
         options |= OF_SPACES.get((name, space), {})
+        if space in WIDTHS:
+            return {key: value for key, value in options.items() if key not in SIZES} | {"space": space}
         others = {size for each in RELAXATIONS.values() for size in each.size} - set(relaxation(space).size)
         options = {key: value for key, value in options.items() if key not in others} | {"space": space}
     return options
@@ -62,7 +70,8 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
 
 def relaxed_spaces(name: str) -> list[str]:
     """Every space that a gradient search can be told to work in on these images; [""] for a method with its own."""
-    spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems and name not in TWINS]
+    spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems]
+    spaces = [name for name in [*spaces, *WIDTHS] if name not in TWINS]
     options = all_methods()[name].Options
     has_spaces = "space" in {field.name for field in fields(options)}
     return [space for space in spaces if allows(options, space)] if has_spaces else [""]

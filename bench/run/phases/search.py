@@ -18,9 +18,10 @@ from bench.run.phases.match import said, size_to_match
 from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import write_proposals
 from bench.run.search import SamplingState, gradient_search, sampling_search
+from bench.run.shared_weights import choose
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
-from methods.base import GradientSearch, SamplingSearch
+from methods.base import GradientSearch, SamplingSearch, SharedWeights
 from methods.parts.costs.preference import Indifferent, Preference
 from methods.registry import get_method
 
@@ -35,6 +36,7 @@ class Found:
     epochs: int = 0
     family: list[Architecture] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
+    query_table: list[dict[str, Any]] = field(default_factory=list)
 
 
 @sealed("the search of a method")
@@ -63,7 +65,8 @@ def run_search(task: Task) -> dict[str, Any]:
         save_architecture(with_provenance(task, member, method.provenance()), folder)
     matched = said(match, task.config.get("match"), found.architecture)
     costs = {name: value for name, value in found.architecture.provenance.items() if name == "cost"}
-    architecture = with_provenance(task, found.architecture, method.provenance() | matched)
+    told = {"query_table": list(map(shown_line, found.query_table))} if found.query_table else {}
+    architecture = with_provenance(task, found.architecture, method.provenance() | matched | told)
     save_architecture(architecture, task.directory.path)
     return {
         "metrics": found.metrics,
@@ -72,6 +75,7 @@ def run_search(task: Task) -> dict[str, Any]:
         "family": [member.digest for member in found.family],
         "epochs": found.epochs,
         "report": {"family": len(found.family), **found.report, **matched, **costs},
+        **({"query_table": found.query_table} if found.query_table else {}),
     }
 
 
@@ -92,7 +96,17 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
         "images": loop.images,
     }
     ending = {name: value for name, value in last.items() if name.startswith("arch/entropy")}
-    return Found(architecture, costs, metrics, loop.epoch, method.family(), ending)
+    if not isinstance(method, SharedWeights):
+        return Found(architecture, costs, metrics, loop.epoch, method.family(), ending)
+    costs |= choose(task, method, divided(task, method.split, seed), loop)
+    best, table = method.table()[-1], [member.line() for member in method.table()]
+    metrics |= {"valid_accuracy": best.accuracy, "valid_loss": best.loss}
+    return Found(method.architecture(), costs, metrics, loop.epoch, method.family(), ending, table)
+
+
+def shown_line(line: dict[str, Any]) -> dict[str, Any]:
+    """Of a query table, as an architecture remembers it for people: what to take for a cost."""
+    return {"macs": line["macs"], "valid_accuracy": round(line["valid_accuracy"], 2), **line["chosen"]}
 
 
 def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:

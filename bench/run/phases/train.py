@@ -116,7 +116,7 @@ def chosen_member(
     Raises:
         RunError: the search gave no family, or none of it is small enough.
     """
-    on, at_most = select["on"], select["at_most"]
+    on, at_most, share = select["on"], select["at_most"], select.get("share")
     settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
     counted = []
     for member in found_family(source):
@@ -129,6 +129,8 @@ def chosen_member(
         counted.append((counts[on], member))
     if not counted:
         raise RunError(f"{source.info.name} gives one architecture and no family to select from; remove 'select'")
+    if share is not None:
+        at_most = share * max(size for size, _ in counted)
     fitting = [pair for pair in counted if at_most is None or pair[0] <= at_most]
     if not fitting:
         sizes = sorted(size for size, _ in counted)
