@@ -9,7 +9,7 @@ from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Se
 from methods.registry import all_methods
 from methods.spaces import get_space, space_names
 from methods.spaces.supernets import RELAXATIONS, relaxation
-from methods.spaces.widths import width_spaces
+from methods.spaces.widths import WidthSpace
 
 TINY: dict[str, Any] = {
     "samples": 3,
@@ -48,7 +48,7 @@ OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targ
 TWINS = ("chain_s", "chain_s_widths")
 """Spaces that are another one in large, which stands for them: chain_xs, chain_xs_widths."""
 
-WIDTHS = [space.name for space in width_spaces([get_space(name) for name in space_names()])]
+WIDTHS = [name for name in space_names() if isinstance(get_space(name), WidthSpace)]
 """Spaces that have no relaxation of operations, but an elastic network."""
 
 CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
