@@ -13,6 +13,7 @@ from bench.records.directory import Record, RecordError, read_records, write_ato
 from bench.records.soundness import identity_fault
 from reports import ratios
 from reports.analysis import Table, analyse
+from reports.heeded import cost_notes
 from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
 from reports.lookups.tables import LookupTable, lookup_tables
@@ -69,6 +70,7 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
     numbers, unreadable = read_numbers(list(dict.fromkeys(record.path.parent for record in records)))
     for table in tables:
         table.numbers = [each for each in numbers if any(each.of(entry.row) is not None for entry in table.entries)]
+        table.notes += cost_notes(table)
     problems += more + wrong + unreadable
     if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
         raise ReportError(nothing_finished(folders, records, problems))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import matplotlib.pyplot as plt
@@ -11,70 +10,42 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from methods.architecture import Architecture, ArchitectureError
 from reports.analysis import Table
 from reports.colours import MUTED
 from reports.curves import Curve
+from reports.heeded import LATENCY, Heeded, heeded
 from reports.plot import Plot, tip
-from reports.rows import number, search_seed
 from reports.style import Palette
 from reports.watched import PANELS, draw_curves
 
-LATENCY = "latency_ms"
 EXPECTED, DISCRETE = "cost/expected", "cost/discrete"
-
-
-@dataclass(frozen=True)
-class Predicted:
-    """Of one search: what its cost said of what it found, and what was measured."""
-
-    row: str
-    seed: int
-    predicted: float
-    measured: float
 
 
 def predictions(table: Table, palette: Palette) -> Plot | None:
     """Of searches that heeded a latency, where their networks were measured."""
-    measured = [each for each in table.numbers if each.latency]
-    found = [point for each in measured[:1] for point in _points(table, each.by_digest)]
+    found = [one for one in heeded(table) if one.on == LATENCY and one.measured is not None]
     if not found:
         return None
     caption = (
-        "What the predictor of a search says of the network that it found, against "
-        f"{measured[0].help}. Dashed: both are equal."
+        "What the predictor of a search says of the network that it found, against the measured latency, "
+        f"{found[0].unit}: of the network as trained, without its weights. Dashed: both are equal."
     )
-    make, looks = partial(_draw_points, found, palette), [palette.look(point.row) for point in found]
+    make, looks = partial(_draw_points, found, palette), [palette.look(one.row) for one in found]
     return Plot("latency-predicted", "Predicted against measured latency", caption, make, (found, looks))
 
 
-def _points(table: Table, measured: Mapping[str, float]) -> Iterator[Predicted]:
-    for entry in table.entries:
-        for record in entry.row.searches:
-            value = measured.get(str((record.result or {}).get("architecture")))
-            if value is None or not (record.path / "architecture.json").exists():
-                continue
-            try:
-                cost = Architecture.load(record.path).provenance.get("cost")
-            except ArchitectureError:
-                continue  # named where its cells are drawn
-            predicted = number(cost.get("value")) if isinstance(cost, Mapping) and cost.get("on") == LATENCY else None
-            if predicted is not None:
-                yield Predicted(entry.row.name, search_seed(record), predicted, value)
-
-
-def _draw_points(points: Sequence[Predicted], palette: Palette) -> Figure:
+def _draw_points(points: Sequence[Heeded], palette: Palette) -> Figure:
     figure, axes = plt.subplots(figsize=(4.6, 4.2), layout="constrained")
     for name in dict.fromkeys(point.row for point in points):
         own = [point for point in points if point.row == name]
         for place, point in enumerate(own):
             dot = axes.plot(
-                point.measured, point.predicted, palette.marker(name), color=palette.colour(name), ms=6,
+                point.found, point.value, palette.marker(name), color=palette.colour(name), ms=6,
                 label=name if place == 0 else None,
             )  # fmt: skip
-            said = f"predicted {point.predicted:.4g} ms, measured {point.measured:.4g} ms"
+            said = f"predicted {point.value:.4g} ms, measured {point.found:.4g} ms"
             dot[0].set_gid(tip(f"{name}, search seed {point.seed}: {said}"))
-    values = [value for point in points for value in (point.predicted, point.measured)]
+    values = [value for point in points for value in (point.value, point.found)]
     axes.plot([min(values), max(values)], [min(values), max(values)], color=MUTED, lw=1, ls="--", zorder=1)
     axes.set_xlabel("measured (ms)")
     axes.set_ylabel("predicted (ms)")

@@ -33,7 +33,7 @@ class Number:
         title: what it is, with its unit, on an axis.
         heading: the same in two lines.
         help: for the legend.
-        latency: whether it is a measured latency.
+        unit: of a measured latency, with how it was measured; empty of anything else.
         by_digest, by_row: values of architectures, and of rows by their labels.
     """
 
@@ -41,9 +41,14 @@ class Number:
     title: str
     heading: tuple[str, str]
     help: str
-    latency: bool = False
+    unit: str = ""
     by_digest: Mapping[str, float] = field(default_factory=dict, hash=False)
     by_row: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+    @property
+    def latency(self) -> bool:
+        """Whether it is a measured one."""
+        return bool(self.unit)
 
     def of(self, row: Row) -> float | None:
         """Of its label, or the mean over its searches; None unless all its architectures have a value."""
@@ -82,7 +87,7 @@ def _latency(path: Path) -> Number:
     name = f"latency-{conditions.backend}-b{conditions.batch}-t{conditions.threads}-{conditions.device}"
     told = f"measured latency, {conditions.unit}: of the networks a row found, as trained, without their weights"
     heading = ("measured", f"ms {conditions.backend}")
-    return Number(file_form(name), f"measured latency, {conditions.unit}", heading, told, True, values)
+    return Number(file_form(name), f"measured latency, {conditions.unit}", heading, told, conditions.unit, values)
 
 
 def _own(path: Path) -> tuple[list[Number], list[str]]:
@@ -128,7 +133,7 @@ def _number(heading: str, key: str, values: Mapping[str, float]) -> Number:
     name = file_form(title.lower()).strip("_")
     told = f"{title}: from {FILE_NAME} beside the records"
     parts = (words.strip(), unit.rstrip(") ")) if unit else ("", title)
-    return Number(name, title, parts, told, False, **{"by_row" if key == "row" else "by_digest": values})
+    return Number(name, title, parts, told, "", **{"by_row" if key == "row" else "by_digest": values})
 
 
 def _merged(numbers: Sequence[Number]) -> Iterator[Number]:
@@ -138,4 +143,4 @@ def _merged(numbers: Sequence[Number]) -> Iterator[Number]:
         by_digest = {k: v for each in same for k, v in each.by_digest.items()}
         by_row = {k: v for each in same for k, v in each.by_row.items()}
         first = same[0]
-        yield Number(name, first.title, first.heading, first.help, first.latency, by_digest, by_row)
+        yield Number(name, first.title, first.heading, first.help, first.unit, by_digest, by_row)

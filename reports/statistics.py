@@ -184,6 +184,20 @@ def all_pairs(
     return found, dict(zip(testable, holm(list(testable.values())), strict=True))
 
 
+def kendall(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Tau b: ranks in common, without ties; None where all of one are equal (Kendall, Biometrika 33, 1945)."""
+    a, b = (np.sign(np.subtract.outer(each, each)) for each in (x, y))
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale else None
+
+
+def spearman(x: Sequence[float], y: Sequence[float]) -> float | None:
+    """Rho: the correlation of ranks, of equal values their mean; None where all of one are equal."""
+    a, b = (np.sign(np.subtract.outer(each, each)).sum(axis=1) for each in (x, y))
+    scale = np.sqrt((a * a).sum() * (b * b).sum())
+    return float((a * b).sum() / scale) if scale else None
+
+
 def _unit_means(samples: Sequence[Sequence[float]]) -> np.ndarray:
     return np.array([float(np.mean(values)) for values in samples if len(values)])
 
