@@ -77,3 +77,12 @@ SLIMMABLE = (
         "How far narrower networks are from what the largest one says, mean over those of an epoch",
     ),
 )  # fmt: skip
+FBNETV2 = (
+    ENTROPY,
+    DECISIONS,
+    TEMPERATURE,
+    Watched(
+        "effective-widths", "Effective widths", {"widths/": ""}, "share of the largest",
+        "What is expected of each choice now: channels, or pixels of the image, as a share of its largest option",
+    ),
+)  # fmt: skip

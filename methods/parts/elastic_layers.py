@@ -42,16 +42,18 @@ def depthwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
 
 
 def normalise(norm: _BatchNorm, x: Tensor) -> Tensor:
-    """By the batch's own statistics in training mode, else by the running ones of these channels."""
+    """By the batch's own statistics in training mode, else by the running ones of these channels.
+
+    As torch's layers, one that does not `track_running_stats` leaves them alone in training mode.
+    """
     channels = x.shape[1]
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
+    tracked = not norm.training or norm.track_running_stats
+    mean, variance = (norm.running_mean, norm.running_var) if tracked else (None, None)
     assert norm.momentum is not None
     return F.batch_norm(
         x,
-        mean[:channels],
-        variance[:channels],
+        None if mean is None else mean[:channels],
+        None if variance is None else variance[:channels],
         None if norm.weight is None else norm.weight[:channels],
         None if norm.bias is None else norm.bias[:channels],
         norm.training,

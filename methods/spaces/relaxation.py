@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from methods.architecture import Architecture
 from methods.parts.choices import Choices
+from methods.parts.costs.widths import Layers
 from methods.parts.executors.identity_path import beside_identity
 from methods.parts.executors.partial_channels import partial_channels
 from methods.parts.executors.recompute import Memory, recomputed
@@ -83,6 +84,8 @@ class Relaxation:
     recomputed: (executor, memory) -> the one that keeps its activations or computes them again.
     beside_identity: executor of single paths -> the one with a path around every decision.
     stems: of the images it has supernets for, as in `NetworkSettings`.
+    layers: where widths are chosen, (classes, image channels, pixels a side) -> all layers as products of choices.
+    decisions: where widths are chosen, the name of each decision and the number of each of its options.
     """
 
     space: str
@@ -101,3 +104,5 @@ class Relaxation:
     recomputed: Callable[[MakeExecutor, Memory], MakeExecutor] = recomputed
     beside_identity: Callable[[MakeExecutor], MakeExecutor] = beside_identity
     stems: tuple[str, ...] = ("cifar",)
+    layers: Callable[[int, int, int], Layers] | None = None
+    decisions: tuple[tuple[str, tuple[int, ...]], ...] = ()

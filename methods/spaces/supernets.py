@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
@@ -48,10 +48,15 @@ def relaxation(space: str) -> Relaxation:
 
 def refuse_other_sizes(options: Any, space: str) -> None:
     """Raises MethodError for a size among a method's options, unlike its default, that the space's supernet has not."""
-    size, usual = relaxation(space).size, {each.name: each.default for each in fields(options)}
+    refuse_sizes(options, space, relaxation(space).size)
+
+
+def refuse_sizes(options: Any, space: str, size: Sequence[str]) -> None:
+    """Raises MethodError for a size among a method's options, unlike its default, that is none of a supernet's."""
+    usual = {each.name: each.default for each in fields(options)}
     given_by = f"given by {' and '.join(size)}" if size else "that of the space"
     for name in ("channels", "cells", "cells_per_stage"):
-        if name not in size and getattr(options, name) != usual[name]:
+        if name in usual and name not in size and getattr(options, name) != usual[name]:
             raise MethodError(
                 f"{name}={getattr(options, name)} says nothing of a supernet of {space}: its size is {given_by}; "
                 f"leave {name} at {usual[name]}"

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from methods.architecture import Architecture
 from methods.domain import MethodError
 from methods.parts.costs.additive import Additive, tabulate
+from methods.parts.costs.effective_shapes import EffectiveShapes
 from methods.parts.counts import ImageShape, NetworkCounts
 from methods.parts.gates import Gates
 from methods.spaces import NetworkSettings, at_scale, build, get_space
@@ -31,6 +32,8 @@ UNITS = {
     "intensity": f"MACs per byte ({MOVED})",
     "bytes_per_mac": f"bytes per MAC ({MOVED})",
 }
+SHAPED = ("macs", "params")
+"""Counts with an expectation where widths are chosen."""
 BYTES = 4
 """Of a float32."""
 
@@ -67,12 +70,14 @@ class Counted:
     Attributes:
         relaxed: what gates are of; without it there is no expected cost.
         count: of an architecture.
+    shapes: classes, image channels, pixels a side; for the expected cost of widths.
     """
 
     name: str
     relaxed: Relaxation | None
     count: Callable[[Architecture], float]
     told: Mapping[str, Any] = field(default_factory=dict)
+    shapes: tuple[int, int, int] | None = None
 
     @property
     def unit(self) -> str:
@@ -82,11 +87,17 @@ class Counted:
         return self.count(architecture)
 
     @cached_property
-    def table(self) -> Additive:
-        """Raises MethodError where there is no relaxation."""
+    def table(self) -> Additive | EffectiveShapes:
+        """Raises MethodError where there is no relaxation, or one of widths that says nothing of this count."""
         if self.relaxed is None:
             raise MethodError(f"no gates are of this space: it has no expected {self.name}")
-        return tabulate(self.name, self.unit, self.relaxed, self.count)
+        if self.relaxed.layers is None:
+            return tabulate(self.name, self.unit, self.relaxed, self.count)
+        if self.shapes is None or self.name not in SHAPED:
+            raise MethodError(f"widths have no expected {self.name}; they have {' and '.join(SHAPED)}")
+        layers = self.relaxed.layers(*self.shapes)
+        decisions = [(name, len(values)) for name, values in self.relaxed.decisions]
+        return EffectiveShapes(self.relaxed.topology.kinds[0], decisions, getattr(layers, self.name))
 
     def expected(self, gates: Mapping[str, Gates]) -> Tensor:
         return self.table.expected(gates)
@@ -127,13 +138,16 @@ def counted(on: str, built: Built, relaxed: Relaxation | None = None) -> Counted
     Args:
         relaxed: for an expected cost, what the gates are of.
     """
-    macs = Counted("macs", relaxed, lambda architecture: built.counts(architecture).macs)
+    shapes = built.num_classes, built.settings.in_channels, built.image_size
+    macs = Counted("macs", relaxed, lambda architecture: built.counts(architecture).macs, shapes=shapes)
     traffic = Counted("bytes", relaxed, built.traffic)
     if on == "intensity":
         return Ratio(on, macs, traffic)
     if on == "bytes_per_mac":
         return Ratio(on, traffic, macs)
-    return macs if on == "macs" else Counted(on, relaxed, lambda architecture: getattr(built.counts(architecture), on))
+    if on == "macs":
+        return macs
+    return Counted(on, relaxed, lambda architecture: getattr(built.counts(architecture), on), shapes=shapes)
 
 
 def layer_bytes(network: nn.Module, image_shape: ImageShape) -> int:
