@@ -160,7 +160,11 @@ class Unrolled:
             with without_gradients(self.weights):
                 loss, _ = loss_and_sums(self.supernet, train_batch)
                 sides.append(torch.autograd.grad(loss, list(self.architecture)))
-        return [(plus - minus) / (2 * step) for plus, minus in zip(*sides, strict=True)]
+        return [self.quotient(plus - minus, step) for plus, minus in zip(*sides, strict=True)]
+
+    def quotient(self, difference: Tensor, step: Tensor) -> Tensor:
+        """The central difference of two gradients `2 * step` apart."""
+        return difference / (2 * step)
 
     @torch.no_grad()
     def _set_weights(self, values: Sequence[Tensor]) -> None:

@@ -48,7 +48,10 @@ def refuse_no_size(name: str) -> None:
     """Raises MethodError where architectures of a space cannot be drawn at a size."""
     space = sampled_space(name)
     if not isinstance(space, DrawsAtSize) or not space.draws_at_size:
-        raise MethodError(f"architectures of {name} cannot be drawn at a size; those of dense_cell and of chains can")
+        raise MethodError(
+            f"architectures of {name} cannot be drawn at a size; those of darts_cell, staged_cell, dense_cell and of "
+            "chains can"
+        )
 
 
 @register(

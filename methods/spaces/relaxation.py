@@ -86,6 +86,7 @@ class Relaxation:
     stems: of the images it has supernets for, as in `NetworkSettings`.
     layers: where widths are chosen, (classes, image channels, pixels a side) -> all layers as products of choices.
     decisions: where widths are chosen, the name of each decision and the number of each of its options.
+    cells: fewest cells of a supernet that has all kinds of them, where `cells` is of its size.
     """
 
     space: str
@@ -106,3 +107,4 @@ class Relaxation:
     stems: tuple[str, ...] = ("cifar",)
     layers: Callable[[int, int, int], Layers] | None = None
     decisions: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    cells: int = 3

@@ -47,8 +47,14 @@ def relaxation(space: str) -> Relaxation:
 
 
 def refuse_other_sizes(options: Any, space: str) -> None:
-    """Raises MethodError for a size among a method's options, unlike its default, that the space's supernet has not."""
-    refuse_sizes(options, space, relaxation(space).size)
+    """Raises MethodError for a size among a method's options, unlike its default, that the space's supernet has not; or
+    for too few cells."""
+    relaxed = relaxation(space)
+    refuse_sizes(options, space, relaxed.size)
+    if "cells" in relaxed.size and options.cells < relaxed.cells:
+        raise MethodError(
+            f"cells={options.cells} leaves a stage of {space} without a cell of its own; give at least {relaxed.cells}"
+        )
 
 
 def refuse_sizes(options: Any, space: str, size: Sequence[str]) -> None:

@@ -111,8 +111,12 @@ def test_random_sampling_at_the_size_of_a_search_of_the_same_seed(tmp_path: Path
     [
         ({"method": "regularized_evolution", "match": {"row": "darts"}}, "cannot keep to the size"),
         (
-            {"method": "random_sampling", "match": {"row": "darts", "on": "params"}},
-            "darts_cell cannot be drawn at a size",
+            {
+                "method": "random_sampling",
+                "options": {"space": "general_cell"},
+                "match": {"row": "darts", "on": "params"},
+            },
+            "general_cell cannot be drawn at a size",
         ),
         ({"method": "random_sampling", "match": {"row": "darts"}}, "on params or macs, not on params_nonzero"),
         ({"method": "random_sampling", "match": {"row": "me", "on": "macs"}}, "is itself drawn at a size"),

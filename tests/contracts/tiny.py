@@ -25,6 +25,7 @@ SIZES = ("channels", "cells", "cells_per_stage")
 """A method whose options are named as others' are is made small by these; `OF_METHODS` has what is peculiar to one."""
 
 OF_METHODS: dict[str, dict[str, Any]] = {
+    "hc_das": {"cells": 5},
     "surgenas": {"ordered_epochs": 1},
     "proxylessnas": {"weight_epochs": 1, "arch_every": 2},
     "proxylessnas_r": {"weight_epochs": 1, "arch_every": 2, "draws": 2},
@@ -45,8 +46,9 @@ OF_METHODS: dict[str, dict[str, Any]] = {
 OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targets": (60000.0, 45000.0)}}
 """What is peculiar to a method in one of its spaces."""
 
-TWINS = ("chain_s", "chain_s_widths")
-"""Spaces that are another one in large, which stands for them: chain_xs, chain_xs_widths."""
+TWINS = ("chain_s", "chain_s_widths", "staged_cell")
+"""Spaces that are another one in large, which stands for them: chain_xs, chain_xs_widths; and
+`darts_cell`, whose cells `hc_das` searches by stage."""
 
 WIDTHS = [name for name in space_names() if isinstance(get_space(name), WidthSpace)]
 """Spaces that have no relaxation of operations, but an elastic network."""

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.parts.convolution import in_memory_format
-from methods.spaces.cell.layout import INPUTS, reduction_cells
+from methods.spaces.cell.layout import INPUTS
 from methods.spaces.cell.network import cifar_stem, imagenet_stem
+from methods.spaces.cell.sharing import BY_TYPE, Sharing
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN, make_operation
 from methods.spaces.supernet_settings import SupernetSettings
@@ -23,13 +24,15 @@ from methods.spaces.supernet_settings import SupernetSettings
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cell stands: channels of its two inputs, of its states; whether it reduces, and the one before it."""
+    """Where a cell stands: channels of its two inputs, of its states; whether it and the one before it reduce; and the
+    kind by which it shares."""
 
     c_before_last: int
     c_last: int
     channels: int
     reduction: bool
     after_reduction: bool
+    kind: str = BY_TYPE.kinds[0]
 
     def stride(self, source: int) -> int:
         """Of the edges that leave a state."""
@@ -46,7 +49,7 @@ class FramedCell(nn.Module):
 
     def __init__(self, place: Place) -> None:
         super().__init__()
-        self.kind = TOPOLOGY.kinds[place.reduction]
+        self.kind = place.kind
         first = FactorizedReduce if place.after_reduction else ReLUConvBN
         self.preprocess0 = first(place.c_before_last, place.channels, affine=False)
         self.preprocess1 = ReLUConvBN(place.c_last, place.channels, affine=False)
@@ -55,7 +58,13 @@ class FramedCell(nn.Module):
 class CellFrame(nn.Module):
     """A stack of cells; those at one and two thirds of the depth reduce."""
 
-    def add_frame(self, num_classes: int, settings: SupernetSettings, make_cell: Callable[[Place], FramedCell]) -> None:
+    def add_frame(
+        self,
+        num_classes: int,
+        settings: SupernetSettings,
+        make_cell: Callable[[Place], FramedCell],
+        sharing: Sharing = BY_TYPE,
+    ) -> None:
         """Make stem, cells and classifier, once and after `__init__`."""
         channels = settings.channels
         c_before_last = c_last = 3 * channels  # for both stems, unlike the discrete ImageNet network's C
@@ -66,9 +75,10 @@ class CellFrame(nn.Module):
             self.stem, self.stem1 = cifar_stem(settings.in_channels, c_last), nn.Sequential()
         self.cells = nn.ModuleList()
         for index in range(settings.cells):
-            reduction = index in reduction_cells(settings.cells)
+            kind = sharing.of(index, settings.cells)
+            reduction = sharing.reduces(kind)
             channels *= 2 if reduction else 1
-            self.cells.append(make_cell(Place(c_before_last, c_last, channels, reduction, after_reduction)))
+            self.cells.append(make_cell(Place(c_before_last, c_last, channels, reduction, after_reduction, kind)))
             c_before_last, c_last, after_reduction = c_last, TOPOLOGY.nodes * channels, reduction
         self.classifier = nn.Linear(c_last, num_classes)
 

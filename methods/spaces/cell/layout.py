@@ -1,8 +1,9 @@
 """From a genotype of cells to cells with every width decided; validation of one cell.
 
-A genotype is either *shared* (`{"normal": cell, "reduce": cell}`: DARTS, PC-DARTS, random sampling) or *per cell*
-(`{"cells": [cell, ...]}`: MGAS). A cell is `{"edges": [[operation, source, node], ...], "concat": [nodes]}`; states 0
-and 1 are the outputs of the two previous cells, states 2, 3, ... the nodes in order.
+A genotype is either *shared* (`{"normal": cell, "reduce": cell}`: DARTS, PC-DARTS, random sampling; or a cell for each
+key of another sharing, `methods.spaces.cell.sharing`) or *per cell* (`{"cells": [cell, ...]}`: MGAS). A cell is
+`{"edges": [[operation, source, node], ...], "concat": [nodes]}`; states 0 and 1 are the outputs of the two previous
+cells, states 2, 3, ... the nodes in order.
 
 Widths are those of named channel groups, and a group that is not named has its default width:
 
@@ -23,6 +24,7 @@ from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
 from methods.form import MOST_CELLS, refuse_unknown
 from methods.spaces.base import NetworkSettings
+from methods.spaces.cell.sharing import BY_STAGE, BY_TYPE, reduction_cells, sharing_of
 from methods.spaces.operation_names import KNOWN, SKIP, has_inner_width, keeps_width
 
 INPUTS = 2
@@ -62,11 +64,6 @@ class CellLayout:
         return 2 if self.reduction and edge.source < INPUTS else 1
 
 
-def reduction_cells(cells: int) -> tuple[int, int]:
-    """Indices of the two reduction cells: one third and two thirds of the depth (DARTS code, NetworkCIFAR)."""
-    return cells // 3, 2 * cells // 3
-
-
 def network_scale(architecture: Architecture, settings: NetworkSettings) -> dict[str, int]:
     """Initial channels and cells: the architecture's own scale wins over the settings."""
     return {name: int(architecture.scale.get(name, getattr(settings, name))) for name in ("channels", "cells")}
@@ -92,22 +89,34 @@ def layout(architecture: Architecture, settings: NetworkSettings) -> list[CellLa
     for index in range(cells):
         reduction = index in reductions
         width = channels * 2 ** sum(index >= r for r in set(reductions))
-        cell = genotype["cells"][index] if "cells" in genotype else genotype["reduce" if reduction else "normal"]
-        wiring, concat = _as_built(cell, reduction)
-        states = max([INPUTS - 1, *(node for _, _, node in wiring)]) + 1
-        widths = tuple(left.pop(f"cells.{index}.s{j}", width) for j in range(states))
-        firsts = tuple(left.pop(f"cells.{index}.s{j}.first", half // 2) for j, half in enumerate(widths))
-        edges = tuple(
-            Edge(op, source, node, left.pop(f"cells.{index}.op{n}.mid", widths[source]))
-            if has_inner_width(op)
-            else Edge(op, source, node)
-            for n, (op, source, node) in enumerate(wiring)
-        )
-        result.append(CellLayout(reduction, widths, firsts, edges, concat))
-        _check_widths(index, result[-1])
+        cell = genotype["cells"][index] if "cells" in genotype else genotype[sharing_of(genotype).of(index, cells)]
+        result.append(cell_layout(cell, index, reduction, width, left))
     if left:
         raise ArchitectureError(f"unknown channel groups {sorted(left)[:4]} in the architecture's widths")
     return result
+
+
+def cell_layout(cell: Mapping[str, Any], index: int, reduction: bool, width: int, left: dict[str, int]) -> CellLayout:
+    """One cell of a valid genotype.
+
+    Args:
+        index: the number that its channel groups are named by.
+        width: channels of its states where no group says other.
+        left: widths of channel groups; those of this cell are taken out.
+    """
+    wiring, concat = _as_built(cell, reduction)
+    states = max([INPUTS - 1, *(node for _, _, node in wiring)]) + 1
+    widths = tuple(left.pop(f"cells.{index}.s{j}", width) for j in range(states))
+    firsts = tuple(left.pop(f"cells.{index}.s{j}.first", half // 2) for j, half in enumerate(widths))
+    edges = tuple(
+        Edge(op, source, node, left.pop(f"cells.{index}.op{n}.mid", widths[source]))
+        if has_inner_width(op)
+        else Edge(op, source, node)
+        for n, (op, source, node) in enumerate(wiring)
+    )
+    found = CellLayout(reduction, widths, firsts, edges, concat)
+    _check_widths(index, found)
+    return found
 
 
 def _as_built(cell: Mapping[str, Any], reduction: bool) -> tuple[list[tuple[str, int, int]], tuple[int, ...]]:
@@ -164,20 +173,18 @@ def _check_widths(index: int, cell: CellLayout) -> None:
 
 
 def cells_of(genotype: Mapping[str, Any]) -> dict[str, Any]:
-    """The cells of a genotype by name: "normal" and "reduce", or "0", "1", ...
+    """The cells of a genotype by name: those of a sharing, as "normal" and "reduce", or "0", "1", ...
 
     Raises:
-        ArchitectureError: neither of the two forms.
+        ArchitectureError: none of these forms.
     """
     if "cells" in genotype:
-        if {"normal", "reduce"} & set(genotype):
+        if {*BY_TYPE.kinds, *BY_STAGE.kinds} & set(genotype):
             raise ArchitectureError("a cell genotype has either 'normal' and 'reduce' or 'cells', not both")
         if not isinstance(genotype["cells"], list | tuple) or not 1 <= len(genotype["cells"]) <= MOST_CELLS:
             raise ArchitectureError(f"'cells' of a cell genotype must be a list of 1 to {MOST_CELLS} cells")
         return {str(index): cell for index, cell in enumerate(genotype["cells"])}
-    if {"normal", "reduce"} <= set(genotype):
-        return {kind: genotype[kind] for kind in ("normal", "reduce")}
-    raise ArchitectureError("a cell genotype needs 'normal' and 'reduce', or 'cells'")
+    return {kind: genotype[kind] for kind in sharing_of(genotype).kinds}
 
 
 def validate_cell(name: str, cell: Any, operations: Collection[str]) -> None:

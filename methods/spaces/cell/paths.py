@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from methods.spaces.cell.frame import CellFrame, FramedCell, Place, candidate
+from methods.spaces.cell.sharing import BY_STAGE, BY_TYPE, Sharing
 from methods.spaces.cell.space import CellSpace
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.decisions import Code
@@ -32,20 +34,28 @@ class CellPaths(PathSupernet, CellFrame):
     """`PathSupernet` of `darts_cell`. A code names two inputs of every node and the operation of each; never `none`."""
 
     space = "darts_cell"
+    sharing: ClassVar[Sharing] = BY_TYPE
 
     def __init__(self, num_classes: int, settings: SupernetSettings) -> None:
         super().__init__()
-        self.add_frame(num_classes, settings, _Cell)
+        self.add_frame(num_classes, settings, _Cell, self.sharing)
 
     def forward(self, images: Tensor, code: Code) -> Tensor:
-        return self.run(images, _chosen(tuple(code)))
+        return self.run(images, _chosen(self.space, self.sharing, tuple(code)))
+
+
+class StagedPaths(CellPaths):
+    """The same with cells for each stage."""
+
+    space = "staged_cell"
+    sharing = BY_STAGE
 
 
 @lru_cache(maxsize=1024)
-def _chosen(code: Code) -> dict[str, Chosen]:
+def _chosen(space: str, sharing: Sharing, code: Code) -> dict[str, Chosen]:
     """By kind of cell, the column of the operation on every edge, None where there is none."""
     chosen = {}
-    for kind, cell in CellSpace("darts_cell").decode(code).genotype.items():
+    for kind, cell in CellSpace(space, sharing=sharing).decode(code).genotype.items():
         edges: Chosen = [None] * len(TOPOLOGY.edges)
         for operation, source, node in cell["edges"]:
             edges[TOPOLOGY.edges.index((source, node))] = TOPOLOGY.operations.index(operation)
@@ -53,4 +63,4 @@ def _chosen(code: Code) -> dict[str, Chosen]:
     return chosen
 
 
-SUPERNETS = (CellPaths,)
+SUPERNETS = (CellPaths, StagedPaths)

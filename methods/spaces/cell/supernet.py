@@ -7,6 +7,7 @@ How an edge is executed and what its gates mean are parts (`methods.parts`); wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, cast
 
@@ -24,6 +25,7 @@ from methods.parts.parameterisation import Parameterisation
 from methods.spaces.cell.conventions import DARTS
 from methods.spaces.cell.frame import CellFrame, FramedCell, Place, candidate
 from methods.spaces.cell.layout import INPUTS
+from methods.spaces.cell.sharing import BY_STAGE, BY_TYPE, Sharing
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import NONE
 from methods.spaces.relaxation import Relaxation, Supernet
@@ -60,18 +62,23 @@ class CellSupernet(CellFrame, Supernet):
     """The supernet; its kinds are those of the cells it has."""
 
     def __init__(
-        self, num_classes: int, settings: SupernetSettings, parameterisation: Parameterisation, executor: MakeExecutor
+        self,
+        num_classes: int,
+        settings: SupernetSettings,
+        parameterisation: Parameterisation,
+        executor: MakeExecutor,
+        sharing: Sharing = BY_TYPE,
     ) -> None:
         super().__init__(parameterisation)
-        self.add_frame(num_classes, settings, partial(SupernetCell, executor=executor))
+        self.add_frame(num_classes, settings, partial(SupernetCell, executor=executor), sharing)
 
     def forward(self, images: Tensor, gates: Mapping[str, Gates] | None = None) -> Tensor:
         return self.run(images, self.gates() if gates is None else gates)
 
 
-def derive(gates: Mapping[str, Gates]) -> Architecture:
+def derive(gates: Mapping[str, Gates], space: str = "darts_cell") -> Architecture:
     """The two strongest edges into each node, each with its strongest operation; `none` is never chosen."""
-    return Architecture("darts_cell", {kind: top_two_edges(each, TOPOLOGY) for kind, each in gates.items()})
+    return Architecture(space, {kind: top_two_edges(each, TOPOLOGY) for kind, each in gates.items()})
 
 
 def derive_pairs(gates: Mapping[str, Gates]) -> Architecture:
@@ -86,9 +93,9 @@ def derive_pairs(gates: Mapping[str, Gates]) -> Architecture:
     return Architecture("general_cell", {**cells, "conventions": DARTS.to_json()})
 
 
-def operations_of(architecture: Architecture) -> dict[str, list[str]]:
+def operations_of(architecture: Architecture, kinds: Sequence[str] = TOPOLOGY.kinds) -> dict[str, list[str]]:
     """By kind of cell, the operations on its edges."""
-    return {kind: [name for name, _, _ in architecture.genotype[kind]["edges"]] for kind in TOPOLOGY.kinds}
+    return {kind: [name for name, _, _ in architecture.genotype[kind]["edges"]] for kind in kinds}
 
 
 def choices_of(architecture: Architecture, kinds: Sequence[str] = TOPOLOGY.kinds) -> Choices:
@@ -113,4 +120,15 @@ RELAXATION = Relaxation(
     hard=partial(hard_two_edges, topology=TOPOLOGY),
     stems=("cifar", "imagenet"),
 )
-RELAXATIONS = (RELAXATION,)
+STAGED = replace(
+    RELAXATION,
+    space="staged_cell",
+    topology=replace(TOPOLOGY, kinds=BY_STAGE.kinds),
+    supernet=partial(CellSupernet, sharing=BY_STAGE),
+    derive=partial(derive, space="staged_cell"),
+    operations_of=partial(operations_of, kinds=BY_STAGE.kinds),
+    chosen=partial(choices_of, kinds=BY_STAGE.kinds),
+    cells=BY_STAGE.cells,
+)
+"""The same cells, with architecture parameters for each stage (H-DAS' cell level)."""
+RELAXATIONS = (RELAXATION, STAGED)
