@@ -22,6 +22,7 @@ from methods.parts.costs.protocol import Heeded
 from methods.parts.query_table import Member
 from methods.parts.watched import USUAL
 from methods.spaces.base import SizeMatch
+from methods.spaces.listed import ListedSpace
 from methods.watched import Watched
 
 Batch = tuple[Tensor, Tensor]
@@ -40,6 +41,7 @@ class SearchContext:
         seed: the search seed, for generators a method owns (weights come from torch's global generator).
         match: the size that proposals are to have, for a method that `draws_at_size`.
         cost: what a gradient search that `takes_cost` is to heed beside the task.
+        within: for a sampling search, some of the codes of its space, which are all that it may propose.
         slowdown: for a transform, (network, other) -> the first one's time over the other's on the device they are on.
     """
 
@@ -50,6 +52,7 @@ class SearchContext:
     seed: int = 0
     match: SizeMatch | None = None
     cost: Heeded | None = None
+    within: ListedSpace | None = None
     slowdown: Callable[[nn.Module, nn.Module], float] | None = None
 
 
@@ -255,6 +258,10 @@ class SamplingSearch(Method):
     @abstractmethod
     def architecture(self) -> Architecture:
         """The method's choice after `samples` proposals."""
+
+    def findings(self) -> dict[str, Any]:
+        """What the search found out beside its answer, by what it is called: numbers, or lists of numbers and None."""
+        return {}
 
 
 @dataclass(frozen=True)

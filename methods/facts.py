@@ -30,6 +30,7 @@ ENTRY_POINT_GROUP = "dasbench.methods"
 FOLDER = Path(__file__).parent
 KINDS = {"GradientSearch": "gradient search", "SamplingSearch": "sampling search", "Transform": "transform"}
 """The three contracts of `methods.base` by the words of a list."""
+_REGISTERS = re.compile(r"^from methods\.registry import .*\bregister\b", re.MULTILINE)
 _CLASS = re.compile(r"^class (\w+)\(([^)]*)\)", re.MULTILINE)
 
 
@@ -69,7 +70,7 @@ def _own() -> Mapping[str, tuple[str, Facts]]:
     found: dict[str, tuple[str, Facts]] = {}
     for path, text in _sources().items():
         module = _module(path)
-        for name, facts in declared(text) if "from methods.registry import register" in text else ():
+        for name, facts in declared(text) if _REGISTERS.search(text) else ():
             if name in found:
                 raise MethodError(f"two methods are called '{name}': {found[name][0]} and {module}")
             found[name] = module, facts

@@ -20,7 +20,8 @@ def look_up(whole: Plan, lookup: Lookup, label: str, search_seeds: Sequence[int]
     """Add what a row needs whose last phase is a look-up: batches where the table scores it, else one a search seed."""
     row = whole.experiment.rows[label]
     if is_scored_by_table(row):
-        seeds = seeds_as_text(range(whole.profile.table_seeds) if search_seeds is None else search_seeds)
+        count = min(whole.profile.table_seeds, row.table_seeds or whole.profile.table_seeds)
+        seeds = seeds_as_text(range(count) if search_seeds is None else search_seeds)
         for dataset in lookup.datasets:
             _batch(whole, lookup, label, dataset, seeds)
     elif row.method is None:

@@ -135,6 +135,7 @@ class Row:
         evaluator: of a sampling search, what scores its proposals; see `bench.plan.evaluation`.
         evaluation: options of the evaluator that make this row; the experiment's and a profile's come before them.
         cost: what its search is to heed beside its metric.
+        table_seeds: of a row that a table scores, how many seeds, where not as many as the profile says.
         note: what a reader of the table has to know of this row.
     """
 
@@ -154,8 +155,10 @@ class Row:
     evaluator: str = "proxy"
     evaluation: dict[str, Any] = field(default_factory=dict)
     cost: RowCost | None = None
+    table_seeds: int | None = field(default=None, metadata=within("[1, 100000]"))
 
     def __post_init__(self) -> None:
+        check(self, ConfigError)
         if self.evaluator not in evaluator_names():
             raise ConfigError(
                 f"evaluator {shown(self.evaluator)} is not possible" + nearest(self.evaluator, evaluator_names())

@@ -68,6 +68,8 @@ def _named(experiment: Experiment, profile: Profile, where: str) -> Iterator[tup
 
 
 def _check_evaluator(experiment: Experiment, profile: Profile, label: str, row: Row) -> None:
+    if row.table_seeds is not None and not is_scored_by_table(row):
+        raise ConfigError("table_seeds counts the seeds of a row that a table scores, and this row is none")
     if row.method is None or not issubclass(get_method(row.method), SamplingSearch):
         if row.evaluator != "proxy" or row.evaluation:
             raise ConfigError("an evaluator scores the proposals of a sampling search, and this row has none")

@@ -27,14 +27,24 @@ def write_proposals(
     write_atomically(folder / PROPOSALS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
 
 
+def proposed(record: Record) -> list[str]:
+    """Digests of all that a finished search proposed, in order; empty where it kept none. Raises as below."""
+    return [line["architecture"] for line in _lines(record)]
+
+
 def read_proposals(record: Record) -> list[tuple[Architecture, float]]:
     """The different architectures that a finished search proposed, with their scores; empty where it kept none.
 
     Raises:
         RecordError: the file has changed since.
     """
+    found = {
+        line["architecture"]: (Architecture(line["space"], line["genotype"]), line["score"]) for line in _lines(record)
+    }
+    return list(found.values())
+
+
+def _lines(record: Record) -> list[dict[str, Any]]:
     if PROPOSALS_NAME not in (record.result or {}).get("files", {}):
         return []
-    lines = map(json.loads, verified_file(record, PROPOSALS_NAME).read_text().splitlines())
-    found = {line["architecture"]: (Architecture(line["space"], line["genotype"]), line["score"]) for line in lines}
-    return list(found.values())
+    return [json.loads(line) for line in verified_file(record, PROPOSALS_NAME).read_text().splitlines()]

@@ -16,6 +16,7 @@ from bench.data.seal import sealed
 from bench.data.tables import Table, TableError
 from bench.run.evaluators.table import TableEvaluator
 from bench.run.search import SamplingState, sampling_search
+from bench.run.shrinkage import OWN, lists_of, measured
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
 from methods.base import SamplingSearch, SearchContext
@@ -64,15 +65,18 @@ class TableSearch:
                     trajectory.append([number + 1, index, score])
             if number + 1 in budgets:
                 answer = self.evaluator.table.index(method.architecture())
-                answers.append({"budget": number + 1, "index": answer, "score": scores.get(answer)})
+                spent = {"evaluations": len(state.scored), "distinct": len(set(asked))}
+                answers.append({"budget": number + 1, "index": answer, "score": scores.get(answer), **spent})
 
         sampling_search(method, self.evaluator, state, told=told)
-        return {
+        line: dict[str, Any] = {
             "evaluations": len(state.scored),
             "distinct": len(set(asked)),
             "answers": answers,
             "trajectory": trajectory,
         }
+        line |= {"findings": found} if (found := method.findings()) else {}
+        return line | ({"lists": lists} if (lists := lists_of(self, method, asked, context)) else {})
 
 
 class Answers:
@@ -106,11 +110,15 @@ class Answers:
     def complete(self, line: Mapping[str, Any]) -> dict[str, Any]:
         """A line of `TableSearch.run` with the values of its answers and the test accuracies of its trajectory."""
         test = self.values["test"][self.dataset]
-        return {
+        done = {
             **line,
             "answers": [{**answer, **self.of(answer["index"])} for answer in line["answers"]],
             "trajectory": [[*entry, test[entry[1]].item()] for entry in line["trajectory"]],
         }
+        if "lists" in line:
+            done["shrinkage"] = {name: measured(each, test) for name, each in done.pop("lists").items()}
+            done["listed"] = line["lists"][OWN]["listed"]
+        return done
 
     def metrics(self, indices: Sequence[int]) -> dict[str, float | None]:
         """Means over networks on the data set searched on, and sample standard deviations where there are several."""

@@ -52,7 +52,7 @@ class CodeSearch(SamplingSearch):
     anytime = True
 
     def __init__(self, options: CodeSearchOptions, context: SearchContext) -> None:
-        self.samples, self.space = options.samples, decision_space(options.space)
+        self.samples, self.space = options.samples, context.within or decision_space(options.space)
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)
         self.codes: list[Code] = []

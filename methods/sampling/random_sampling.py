@@ -17,6 +17,7 @@ from methods.registry import register
 from methods.sampling.history import History
 from methods.spaces import NetworkSettings, Space, get_space
 from methods.spaces.base import DrawsAtSize
+from methods.spaces.listed import ListedSpace
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class RandomSampling(SamplingSearch):
     draws_at_size = True
 
     def __init__(self, options: RandomSamplingOptions, context: SearchContext) -> None:
-        self.samples, self.space = options.samples, sampled_space(options.space)
+        self.samples = options.samples
+        self.space: Space | ListedSpace = context.within or sampled_space(options.space)
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)
         self.context = context

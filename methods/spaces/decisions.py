@@ -34,17 +34,24 @@ class Decision:
         options: what can be chosen; at least one.
         ordered: the options are a scale (widths, depths): at distance one are the next smaller and the next larger.
             Otherwise every option is at distance one from every other.
+        neutral: the option that stands for a decision still to be taken, where a network grows decision by decision:
+            a skip, no block, the least.
     """
 
     name: str
     options: Sequence[Any]
     ordered: bool = False
+    neutral: int = 0
 
     def near(self, option: int) -> Sequence[int]:
         """The options at distance one from an option, ascending."""
         if self.ordered:
             return [other for other in (option - 1, option + 1) if 0 <= other < len(self.options)]
         return [other for other in range(len(self.options)) if other != option]
+
+    def distance(self, one: int, other: int) -> int:
+        """How many steps, each to an option at distance one, lead from an option to another."""
+        return abs(one - other) if self.ordered else int(one != other)
 
     def draw_near(self, option: int, generator: torch.Generator) -> int:
         """One of the options at distance one, each with the same probability; there must be one."""
@@ -88,6 +95,10 @@ class SubsetDecision(Decision):
         smallest = self.options.smallest
         flipped = ((option + smallest) ^ (1 << bit) for bit in range(len(self.options.items)))
         return sorted(subset - smallest for subset in flipped if subset >= smallest)
+
+    def distance(self, one: int, other: int) -> int:
+        smallest = self.options.smallest
+        return ((one + smallest) ^ (other + smallest)).bit_count()
 
 
 class DecisionSpace(Protocol):
@@ -156,6 +167,25 @@ def neighbours(space: DecisionSpace, code: Code) -> Iterator[Code]:
     for place, (decision, option) in enumerate(zip(space.decisions(), code, strict=True)):
         for other in decision.near(option):
             yield (*code[:place], other, *code[place + 1 :])
+
+
+def neutral_code(space: DecisionSpace) -> Code:
+    """No decision taken yet."""
+    return tuple(decision.neutral for decision in space.decisions())
+
+
+def distance(space: DecisionSpace, one: Code, other: Code) -> int:
+    """How many steps, each to a neighbour, lead from a code to another."""
+    return sum(decision.distance(a, b) for decision, a, b in zip(space.decisions(), one, other, strict=True))
+
+
+def ball(space: DecisionSpace, centre: Code, radius: int) -> set[Code]:
+    """All codes at most `radius` steps away, the centre among them."""
+    found, edge = {centre}, {centre}
+    for _ in range(radius):
+        edge = {near for code in edge for near in neighbours(space, code)} - found
+        found |= edge
+    return found
 
 
 def mutate(space: DecisionSpace, code: Code, generator: torch.Generator) -> Code:

@@ -50,8 +50,12 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             "seeds", "seeds", "independent searches", lambda e: str(len(e.row.test)), lambda e: len(e.row.test)
         ),
         LookupColumn(
-            "evaluations", "evaluations", "networks scored by a search, fixed beforehand",
-            lambda e: "" if e.row.budget is None else str(e.row.budget), lambda e: e.row.budget,
+            "evaluations", "evaluations", "scores that a search was told up to its answer, counted; mean over seeds",
+            lambda e: _count(e, "evaluations"), lambda e: _counted(e, "evaluations"),
+        ),
+        LookupColumn(
+            "distinct", "networks", "different networks among them, mean over seeds",
+            lambda e: _count(e, "distinct"), lambda e: _counted(e, "distinct"), detail=True,
         ),
         _accuracy("valid", "valid", searched, HERE, epochs),
         _accuracy("test", "test", searched, HERE, epochs),
@@ -75,8 +79,21 @@ def lookup_columns(table: LookupTable) -> list[LookupColumn]:
             lambda e: e.verdict.text if e.verdict else None, left=True,
         ),
     ]  # fmt: skip
-    optional = ("evaluations", "valid", "interval", "kendall_tau", "published", "verdict")
+    optional = ("evaluations", "distinct", "valid", "interval", "kendall_tau", "published", "verdict")
     return [c for c in chosen if c.key not in optional or any(c.text(entry) for entry in table.entries)]
+
+
+def _counted(entry: LookupEntry, what: str) -> float | None:
+    """Records without counts have made the evaluations that were fixed beforehand."""
+    found = entry.row.spent(what)
+    if len(found):
+        return float(found.mean())
+    return entry.row.budget if what == "evaluations" else None
+
+
+def _count(entry: LookupEntry, what: str) -> str:
+    found = _counted(entry, what)
+    return "" if found is None else f"{found:.1f}".removesuffix(".0")
 
 
 def _published(entry: LookupEntry) -> str:

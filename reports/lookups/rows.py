@@ -59,6 +59,7 @@ class LookupRow:
         by_budget: test accuracies on the data set searched on, one a seed, after each number of evaluations.
         trajectories: one a seed: [evaluations, index, score, test accuracy] where the best score changed.
         evaluations: the largest number of a search.
+        findings, shrinkage: of seeds that have them, one each, as a line of `seeds.jsonl` has them.
         runs, searches: the look-ups, and the runs that found what is looked up (none of a batch or a given answer).
         agreements: of searches that scored their proposals, one each: {"networks", "kendall_tau", "top": {k: share}}.
     """
@@ -75,6 +76,8 @@ class LookupRow:
     trajectories: list[list[list[float]]] = field(default_factory=list)
     evaluations: int = 0
     agreements: list[Mapping[str, Any]] = field(default_factory=list)
+    findings: list[Mapping[str, Any]] = field(default_factory=list)
+    shrinkage: list[Mapping[str, Mapping[str, Any]]] = field(default_factory=list)
     networks: int = 0
     runs: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
@@ -83,6 +86,10 @@ class LookupRow:
         """Of every seed's answer; empty where the table has none."""
         name = dataset or self.setting.dataset
         return np.array([a[what][name] for a in self.answers if name in (a.get(what) or {})], np.float64)
+
+    def spent(self, what: str) -> Numbers:
+        """`evaluations` of every search up to its answer, or the `distinct` networks among them, where recorded."""
+        return np.array([answer[what] for answer in self.answers if what in answer], np.float64)
 
     @cached_property
     def test(self) -> Numbers:
@@ -129,18 +136,20 @@ def _add(rows: dict[tuple[Any, ...], LookupRow], label: str, record: Record, sea
         config.get("budget"),
         search.get("options") or {},
     )
-    answers, budgets, ways, evaluations = _read(record)  # all that can be wrong, before there is a row
+    read = _read(record)  # all that can be wrong, before there is a row
     networks, agreements = int(result["table"]["networks"]), [found] if (found := _agreement(result)) else []
     row = rows.setdefault((setting, label, info.method, variant), made)
     row.runs.append(record)
     known = {run.info.signature for run in row.searches}
     row.searches += [run for run in searches if run.info.signature not in known]
     row.networks = networks
-    row.answers += answers
+    row.answers += read.answers
     row.agreements += agreements
-    row.trajectories += ways
-    row.evaluations = max(row.evaluations, evaluations)
-    for budget, values in budgets.items():
+    row.trajectories += read.ways
+    row.findings += read.findings
+    row.shrinkage += read.shrinkage
+    row.evaluations = max(row.evaluations, read.evaluations)
+    for budget, values in read.budgets.items():
         row.by_budget[budget] += values
 
 
@@ -152,24 +161,37 @@ def _scored_by(method: str, config: Mapping[str, Any], evaluator: str) -> str:
     return "a supernet with shared weights" if evaluator == "supernet" else "its own search on images"
 
 
-def _read(record: Record) -> tuple[list[Any], dict[int, list[float]], list[Any], int]:
-    """Answers at the record's budget, test accuracies by budget, trajectories, the largest number of evaluations."""
+@dataclass
+class _Lines:
+    """What a record says: answers at its budget, test accuracies by budget, the rest as in `LookupRow`."""
+
+    answers: list[Mapping[str, Any]] = field(default_factory=list)
+    budgets: dict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    ways: list[list[list[float]]] = field(default_factory=list)
+    findings: list[Mapping[str, Any]] = field(default_factory=list)
+    shrinkage: list[Mapping[str, Mapping[str, Any]]] = field(default_factory=list)
+    evaluations: int = 0
+
+
+def _read(record: Record) -> _Lines:
     result, config, dataset = record.result or {}, record.info.config, record.info.dataset
+    read = _Lines()
     if "seeds" not in config:
-        return [_checked(result["answer"], dataset)], {}, [], 0
-    answers, ways, evaluations = [], [], 0
-    budgets: dict[int, list[float]] = defaultdict(list)
+        read.answers.append(_checked(result["answer"], dataset))
+        return read
     for text in (record.path / SEEDS_NAME).read_text().splitlines():
         line = json.loads(text)
         for answer in line["answers"]:
-            budgets[int(answer["budget"])].append(float(answer["test"][dataset]))
+            read.budgets[int(answer["budget"])].append(float(answer["test"][dataset]))
             if answer["budget"] == config["budget"]:
-                answers.append(_checked(answer, dataset))
-        ways.append(line["trajectory"])
-        evaluations = max(evaluations, int(line["evaluations"]))
-    if len(answers) != result["seeds"]:
-        raise ValueError(f"{SEEDS_NAME} has {len(answers)} of {result['seeds']} seeds")
-    return answers, budgets, ways, evaluations
+                read.answers.append(_checked(answer, dataset))
+        read.ways.append(line["trajectory"])
+        read.findings += [line["findings"]] if "findings" in line else []
+        read.shrinkage += [line["shrinkage"]] if "shrinkage" in line else []
+        read.evaluations = max(read.evaluations, int(line["evaluations"]))
+    if len(read.answers) != result["seeds"]:
+        raise ValueError(f"{SEEDS_NAME} has {len(read.answers)} of {result['seeds']} seeds")
+    return read
 
 
 def _checked(answer: Any, dataset: str) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from reports.coupling import twin_notes, twins
 from reports.endings import flat_gates
 from reports.lookups.agreement import agreement_note
+from reports.lookups.findings import finding_notes, shrinkage_notes
 from reports.lookups.published import LookupVerdict, judge
 from reports.lookups.rows import LookupRow, LookupSetting
 from reports.statistics import LEVEL, Interval, all_pairs, interval, letters
@@ -96,5 +97,8 @@ def _notes(setting: LookupSetting, entries: Sequence[LookupEntry], pairs: int, a
             f"{len(tested)} could be tested; Welch's t, Holm, 5 %)"
         )
     notes += filter(None, [agreement_note(entry.row) for entry in entries])
+    notes += [note for entry in entries for note in (*finding_notes(entry.row), *shrinkage_notes(entry.row))]
+    given = {(entry.row.label, run.info.note): None for entry in entries for run in entry.row.runs if run.info.note}
+    notes += [f"{label}: {note}" for label, note in given]
     notes += [f"{entry.row.label}: {said}" for entry in entries if (said := flat_gates(entry.row.searches))]
     return notes

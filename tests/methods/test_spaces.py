@@ -21,13 +21,18 @@ from methods.spaces import NetworkSettings, Space, build, get_space, register_sp
 from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.decisions import (
     Code,
+    Decision,
     NoDecisionsError,
+    SubsetDecision,
+    ball,
     check_code,
     crossover,
+    distance,
     enumerate_codes,
     has_decisions,
     mutate,
     neighbours,
+    neutral_code,
     sample,
     sample_code,
     size,
@@ -258,3 +263,40 @@ def check_runs(space: Space, architecture: Architecture, classes: int, image: in
     assert len(reached) == len(gradients) or space.name == "general_cell"  # whose cells may leave an input unread
     assert all(torch.isfinite(gradient).all() for gradient in reached)
     assert any(gradient.any() for gradient in reached)
+
+
+@every_decided
+@PROPERTY
+@given(data=st.data(), seed=seeds)
+def test_distance_is_the_number_of_steps(name: str, data: st.DataObject, seed: int) -> None:
+    space, code = get_space(name), data.draw(codes(name))
+    assert distance(space, code, code) == 0
+    here, draws = code, generator(seed)
+    for steps in range(1, 4):
+        last, here = here, mutate(space, here, draws)
+        assert distance(space, last, here) == distance(space, here, last) == 1
+        assert distance(space, code, here) <= steps
+
+
+def _names(decision: Decision) -> list[str]:
+    return [] if isinstance(decision, SubsetDecision) else list(map(str, decision.options))
+
+
+@every_decided
+def test_what_is_undecided_is_a_network(name: str) -> None:
+    """The neutral option of every decision; a space that has a skip or an empty place names that."""
+    space = get_space(name)
+    architecture = space.decode(neutral_code(space))
+    space.validate(architecture)
+    for decision, option in zip(space.decisions(), neutral_code(space), strict=True):
+        named = {"skip_connect", "zero", "identity"} & set(_names(decision))
+        if named:
+            assert {decision.options[option]} == named
+
+
+def test_a_ball_is_what_is_near() -> None:
+    space, centre = get_space("nasbench_macro"), (0, 1, 2, 0, 1, 2, 0, 1)
+    every = list(enumerate_codes(space))
+    for radius in range(3):
+        assert ball(space, centre, radius) == {code for code in every if distance(space, centre, code) <= radius}
+    assert [len(ball(space, centre, radius)) for radius in range(3)] == [1, 17, 129]

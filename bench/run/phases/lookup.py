@@ -22,10 +22,11 @@ from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture, write_atomically
 from bench.records.run_info import RunInfo
 from bench.run.evaluators.table import TableEvaluator
+from bench.run.findings import means_of
 from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
 from bench.run.phases.task import RunError, Task
 from bench.run.phases.train import chosen_architecture, cost_of_needs
-from bench.run.proposals import read_proposals
+from bench.run.proposals import proposed, read_proposals
 from bench.run.stop import InterruptedRunError
 from bench.run.table_search import Answers, TableSearch
 from methods.base import SamplingSearch, SearchContext
@@ -52,7 +53,7 @@ def look_up(task: Task) -> dict[str, Any]:
     costs = {"params": int(found.table.params(task.info.dataset)[index]), "images": 0, "peak_memory": None}
     return {
         "metrics": found.metrics([index]),
-        "answer": {"index": index, "architecture": architecture.digest, **found.of(index)},
+        "answer": {"index": index, "architecture": architecture.digest, **_spent(task), **found.of(index)},
         "agreement": _agreement(task, found),
         "table": _said_of(task, found),
         "costs": costs | {"wall_s": seconds, "device_s": seconds, **cost_of_needs(task)},
@@ -82,6 +83,7 @@ def run_batch(task: Task) -> dict[str, Any]:
         "metrics": budgets[str(task.config["budget"])],
         "budgets": budgets,
         "seeds": len(lines),
+        **means_of(lines),
         "table": _said_of(task, found),
         "costs": {
             "evaluations": evaluations,
@@ -201,6 +203,12 @@ def _agreement(task: Task, found: Answers) -> dict[str, Any] | None:
     scores, wanted = {found.table.index(each): score for each, score in proposals}, task.config["lookup"]
     told = agreement_with_table(found.table, scores, task.info.dataset, wanted["epochs"], wanted.get("version", ""))
     return {"networks": told.networks, "kendall_tau": told.tau, "top": {str(k): v for k, v in told.top.items()}}
+
+
+def _spent(task: Task) -> dict[str, int]:
+    """Evaluations of the search that found what is looked up, and the different networks among them, if it had any."""
+    scored = proposed(task.needed(task.info.needs[0])) if task.info.needs else []
+    return {"evaluations": len(scored), "distinct": len(set(scored))} if scored else {}
 
 
 def _answers(task: Task) -> Answers:

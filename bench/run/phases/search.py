@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -11,7 +12,7 @@ from bench.data.batches import Batches
 from bench.data.seal import sealed
 from bench.data.search_protocol import search_protocol
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
-from bench.records.directory import save_architecture
+from bench.records.directory import save_architecture, write_atomically
 from bench.run.evaluators import make_evaluator
 from bench.run.phases import heeded
 from bench.run.phases.match import said, size_to_match
@@ -19,6 +20,7 @@ from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import write_proposals
 from bench.run.search import SamplingState, gradient_search, sampling_search
 from bench.run.shared_weights import choose
+from bench.run.shrinkage import LISTED_NAME, Shrinks
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
 from methods.base import GradientSearch, SamplingSearch, SharedWeights
@@ -137,5 +139,7 @@ def run_sampling_search(task: Task, method: SamplingSearch, asked: Indifferent) 
     if ("evaluator" in task.config or "cost" in task.config) and method.needs_scores:
         priced = [asked.of(each) for each in proposals] if isinstance(asked, Preference) else None
         write_proposals(task.directory.path, proposals, [each.score for each in state.scored], priced)
-    more = (prepared.metrics, prepared.epochs) if prepared else ()
-    return Found(architecture, state.costs(prepared), *more)
+    more = (dict(prepared.metrics), prepared.epochs) if prepared else ({}, 0)
+    if isinstance(method, Shrinks) and method.listed is not None:
+        write_atomically(task.directory.path / LISTED_NAME, json.dumps(method.listed.to_json()))
+    return Found(architecture, state.costs(prepared), *more, report=method.findings())

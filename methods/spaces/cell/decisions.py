@@ -17,7 +17,7 @@ from methods.architecture import ArchitectureError
 from methods.spaces.cell.layout import INPUTS
 from methods.spaces.cell.sharing import BY_TYPE
 from methods.spaces.decisions import Code, Decision, NonEmptySubsets, SubsetDecision
-from methods.spaces.operation_names import OPERATIONS
+from methods.spaces.operation_names import OPERATIONS, SKIP
 
 Kinds = tuple[str, ...]
 CHOICES = OPERATIONS[1:]
@@ -33,7 +33,8 @@ def pair_decisions(nodes: int, kinds: Kinds = BY_TYPE.kinds) -> tuple[Decision, 
             pairs = tuple(itertools.combinations(range(node), 2))
             if len(pairs) > 1:
                 found.append(Decision(f"{kind}.{node}.inputs", pairs))
-            found += [Decision(f"{kind}.{node}.{place}", CHOICES) for place in ("first", "second")]
+            skip = CHOICES.index(SKIP)
+            found += [Decision(f"{kind}.{node}.{place}", CHOICES, neutral=skip) for place in ("first", "second")]
     return tuple(found)
 
 

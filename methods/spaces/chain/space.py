@@ -186,7 +186,9 @@ def refuse_other_images(space: str, macro: Macro, stem: str) -> None:
 @cache
 def _decisions(macro: Macro) -> tuple[Decision, ...]:
     return tuple(
-        Decision(f"block {number}", NAMES if place.keeps_shape else NAMES[:-1])
+        Decision(f"block {number}", NAMES, neutral=len(NAMES) - 1)  # no block
+        if place.keeps_shape
+        else Decision(f"block {number}", NAMES[:-1])
         for number, place in enumerate(macro.places(), 1)
     )
 

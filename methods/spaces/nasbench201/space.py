@@ -94,4 +94,5 @@ class NASBench201Space:
 
 @cache
 def _decisions() -> tuple[Decision, ...]:
-    return tuple(Decision(f"{source}->{node}", OPERATIONS) for source, node in EDGES)
+    neutral = OPERATIONS.index(SKIP)
+    return tuple(Decision(f"{source}->{node}", OPERATIONS, neutral=neutral) for source, node in EDGES)
