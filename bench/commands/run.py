@@ -19,7 +19,8 @@ from bench.names import printable
 if TYPE_CHECKING:
     from bench.data.images import ImageData
     from bench.records.directory import RunInfo
-    from bench.run.local import Job, Queue
+    from bench.run.jobs import Job
+    from bench.run.local import Queue
 
 HELP = "run an experiment on this machine; again: only what is missing or failed"
 STOPPED, TRACKER_DOWN = 130, 3
@@ -60,8 +61,10 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.records.moved import note_where_images_are
     from bench.run.check import check, check_files
     from bench.run.images import images_of, optional_images_of
-    from bench.run.local import Queue, create_missing, devices_for, make_jobs, work
+    from bench.run.jobs import create_missing, make_jobs
+    from bench.run.local import Queue, devices_for, work
     from bench.run.progress import display
+    from bench.run.warm import processes_for
 
     experiment = load_experiment(options.experiment)
     profile_name = choose_profile(experiment, options.profile)
@@ -79,8 +82,8 @@ def whole_way(options: argparse.Namespace) -> int:
 
     folder = records_folder(options.runs_dir, experiment.name, profile_name)
     jobs = make_jobs(folder, planned)
-    queue = Queue(jobs, devices, options.fail_fast)
     todo = [job.info for job in jobs if job.state != "done"]
+    queue = Queue(jobs, devices, options.fail_fast, processes_for(todo, devices))
     console.print(f"{experiment.name}, profile {profile_name}: {profile.description}", markup=False)
     print_plan(planned, todo)
     for sentence in left_out:

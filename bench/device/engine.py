@@ -184,7 +184,7 @@ def _processor_name() -> str:
 
 
 @cache
-def _commit() -> tuple[str | None, bool | None]:
+def code_commit() -> tuple[str | None, bool | None]:
     """The code's commit and whether the tree differs from it; None outside a repository."""
     recorded = os.environ.get("DASBENCH_COMMIT")
     if recorded:
@@ -205,7 +205,7 @@ def _commit() -> tuple[str | None, bool | None]:
 
 def environment(device: torch.device, threads: int) -> dict[str, Any]:
     """Where a run was made: what goes into run.json beside the configuration."""
-    commit, dirty = _commit()
+    commit, dirty = code_commit()
     gpu = device.type == "cuda"
     return {
         "commit": commit,

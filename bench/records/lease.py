@@ -64,7 +64,7 @@ class Holder:
 
 def this_process() -> Holder:
     pid = os.getpid()
-    return Holder(uuid.uuid4().hex, _host(), _system(), pid, _start_time(pid) or "", os.environ.get("SLURM_JOB_ID"))
+    return Holder(uuid.uuid4().hex, _host(), _system(), pid, start_time(pid) or "", os.environ.get("SLURM_JOB_ID"))
 
 
 @contextmanager
@@ -255,10 +255,10 @@ def _is_alive(holder: Holder) -> bool:
         except PermissionError:
             return True
         return True
-    return _start_time(holder.pid) == holder.started
+    return start_time(holder.pid) == holder.started
 
 
-def _start_time(pid: int) -> str | None:
+def start_time(pid: int) -> str | None:
     """Field 22 of /proc/PID/stat; None when there is no such process, it is a zombie, or there is no /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

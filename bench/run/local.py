@@ -1,42 +1,27 @@
-"""Run an experiment on this machine: a queue over plain subprocesses, as many at once as there are devices."""
+"""Run an experiment on this machine: a queue over processes, as many at once as there are devices."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO
 
 import torch
 
 from bench.device.engine import choose_device
-from bench.records.atomic import remove_left_overs
-from bench.records.carried import make_directory
-from bench.records.directory import (
-    Record,
-    RecordError,
-    RunDirectory,
-    RunInfo,
-    directories,
-    is_run_directory,
-    read_record,
-)
-from bench.records.lease import Holder, LeaseHeldError, LeaseLostError, has_python_parent, hold, is_live_here, last_beat
-from bench.records.repair import is_settled, settle
-from bench.records.soundness import identity_fault
+from bench.records.directory import RecordError, read_record
+from bench.records.lease import has_python_parent
+from bench.run.jobs import Job, create_missing, running_here, take_stock, write_status
 from bench.run.one_run import BUSY, DONE, INTERRUPTED
+from bench.run.processes import UNSEEN, Fresh, Order, Processes, output_of
 from bench.run.stop import held_back
 
 BUSY_WAIT_SECONDS = 5.0
 ORPHAN_SECONDS = 2.0
 """How often it is looked whether a waiting run is going on without this queue."""
-PLANNED_AGAIN = "remove run.json and begun.json there: the same command writes them as planned"
 POLL_SECONDS = 0.2
 
 
@@ -59,52 +44,14 @@ def devices_for(name: str, threads: int, jobs: int | None = None) -> list[str]:
     return ["cpu"] * (jobs or max(1, cores // threads))
 
 
-def _output_of(path: Path) -> IO[bytes]:
-    """Where a run's process writes what it says.
-
-    Raises:
-        RecordError: it cannot be written.
-    """
-    try:
-        return open(path / "output.log", "ab")
-    except OSError as error:
-        raise RecordError(
-            f"cannot write {path / 'output.log'}: {error.strerror}; make it writable, or remove it, and run again"
-        ) from None
-
-
-@dataclass
-class Job:
-    """A run in the queue.
-
-    Attributes:
-        state: waiting, running, done, failed, blocked or interrupted.
-        rows: labels that share this run and that its record does not name yet.
-        process: what this queue started. A run whose queue was killed may be running without one.
-    """
-
-    directory: RunDirectory
-    info: RunInfo
-    state: str = "waiting"
-    device: str | None = None
-    process: subprocess.Popen[bytes] | None = None
-    not_before: float = 0.0
-    look_again: float = 0.0
-    started: float = 0.0
-    rows: list[str] = field(default_factory=list)
-
-    @property
-    def active(self) -> bool:
-        return self.state in ("waiting", "running")
-
-
 @dataclass
 class Queue:
-    """Runs with what they need of each other, and the devices to run them on."""
+    """Runs with what they need of each other, and the devices and processes to run them."""
 
     jobs: list[Job]
     devices: list[str]
     fail_fast: bool = False
+    processes: Processes = field(default_factory=Fresh)
     stopping: bool = False
     free: list[str] = field(default_factory=list)
 
@@ -123,19 +70,24 @@ class Queue:
         for job in self.jobs:
             if job.process is not None and job.process.poll() is not None:
                 self._collect(job)
-            elif job.state == "running" and job.process is None and _running_here(job) is None:
+            elif job.state == "running" and job.process is None and running_here(job) is None:
                 self._release(job)
             elif job.state == "waiting" and not self.stopping:
                 self._adopt(job)
         for job in self.jobs:
             if job.state == "waiting" and any(self._of(need) in ("failed", "blocked") for need in job.info.needs):
                 job.state = "blocked"
+        if not self._may_start() or not self.processes.ready():
+            return
         for job in self.jobs:
-            if not self.free or self.stopping:
+            if not self._may_start():
                 return
             ready = all(self._of(need) == "done" for need in job.info.needs)
             if job.state == "waiting" and ready and time.monotonic() >= job.not_before:
                 self._start(job)
+
+    def _may_start(self) -> bool:
+        return bool(self.free) and not self.stopping
 
     def stop(self, number: int = signal.SIGTERM) -> None:
         """Ask every run to write its checkpoint and end."""
@@ -152,23 +104,10 @@ class Queue:
 
     def _start(self, job: Job) -> None:
         job.device = self.free.pop(0)
-        threads = str(job.info.config["threads"])
-        environment = {
-            **os.environ,
-            "OMP_NUM_THREADS": threads,
-            "MKL_NUM_THREADS": threads,
-            "DASBENCH_COMMAND": " ".join(["dasbench", *sys.argv[1:]]),
-        }
-        command = [sys.executable, "-W", "ignore::FutureWarning", "-m", "bench.run", str(job.directory.path)]
+        order = Order(job.directory.path, job.device, job.info.config["threads"])
         try:
-            with _output_of(job.directory.path) as output, held_back():
-                job.process = subprocess.Popen(
-                    [*command, "--device", job.device],
-                    env=environment,
-                    stdout=output,
-                    stderr=subprocess.STDOUT,
-                    start_new_session=True,  # Ctrl-C reaches this process, which asks its runs to stop
-                )
+            with output_of(job.directory.path) as output, held_back():
+                job.process = self.processes.start(order, output)
         except (RecordError, OSError) as error:  # this run cannot start; the others can
             self.free.append(job.device)
             job.state, job.device, job.info.error = "failed", None, str(error)
@@ -182,7 +121,7 @@ class Queue:
         if time.monotonic() < job.look_again:
             return
         job.look_again = time.monotonic() + ORPHAN_SECONDS
-        if _running_here(job) is None:
+        if running_here(job) is None:
             return
         with contextlib.suppress(RecordError):
             job.info = read_record(job.directory.path).info
@@ -196,15 +135,14 @@ class Queue:
         """An adopted run has ended; how, its record says."""
         if job.device is not None:
             self.free.append(job.device)
-        job.state, job.device = "waiting", None
-        _take_stock(job)
-        if job.info.status == "failed":
-            job.state = "failed"
+        job.device = None
+        _as_recorded(job)
 
     def _collect(self, job: Job) -> None:
         assert job.process is not None
         assert job.device is not None
-        code = job.process.returncode
+        code = job.process.poll()
+        assert code is not None
         self.free.append(job.device)
         job.process, job.device = None, None
         if code == DONE:
@@ -213,6 +151,8 @@ class Queue:
             job.state, job.not_before = "waiting", time.monotonic() + BUSY_WAIT_SECONDS
         elif code == INTERRUPTED:
             job.state = "interrupted" if self.stopping else "waiting"
+        elif code == UNSEEN:
+            _as_recorded(job)
         elif self.stopping and code < 0:
             self._note_kill(job)
         else:
@@ -223,116 +163,40 @@ class Queue:
 
     def _note_death(self, job: Job, code: int) -> None:
         """A run killed from outside could not write its own status; one that has a result is done all the same."""
-        _take_stock(job)
+        take_stock(job)
         if job.state == "done" or job.info.error is not None:
             return
         reason = signal.Signals(-code).name if code < 0 else f"exit code {code}"
         job.info.error = f"the process ended with {reason}; see {job.directory.path / 'output.log'}"
         if job.info.status == "running":
-            _write_status(job, "failed")
+            write_status(job, "failed")
 
     def _note_kill(self, job: Job) -> None:
         """A run that did not end by itself when it was told to stop: its newest checkpoint is what is left."""
-        _take_stock(job)
+        take_stock(job)
         if job.state == "done":
             return
         job.state = "interrupted"
         if job.info.status == "running":
-            _write_status(job, "interrupted")
+            write_status(job, "interrupted")
 
 
-def _write_status(job: Job, status: str) -> None:
-    """Into the record of a run that is dead, unless another process has it or the disk is full."""
-    job.info.status = status
-    with contextlib.suppress(LeaseHeldError, LeaseLostError, RecordError), hold(job.directory.path) as lease:
-        RunDirectory(job.directory.path, lease.check).write_info(job.info)
-
-
-def _take_stock(job: Job) -> None:
-    """Read how a job stands from its record: done when it has a valid result, failed when it cannot be read."""
-    try:
-        record = read_record(job.directory.path)
-    except RecordError as error:
-        job.state, job.info.error = "failed", str(error)
-        return
-    job.info = record.info
-    fault = identity_fault(vars(record.info))
-    if fault is not None:
-        job.state, job.info.error = "failed", f"{record.path / 'run.json'}: {fault}; {PLANNED_AGAIN}"
-    elif record.result is not None:
-        job.state = "done"
-        if not is_settled(record):
-            _settle(record)
-
-
-def _settle(record: Record) -> None:
-    """Bring the files of a finished run in line with its result, unless somebody else has it."""
-    try:
-        with hold(record.path) as lease:
-            remove_left_overs(record.path)
-            problem = settle(record, RunDirectory(record.path, lease.check))
-    except (LeaseHeldError, LeaseLostError, RecordError) as error:
-        problem = str(error)
-    if problem is not None:
-        print(f"warning: {record.info.name}: {problem}", file=sys.stderr)
-
-
-def _running_here(job: Job) -> Holder | None:
-    """The live process of this machine that has a job's run, whoever started it."""
-    beat = last_beat(job.directory.path)
-    return beat.holder if beat is not None and beat.holder is not None and is_live_here(beat.holder) else None
+def _as_recorded(job: Job) -> None:
+    """How a run stands that ended unseen; one that neither ended well nor failed goes on from its checkpoint."""
+    job.state = "waiting"
+    take_stock(job)
+    if job.info.status == "failed":
+        job.state = "failed"
 
 
 def _stop_orphan(job: Job, number: int) -> bool:
     """Signal a run whose queue is gone; False for one that another queue started, which is that queue's to stop."""
-    holder = _running_here(job)
+    holder = running_here(job)
     if holder is None or has_python_parent(holder.pid):
         return False
     with contextlib.suppress(ProcessLookupError):
         os.kill(holder.pid, number)
     return True
-
-
-def make_jobs(folder: Path, planned: Iterable[RunInfo]) -> list[Job]:
-    """A job for each planned run, and how it stands by its record, if it has one. Makes no directory.
-
-    A record that cannot be read, or is not the run that was planned, is a failed job; its `info.error` says why.
-    """
-    planned = list(planned)
-    places = directories(folder, planned)
-    jobs = []
-    for info in planned:
-        job = Job(places[info.signature], info)
-        if is_run_directory(job.directory.path):
-            _take_stock(job)
-            job.rows = [label for label in info.rows if label not in job.info.rows]
-        elif info.origin:
-            job.state = "done"  # elsewhere; `create_missing` brings it here
-        jobs.append(job)
-    return jobs
-
-
-def create_missing(jobs: Iterable[Job]) -> None:
-    """Make the run directories that are not there yet, and note in the others which rows share them.
-
-    Raises:
-        RecordError: a directory cannot be made.
-    """
-    for job in jobs:
-        if job.state != "failed" and not job.directory.exists():
-            make_directory(job.directory, job.info)
-        elif job.state != "failed" and job.rows:
-            _note_rows(job)
-
-
-def _note_rows(job: Job) -> None:
-    """Add the rows that share a run to its record; a run that is going on is told by the next command."""
-    with contextlib.suppress(LeaseHeldError, LeaseLostError), hold(job.directory.path) as lease:
-        directory = RunDirectory(job.directory.path, lease.check)
-        info = directory.read_info()
-        info.also += [label for label in job.rows if label not in info.rows]
-        directory.write_info(info)
-        job.info.also = info.also
 
 
 def work(queue: Queue, show: Sequence[object] = ()) -> None:
@@ -357,5 +221,6 @@ def work(queue: Queue, show: Sequence[object] = ()) -> None:
                 display.update(queue)  # type: ignore[attr-defined]
             time.sleep(POLL_SECONDS)
     finally:
+        queue.processes.close()
         for number, handler in before.items():
             signal.signal(number, handler)

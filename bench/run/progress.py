@@ -16,7 +16,8 @@ from rich.table import Table
 from bench.names import printable
 
 if TYPE_CHECKING:
-    from bench.run.local import Job, Queue
+    from bench.run.jobs import Job
+    from bench.run.local import Queue
 
 LINE_SECONDS = 30.0
 MOST = 1e15

@@ -17,7 +17,7 @@ from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import RunDirectory, sharing
 from bench.run.check import check
-from bench.run.local import create_missing, make_jobs
+from bench.run.jobs import create_missing, make_jobs
 from bench.run.phases.check import check_last_batch
 from tests.bench.test_experiment import changed
 

@@ -14,8 +14,9 @@ import pytest
 from bench.records.directory import RunDirectory, RunInfo
 from bench.records.lease import hold
 from bench.records.soundness import signature
-from bench.run import local
-from bench.run.local import Queue, devices_for, make_jobs, work
+from bench.run import jobs, local, processes
+from bench.run.jobs import make_jobs
+from bench.run.local import Queue, devices_for, work
 from bench.run.stop import SIGNALS
 from tests.bench.test_records import info, result
 
@@ -49,7 +50,7 @@ def _listen() -> None:
 
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local.subprocess, "Popen", FakeProcess)
+    monkeypatch.setattr(processes.subprocess, "Popen", FakeProcess)
     monkeypatch.setattr(local, "BUSY_WAIT_SECONDS", 0.1)
     monkeypatch.setattr(local, "POLL_SECONDS", 0.01)
 
@@ -132,7 +133,7 @@ def test_a_run_that_is_told_to_stop_while_it_starts_is_interrupted(tmp_path: Pat
 
 def test_a_run_that_is_killed_by_the_second_stop_is_interrupted(tmp_path: Path) -> None:
     planned = runs("deaf")
-    local.create_missing(make_jobs(tmp_path, planned))
+    jobs.create_missing(make_jobs(tmp_path, planned))
     directory = RunDirectory(tmp_path / planned[0].name)
     planned[0].status = "running"
     directory.write_info(planned[0])
@@ -144,7 +145,7 @@ def test_a_run_that_is_killed_by_the_second_stop_is_interrupted(tmp_path: Path) 
 
 def test_a_run_whose_output_cannot_be_written_fails_alone(tmp_path: Path) -> None:
     planned = runs("locked", "child", "fine", needs={"child": ["locked"]})
-    local.create_missing(make_jobs(tmp_path, planned))
+    jobs.create_missing(make_jobs(tmp_path, planned))
     output = tmp_path / planned[0].name / "output.log"
     output.mkdir()
     queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
@@ -168,7 +169,7 @@ def test_a_run_without_its_queue_holds_a_device(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr(local, "ORPHAN_SECONDS", 0.0)
     planned = runs("orphan", "other")
     queue = Queue(make_jobs(tmp_path, planned), ["cpu"])
-    local.create_missing(queue.jobs)
+    jobs.create_missing(queue.jobs)
     with hold(queue.jobs[0].directory.path):
         for _ in range(3):
             queue.step()
@@ -181,7 +182,7 @@ def test_a_run_of_another_queue_is_not_stopped(tmp_path: Path, monkeypatch: pyte
     killed: list[int] = []
     monkeypatch.setattr(local.os, "kill", lambda pid, number: killed.append(pid))
     queue = Queue(make_jobs(tmp_path, runs("theirs")), ["cpu"])
-    local.create_missing(queue.jobs)
+    jobs.create_missing(queue.jobs)
     with hold(queue.jobs[0].directory.path):
         monkeypatch.setattr(local, "has_python_parent", lambda pid: True)
         queue.step()
@@ -203,7 +204,7 @@ def test_a_run_killed_behind_its_result_is_done(tmp_path: Path) -> None:
 
 def test_a_record_that_is_not_what_was_planned_fails_alone(tmp_path: Path) -> None:
     planned = runs("changed", "damaged", "child", "fine", needs={"child": ["damaged"]})
-    local.create_missing(make_jobs(tmp_path, planned))
+    jobs.create_missing(make_jobs(tmp_path, planned))
     changed = RunDirectory(tmp_path / planned[0].name)
     changed.write_info(info("changed", config={"threads": 2}, signature=planned[0].signature))
     (tmp_path / planned[1].name / "run.json").write_bytes(b"\xff")

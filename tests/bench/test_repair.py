@@ -144,7 +144,7 @@ def test_run_json_of_a_begun_run_comes_back(begun: RunDirectory, whole: RunDirec
 
 def test_both_commits_are_named(begun: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
     first = begun.read_info().commits
-    monkeypatch.setattr("bench.device.engine._commit", lambda: ("b" * 40, True))
+    monkeypatch.setattr("bench.device.engine.code_commit", lambda: ("b" * 40, True))
     assert execute(begun.path, "cpu") == DONE
     assert begun.read_info().commits == [*first, f"{'b' * 40}+dirty"]
 
