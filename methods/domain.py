@@ -133,7 +133,7 @@ def _form(kind: Any) -> tuple[Any, tuple[Any, ...]]:
 
 def _fits(kind: Any, value: object) -> bool:
     """Whether a value is of a type as annotations write it; an int is a float, a bool is no number."""
-    if kind is Any:
+    if kind is Any or (kind is type(value) and kind is not float):
         return True
     origin, arguments = _form(kind)
     if origin is None and isinstance(kind, type) and kind not in (int, float):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,5 +109,5 @@ def _cells(architecture: Architecture, title: str, stem: Path, output: Output) -
     if text is None:
         drawing = draw_architecture(architecture)
         text = svg_of(drawing, title)
-        output.save(lambda: figure_of(drawing), stem, text, shows)
+        output.save(cache(lambda: figure_of(drawing)), stem, text, shows)
     return text

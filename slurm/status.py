@@ -120,7 +120,7 @@ def judge(record: Record, own: Submitted | None, jobs: Mapping[str, Job] | None)
     """
     job = jobs.get(own.job) if own and jobs is not None else None
     name = own.job if own else None
-    progress = read_progress(record.path)
+    progress = read_progress(record.path) if record.result is None else None
 
     def answer(state: str, note: str = "", queued: bool = False) -> RunStatus:
         return RunStatus(record, state, queued, note, own, progress)

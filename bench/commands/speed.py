@@ -36,8 +36,8 @@ def run(options: argparse.Namespace) -> int:
     """Measure or count, print, and write a CSV named by hardware and versions."""
     import pandas as pd
 
+    _make_room(options.out)
     rows, name = _count_steps(options) if options.count else _time_steps(options)
-    options.out.mkdir(parents=True, exist_ok=True)
     path, table = options.out / name, pd.DataFrame(rows)
     if path.exists():  # what was measured now replaces its cases and leaves the others
         before = pd.read_csv(path)
@@ -45,6 +45,26 @@ def run(options: argparse.Namespace) -> int:
     table.convert_dtypes().to_csv(path, index=False, float_format="%.4g")  # counts stay whole where one is missing
     console.print(f"Table: {path.resolve()}")
     return 0
+
+
+def _make_room(folder: Path) -> None:
+    """A folder for the table, before minutes are spent on what it shall hold.
+
+    Raises:
+        ConfigError: it cannot be made, or nothing can be written to it.
+    """
+    from tempfile import TemporaryFile
+
+    from bench.config import ConfigError
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write to {folder.resolve()}: {error.strerror}; choose another folder with `dasbench speed --out`"
+        ) from None
 
 
 def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:

@@ -52,10 +52,10 @@ def calibrate(runs_dir: Path, threads: int) -> CpuChoices:
         return DEFAULT_CHOICES
     known = find(runs_dir, threads)
     if known is None:
+        make_folder(runs_dir)
         times = measure(threads)
         known = Calibration(decide(times), times)
         content = json.dumps({**read_kept(runs_dir / FILE_NAME), key(threads): asdict(known)}, indent=1)
-        make_folder(runs_dir)
         write_atomically(runs_dir / FILE_NAME, content + "\n")
     return known.choices
 

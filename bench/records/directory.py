@@ -221,7 +221,7 @@ class RunDirectory:
         Raises:
             RecordError: it is damaged, or no result that a run can have.
         """
-        if not os.path.lexists(self.path / "result.json"):
+        if not os.path.lexists(f"{self.path}{os.sep}result.json"):
             return None
         result = self._read("result.json")
         fault = result_fault(result, str(result.get("phase", "train")))
@@ -230,10 +230,11 @@ class RunDirectory:
         return result
 
     def _read(self, name: str) -> dict[str, Any]:
-        path = self.path / name
+        path = f"{self.path}{os.sep}{name}"  # thousands are read at a time, and a Path takes its time to make
         again = REDO if name == "result.json" else "remove the run directory to run it again"
         try:
-            document = json.loads(path.read_text())
+            with open(path, "rb") as file:
+                document = json.loads(file.read().decode())
         except FileNotFoundError:
             raise RecordError(f"no {name} in {self.path}") from None
         except OSError as error:
@@ -308,14 +309,19 @@ def read_record(path: Path) -> Record:
     return Record(path, info, result)
 
 
-def is_run_directory(path: Path) -> bool:
+def is_run_directory(path: Path | str) -> bool:
     """Whether there is a run.json, or a copy of it."""
-    return any(os.path.lexists(path / name) for name in ("run.json", "begun.json", "result.json"))
+    return any(os.path.lexists(f"{path}{os.sep}{name}") for name in ("run.json", "begun.json", "result.json"))
 
 
 def run_paths(root: Path) -> list[Path]:
-    """The run directories below an experiment's folder."""
-    return sorted(path for path in root.glob("*/") if is_run_directory(path))
+    """The run directories below an experiment's folder, by name; none where it cannot be looked into."""
+    try:
+        with os.scandir(root) as entries:
+            names = [entry.name for entry in entries if entry.is_dir() and is_run_directory(entry.path)]
+    except OSError:
+        return []
+    return [root / name for name in sorted(names)]
 
 
 def read_records(root: Path) -> tuple[list[Record], list[str]]:

@@ -78,7 +78,8 @@ def read_bytes(path: Path) -> bytes:
         RecordError: it cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open(path, "rb") as file:
+            return file.read()
     except FileNotFoundError:
         return b""
     except OSError as error:

@@ -62,6 +62,16 @@ def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert (table["step_ms"] > table["roofline_ms"]).all()
 
 
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("bench.commands.speed._time_steps", lambda options: pytest.fail("it was measured"))
+    (tmp_path / "file").touch()
+    assert main(["speed", "darts", "--out", str(tmp_path / "file" / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"cannot write to {tmp_path}/file/out: Not a directory; choose another folder" in line
+
+
 @pytest.mark.long
 def test_every_textbook_steps_beside_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "small", TINY)
