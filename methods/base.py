@@ -10,7 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +21,27 @@ from methods.facts import Facts
 from methods.parts.costs.protocol import Heeded
 from methods.parts.query_table import Member
 from methods.parts.watched import USUAL
-from methods.spaces.base import SizeMatch
+from methods.spaces.base import NetworkSettings, SizeMatch
 from methods.spaces.listed import ListedSpace
 from methods.watched import Watched
 
 Batch = tuple[Tensor, Tensor]
 """Images, float, (batch, channels, height, width), normalised; and labels, int64, (batch,)."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What another row gives to one that starts from it.
+
+    Attributes:
+        architecture: what that row found, or was given.
+        settings: by which its network is built, without an auxiliary head.
+        weights: the state dict of that network, trained; None where the method starts from the architecture alone.
+    """
+
+    architecture: Architecture
+    settings: NetworkSettings
+    weights: Mapping[str, Tensor] | None = None
 
 
 @dataclass(frozen=True)
@@ -43,6 +58,7 @@ class SearchContext:
         cost: what a gradient search that `takes_cost` is to heed beside the task.
         within: for a sampling search, some of the codes of its space, which are all that it may propose.
         slowdown: for a transform, (network, other) -> the first one's time over the other's on the device they are on.
+        start: of another row, for a search that does not start from nothing (`Method.starts_from`).
     """
 
     num_classes: int
@@ -54,6 +70,7 @@ class SearchContext:
     cost: Heeded | None = None
     within: ListedSpace | None = None
     slowdown: Callable[[nn.Module, nn.Module], float] | None = None
+    start: Start | None = None
 
 
 @dataclass(frozen=True)
@@ -74,6 +91,9 @@ class Method(ABC):
 
     name: ClassVar[str] = ""
     facts: ClassVar[Facts] = Facts("")
+    starts_from: ClassVar[Literal["nothing", "architecture", "network"]] = "nothing"
+    """Of a search: what it needs of another row (`SearchContext.start`), which its own row names with `of`: the
+    architecture, or the architecture and the trained weights. A transform has its network through `apply`."""
     Options: ClassVar[type]
 
     def provenance(self) -> dict[str, Any]:
@@ -110,6 +130,8 @@ class GradientSearch(Method):
     watched: ClassVar[tuple[Watched, ...]] = USUAL
     takes_cost: ClassVar[bool] = False
     """Whether it heeds `SearchContext.cost`."""
+    gives_weights: ClassVar[bool] = False
+    """Whether `inherited` gives weights: its row then has a line that is fine-tuned from them, as a transform's has."""
 
     @classmethod
     def unmeasured(cls, options: Any) -> str:
@@ -165,6 +187,14 @@ class GradientSearch(Method):
     @abstractmethod
     def architecture(self) -> Architecture:
         """The discrete architecture the present parameters stand for."""
+
+    def inherited(self) -> Mapping[str, Tensor] | None:
+        """The state dict of the network of `architecture`, with the weights that it inherits; None for none."""
+        return None
+
+    def ending(self) -> dict[str, Any]:
+        """What the result says of how the search ended, beside its last epoch (JSON values)."""
+        return {}
 
     def family(self) -> list[Architecture]:
         """For a method that gives several sizes: one architecture a size. An experiment's row selects from it."""

@@ -17,6 +17,7 @@ from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.cost_checks import check_row_cost
 from bench.plan.inherited_checks import check_inherited
+from bench.plan.of_rows import check_of, is_transform, starts_from_training
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
@@ -126,7 +127,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
     for label, recipes in profile.also.items():
         if label not in experiment.rows:
             raise ConfigError(f"{where}.also: unknown row {shown(label)}" + nearest(label, experiment.rows))
-        if experiment.rows[label].of is not None:
+        if is_transform(experiment.rows[label]):
             raise ConfigError(f"{where}.also: {label} is a transform; name a row that is trained from scratch alone")
         for name in recipes:
             look(name, profile.recipe_changes)
@@ -146,7 +147,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             given, place = given_options(profile, label, row), f"{where} with rows.{label}.options"
             parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
-            if row.match is not None and row.of is None:
+            if row.match is not None and not issubclass(get_method(row.method), Transform):
                 _check_space(profile, label, row, where)
                 _check_scale(experiment, profile, label, row.match.row, f"{where} with rows.{label}")
     for key, given in profile.search_data.items():
@@ -213,21 +214,10 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
             raise ConfigError(f"{where}: a given architecture has no options and no search_data")
         return
     method = _method(row.method, where)
-    is_transform = issubclass(method, Transform)
-    if is_transform and row.of is None:
-        raise ConfigError(f"{where}: {row.method} changes a trained network; name its row with 'of'")
+    check_of(experiment, label, row, method, where)
     if issubclass(method, Transform) and method.enlarges and row.match is not None:
         raise ConfigError(f"{where}: {row.method} makes a network larger by a rule of its own; leave 'match' out")
-    if not is_transform and row.of:
-        raise ConfigError(f"{where}: 'of' belongs to transforms; {row.method} searches from nothing")
-    for other in [row.of, row.match.row if row.match else None]:
-        if other is not None and other not in experiment.rows:
-            raise ConfigError(f"{where}: unknown row {shown(other)}" + nearest(other, experiment.rows))
-        if other is not None and experiment.rows[other].of is not None:
-            raise ConfigError(
-                f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
-            )
-    if not is_transform and row.match is not None:
+    if row.match is not None and not issubclass(method, Transform):
         _check_drawn(experiment, label, row, row.match, where)
 
 
@@ -256,6 +246,11 @@ def _check_transfer(transfer: Transfer, profiles: Iterable[str], where: str) -> 
         raise ConfigError(
             f"{where}: row '{transfer.row}' of {transfer.experiment} does not search; name a row that does"
         )
+    if row.get("of") is not None:
+        raise ConfigError(
+            f"{where}: row '{transfer.row}' of {transfer.experiment} starts from another row there; name one that "
+            "starts from nothing"
+        )
 
 
 def _check_drawn(experiment: Experiment, label: str, row: Row, match: Match, where: str) -> None:
@@ -268,5 +263,10 @@ def _check_drawn(experiment: Experiment, label: str, row: Row, match: Match, whe
     other = experiment.rows[match.row]
     if match.row == label or other.match is not None:
         raise ConfigError(f"{where}: row '{match.row}' is itself drawn at a size; name the row that has one of its own")
+    if starts_from_training(experiment, match.row):
+        raise ConfigError(
+            f"{where}: row '{match.row}' has an answer for each retraining that it starts from; draw at the size of a "
+            "row that has one for each search"
+        )
     if other.architecture is not None or other.transfer is not None:
         raise ConfigError(f"{where}: 'match' of a draw names the row of a search or of a published architecture")

@@ -17,6 +17,7 @@ from bench.plan.cost_checks import check_predictable
 from bench.plan.cost_runs import cost_runs
 from bench.plan.evaluation import as_config
 from bench.plan.experiment import search_protocol_of
+from bench.plan.of_rows import starts_from_training
 from bench.plan.recipe import Recipe, load_recipe
 from bench.plan.row_cost import RowCost
 from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
@@ -24,7 +25,7 @@ from bench.plan.scoring import evaluation_of, space_of
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
 from methods.architecture import ArchitectureError
-from methods.base import GradientSearch, Transform
+from methods.base import GradientSearch
 from methods.genotypes import published
 from methods.registry import get_method
 
@@ -152,10 +153,16 @@ class Plan:
             own.also.append(label)
         return own
 
-    def search(self, label: str, row: Row, seed: int) -> RunInfo:
-        return self._once(("search", label, seed), lambda: self._search(label, row, seed))
+    def search(self, label: str, row: Row, seed: int, retrain_seed: int | None = None) -> RunInfo:
+        """A row's search.
 
-    def _search(self, label: str, row: Row, seed: int) -> RunInfo:
+        Args:
+            retrain_seed: of the training that it starts from; of no account where it starts from none.
+        """
+        seeds = seed, retrain_seed if starts_from_training(self.experiment, label) else None
+        return self._once(("search", label, seeds), lambda: self._search(label, row, *seeds))
+
+    def _search(self, label: str, row: Row, seed: int, retrain_seed: int | None) -> RunInfo:
         assert row.method is not None
         config = {
             "method": row.method,
@@ -173,9 +180,15 @@ class Plan:
             if evaluation.trains:
                 config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
         needs: list[str] = []
+        given = None
+        if row.of is not None:
+            start, needs = self._start(row.method, row.of, (seed, retrain_seed))
+            config |= {"start": start, "network": self.network}
+            given = self.experiment.rows[row.of].architecture if not start.get("weights") else None
         if row.match is not None:
-            match, needs = self._size_of(row.match, seed)
+            match, more = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
+            needs = [*needs, *more]
         if row.cost is not None:
             check_predictable(label, row, self.options(label, row))
             by_gradient = issubclass(get_method(row.method), GradientSearch)
@@ -185,8 +198,16 @@ class Plan:
             needs += more
         preset = given_options(self.profile, label, row).get("preset")
         measured = row.cost.file if row.cost is not None else None
-        seeds: dict[str, Any] = {"search_seed": seed, "retrain_seed": None}
-        return self.add(label, row.method, "search", config, preset=preset, needs=needs, measured=measured, **seeds)
+        said: dict[str, Any] = {"preset": preset, "measured": measured, "given": given, "needs": needs}
+        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=retrain_seed, **said)
+
+    def _start(self, method: str, of: str, seeds: tuple[int, int | None]) -> tuple[dict[str, Any], list[str]]:
+        """What a search starts from, in its configuration, and the runs that it waits for."""
+        if get_method(method).starts_from == "architecture":
+            return self._found(of, seeds)
+        assert seeds[1] is not None
+        trained = self.dense(of, (seeds[0], seeds[1])).signature
+        return {"run": trained, "select": None, "weights": True}, [trained]
 
     def _cost(self, label: str, row: Row, cost: RowCost) -> tuple[RowCost, list[str]]:
         """A row's cost as its search's configuration has it, and the runs that it waits for."""
@@ -253,29 +274,54 @@ class Plan:
             intermediate=penalty is not None,
         )
 
+    def lines(self, row: Row) -> tuple[Inheritance, ...]:
+        """The trainings that a row is to have of what its search found, or of its given architecture."""
+        cls = get_method(row.method) if row.method is not None else None
+        gives = cls is not None and issubclass(cls, GradientSearch) and cls.gives_weights
+        return row.inheritance if gives else ("scratch",)
+
+    def _found(self, label: str, seeds: tuple[int | None, int | None]) -> tuple[dict[str, Any], list[str]]:
+        """The architecture of a row that is no transform, as a configuration names it, and the runs it waits for."""
+        row = self.experiment.rows[label]
+        if row.transfer is not None:
+            assert seeds[0] is not None
+            source = self.transferred[label][seeds[0]]
+            return dict(source.architecture), [self.carried(label, source.info).signature]
+        if row.method is None:
+            return self.given(label, row), []
+        assert seeds[0] is not None
+        found = self.search(label, row, seeds[0], seeds[1]).signature
+        return {"run": found, "select": identity(row.select) if row.select else None}, [found]
+
     def dense(
         self,
         label: str,
         seeds: tuple[int | None, int],
         penalty: dict[str, Any] | None = None,
         recipe: str | None = None,
+        kind: Inheritance = "scratch",
     ) -> RunInfo:
-        """The training run of a row that is not a transform, for one pair of seeds; by its own recipe or another."""
+        """The training run of a row that is not a transform, for one pair of seeds; by its own recipe or another.
+
+        Args:
+            kind: how it starts; one that is fine-tuned has the recipe of all that are.
+        """
         row = self.experiment.rows[label]
-        by = self.recipe(replace(row, recipe=recipe) if recipe else row)
+        by = self.recipe(replace(row, recipe=recipe) if recipe else row) if kind == "scratch" else self.tuning()
         own = f"{label}-penalised" if penalty else label
+        what, needs = self._found(label, seeds)
         if row.transfer is not None:
             assert seeds[0] is not None
-            source = self.transferred[label][seeds[0]]
-            needs = [self.carried(label, source.info).signature]
-            return self.train(own, source.info.method, dict(source.architecture), by, seeds, needs, penalty=penalty)
+            method = self.transferred[label][seeds[0]].info.method
+            return self.train(own, method, what, by, seeds, needs, penalty=penalty)
         if row.method is None:
-            what = self.given(label, row)
             return self.train(own, "published", what, by, (None, seeds[1]), [], penalty=penalty, given=row.architecture)
-        assert seeds[0] is not None
-        found = self.search(label, row, seeds[0])
-        architecture = {"run": found.signature, "select": identity(row.select) if row.select else None}
-        return self.train(own, row.method, architecture, by, seeds, [found.signature], penalty=penalty)
+        return self.train(own, row.method, what, by, seeds, needs, kind, penalty)
+
+    def tuning(self) -> Recipe:
+        """The recipe of what is fine-tuned from inherited weights."""
+        profile = self.profile
+        return self._once(("finetune",), lambda: load_recipe(profile.finetune_recipe, profile.finetune_changes))
 
     def count(self, label: str) -> RunInfo:
         """The network of a row with a given architecture, built and counted, where its training would be shown."""
@@ -288,36 +334,6 @@ class Plan:
     def given(self, label: str, row: Row) -> dict[str, Any]:
         """The architecture part of a configuration, for a row without a search."""
         return self._once(("given", label), lambda: _given(row))
-
-    def transform(self, label: str, row: Row, seeds: tuple[int | None, int]) -> list[RunInfo]:
-        """A transform's runs: the dense training, the transform itself, and one training for each inheritance."""
-        assert row.method is not None
-        assert row.of is not None
-        options = self.options(label, row)
-        cls = get_method(row.method)
-        penalised = cls.training_penalty is not Transform.training_penalty  # type: ignore[attr-defined]
-        penalty = {"method": row.method, "options": cls.penalty_options(options)} if penalised else None  # type: ignore[attr-defined]
-        source = self.dense(row.of, seeds, penalty)
-        needs, match = [source.signature], None
-        if row.match is not None:
-            first = self.profile.search_seeds[0] if seeds[0] is None else seeds[0]
-            other = self.dense(row.match.row, (first, seeds[1]))
-            needs.append(other.signature)
-            match = {"run": other.signature, "on": row.match.on}
-        config = {"method": row.method, "options": options, "source": source.signature, "match": match}
-        own = (source.search_seed, seeds[1])
-        smaller = self.add(label, row.method, "transform", config, search_seed=own[0], retrain_seed=own[1], needs=needs)
-        recipes: dict[Inheritance, Recipe] = {
-            "scratch": self.recipe(row),
-            "finetune": self._once(
-                ("finetune",), lambda: load_recipe(self.profile.finetune_recipe, self.profile.finetune_changes)
-            ),
-        }
-        architecture = {"run": smaller.signature, "select": None}
-        return [
-            self.train(label, row.method, architecture, recipes[kind], own, [smaller.signature], kind)
-            for kind in row.inheritance
-        ]
 
 
 def _given(row: Row) -> dict[str, Any]:

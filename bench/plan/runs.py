@@ -12,9 +12,11 @@ from dataclasses import replace
 from bench.config import ConfigError, nearest
 from bench.plan.inherited import inherit
 from bench.plan.lookup_runs import look_up
+from bench.plan.of_rows import is_transform
 from bench.plan.planned import Plan
 from bench.plan.schema import Experiment
 from bench.plan.transfers import Transfers
+from bench.plan.transform_runs import transform
 from bench.records.directory import RunInfo
 from methods.domain import shown
 
@@ -25,23 +27,29 @@ def retrain(whole: Plan, label: str) -> None:
     if label in profile.counted:
         whole.count(label)
         return
-    search_seeds = _search_seeds(whole, row.of or label)
+    search_seeds = _search_seeds(whole, label)
     searched = None not in search_seeds
     for retrain_seed in profile.retrain_seeds if searched else profile.given_seeds or profile.retrain_seeds:
         for search_seed in search_seeds:
-            if row.of:
-                whole.transform(label, row, (search_seed, retrain_seed))
+            if is_transform(row):
+                transform(whole, label, row, (search_seed, retrain_seed))
             else:
-                whole.dense(label, (search_seed, retrain_seed))
+                for kind in whole.lines(row):
+                    whole.dense(label, (search_seed, retrain_seed), kind=kind)
             for recipe in profile.also.get(label, ()):
                 whole.dense(label, (search_seed, retrain_seed), recipe=recipe)
 
 
 def _search_seeds(whole: Plan, label: str) -> Sequence[int | None]:
-    """Of a row that is no transform: the profile's, those that were found elsewhere, or None where nobody searches."""
+    """The profile's, those that were found elsewhere, or None where nobody searches; of a row that starts from another
+    one, that one's where it has some."""
     row = whole.experiment.rows[label]
     if row.transfer is not None:
         return sorted(whole.transferred.get(label, ()))
+    if row.of is not None:
+        below = _search_seeds(whole, row.of)
+        if is_transform(row) or None not in below:
+            return below
     return whole.profile.search_seeds if row.method is not None else (None,)
 
 

@@ -123,8 +123,10 @@ class Row:
     Attributes:
         architecture: path of the file or of its folder, relative to the experiment file.
         options: the method's options that make this row; a profile's options come before them.
-        of: for a transform, the row whose trained network it makes smaller.
-        inheritance: for a transform, the lines it gives: trained from scratch, fine-tuned from inherited weights.
+        of: for a transform, the row whose trained network it makes smaller; for a search that starts from another row,
+            that row.
+        inheritance: for a transform, or a search that gives weights, the lines it has: trained from scratch, fine-tuned
+            from inherited weights.
         match: for a transform, take the size of another row's result instead of the ratio; for random sampling from a
             space that can, draw at the size of another row's architecture.
         select: for a method that gives a family of sizes, the member this row takes.
@@ -247,6 +249,18 @@ class Experiment:
     @property
     def dataset_name(self) -> str:
         return self.dataset.name if isinstance(self.dataset, FolderSettings) else self.dataset
+
+    def rests_on(self, label: str) -> list[str]:
+        """A row and all that it starts from or takes its size from, each once; names that are no rows are left out."""
+        found: dict[str, None] = {}
+        frontier: list[str | None] = [label]
+        while frontier:
+            name = frontier.pop(0)
+            if name is not None and name in self.rows and name not in found:
+                found[name] = None
+                row = self.rows[name]
+                frontier += [row.of, row.match.row if row.match else None]
+        return list(found)
 
     def profile(self, name: str) -> Profile:
         """Raises ConfigError for an unknown profile."""

@@ -20,7 +20,7 @@ USUAL = "darts_cell"
 def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
     """The architecture of a run where it is given or published; else one of the space of the search that it rests on.
 
-    A pruned network is stood in for by the one that it is made of.
+    A pruned network is stood in for by the one that it is made of, and so is what a search finds that starts from one.
 
     Args:
         planned: the runs that it may rest on, by signature.
@@ -30,11 +30,11 @@ def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
     """
     if info.origin:
         return _load(info.origin["directory"], info.signature)
-    if info.phase == "search":
+    if info.phase == "search" and "start" not in info.config:
         return get_space(searched_space(info)).reference()
     if info.given is not None:
-        return _load(info.given, info.config.get("architecture", {}).get("digest", ""))
-    name = info.config.get("architecture", {}).get("published")
+        return _load(info.given, (info.config.get("architecture") or info.config.get("start") or {}).get("digest", ""))
+    name = (info.config.get("architecture") or info.config.get("start") or {}).get("published")
     if name is not None:
         return published(name)
     known = (planned[need] for need in info.needs if need in planned)

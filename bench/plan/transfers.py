@@ -38,9 +38,8 @@ class Transfers:
 
     def left_out(self, experiment: Experiment, label: str) -> bool:
         """Whether a row is, or rests on, a transferred one of which nothing is there."""
-        row = experiment.rows[label]
-        rests_on = [name for name in (label, row.of, row.match.row if row.match else None) if name is not None]
-        return any(experiment.rows[name].transfer is not None and not self.found.get(name) for name in rests_on)
+        rows = experiment.rows
+        return any(rows[name].transfer is not None and not self.found.get(name) for name in experiment.rests_on(label))
 
     def sentences(self, experiment: Experiment, rows: Sequence[str]) -> list[str]:
         """What to say of rows that cannot start, or not from every seed; with the command that makes their searches."""
@@ -93,11 +92,7 @@ def find_transfers(
 
 def _wanted(experiment: Experiment, rows: Sequence[str] | None) -> list[str]:
     """The transferred rows among some rows and among those that these rest on."""
-    wanted: dict[str, None] = {}
-    for label in rows or experiment.rows:
-        row = experiment.rows.get(label, Row())
-        names = [label, row.of, row.match.row if row.match else None]
-        wanted |= {name: None for name in names if name is not None and name in experiment.rows}
+    wanted = {name: None for label in rows or experiment.rows for name in experiment.rests_on(label)}
     return [label for label in wanted if experiment.rows[label].transfer is not None]
 
 

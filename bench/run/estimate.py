@@ -24,6 +24,7 @@ from bench.plan.recipe import Recipe
 from bench.plan.stand_ins import stand_in
 from bench.records.directory import RunInfo
 from bench.run.phases.lookup import seconds_of_lookup
+from bench.run.phases.start import imagined_start
 from bench.run.timings import Timing, key_of, place_of, read_timings, write_timings
 from bench.run.train import training_loss
 from methods.architecture import Architecture
@@ -105,9 +106,10 @@ def timings_of(
 
 
 def stand_ins(planned: Sequence[RunInfo]) -> dict[str, Architecture]:
-    """By signature, the network that each training is of, or one that stands in for it."""
+    """By signature, the network that each training is of, or a search starts from, or one that stands in for it."""
     by_signature = {info.signature: info for info in planned}
-    return {info.signature: stand_in(info, by_signature) for info in planned if info.phase == "train"}
+    known = [info for info in planned if info.phase == "train" or (info.phase == "search" and "start" in info.config)]
+    return {info.signature: stand_in(info, by_signature) for info in known}
 
 
 def _unmade(info: RunInfo, networks: Mapping[str, Architecture], planned: Mapping[str, RunInfo]) -> Unmade:
@@ -152,7 +154,7 @@ def _time_run(unmade: Unmade, of: tuple[DatasetInfo, int] | None, engine: Engine
         return seconds_of_collecting(run, of[0])
     info, images = of[0], run.config["data"]["train_images"] or of[1]
     if run.phase == "search":
-        return _time_search(run, info, images, engine)
+        return _time_search(run, network, info, images, engine)
     return 1.0 if run.phase != "train" or network is None else _time_training(run, network, info, images, engine)
 
 
@@ -165,11 +167,12 @@ def _time_fit(measured: RunInfo | None) -> float:
     return seconds_of_fitting(measured.config["space"], measured.config["latency"]["measurements"])
 
 
-def _time_search(run: RunInfo, info: DatasetInfo, images: int, engine: Engine) -> float:
+def _time_search(run: RunInfo, network: Architecture | None, info: DatasetInfo, images: int, engine: Engine) -> float:
     cls = get_method(run.method)
     if not issubclass(cls, GradientSearch):
         return 0.0
-    context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"])
+    start = imagined_start(run, network, info.num_classes, info.channels)
+    context = SearchContext(info.num_classes, info.channels, info.image_size, run.config["stem"], start=start)
     method = cls(restore(cls.Options, run.config["options"], "options"), context)
     method.to(engine.device)
     method.enter_longest_step()

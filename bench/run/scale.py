@@ -15,6 +15,7 @@ from bench.data.images import DatasetInfo
 from bench.plan.recipe import Recipe
 from bench.records.run_info import RunInfo
 from bench.run.estimate import makespan
+from bench.run.phases.start import imagined_start
 from bench.run.timings import Timing
 from methods.architecture import Architecture
 from methods.base import GradientSearch, SearchContext
@@ -100,7 +101,7 @@ def storage_of(info: RunInfo, network: Architecture | None, data: DatasetInfo) -
     if info.phase == "train" and network is not None:
         return _of_training(info, network, data)
     cls = get_method(info.method) if info.phase == "search" else None
-    return _of_search(info, data) if cls is not None and issubclass(cls, GradientSearch) else 0
+    return _of_search(info, network, data) if cls is not None and issubclass(cls, GradientSearch) else 0
 
 
 def _of_training(info: RunInfo, architecture: Architecture, data: DatasetInfo) -> int:
@@ -115,10 +116,11 @@ def _of_training(info: RunInfo, architecture: Architecture, data: DatasetInfo) -
     return FLOAT * (weights + CHECKPOINTS * (weights + parameters + averaged))
 
 
-def _of_search(info: RunInfo, data: DatasetInfo) -> int:
+def _of_search(info: RunInfo, network: Architecture | None, data: DatasetInfo) -> int:
     """Of a supernet with the momentum of its weights; optimisers of architecture parameters are small."""
     cls = get_method(info.method)
-    context = SearchContext(data.num_classes, data.channels, data.image_size, info.config["stem"])
+    start = imagined_start(info, network, data.num_classes, data.channels)
+    context = SearchContext(data.num_classes, data.channels, data.image_size, info.config["stem"], start=start)
     method = cls(restore(cls.Options, info.config["options"], "options"), context)  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     parameters = sum(parameter.numel() for parameter in method.supernet.parameters())

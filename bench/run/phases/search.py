@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
+
+from torch import Tensor
 
 from bench.config import restore
 from bench.data.batches import Batches
@@ -13,9 +16,11 @@ from bench.data.seal import sealed
 from bench.data.search_protocol import search_protocol
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture, write_atomically
+from bench.records.weights import WEIGHTS_NAME, save_weights
 from bench.run.evaluators import make_evaluator
 from bench.run.phases import heeded
 from bench.run.phases.match import said, size_to_match
+from bench.run.phases.start import start_of
 from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import write_proposals
 from bench.run.search import SamplingState, gradient_search, sampling_search
@@ -39,6 +44,7 @@ class Found:
     family: list[Architecture] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
     query_table: list[dict[str, Any]] = field(default_factory=list)
+    weights: Mapping[str, Tensor] | None = None
 
 
 @sealed("the search of a method")
@@ -50,7 +56,8 @@ def run_search(task: Task) -> dict[str, Any]:
     seed_everything(seed)
     match = size_to_match(task)
     cost = heeded.cost_term(task) if issubclass(cls, GradientSearch) else None
-    method = cls(options, replace(task.context(), match=match, cost=cost))  # type: ignore[call-arg]
+    context = replace(task.context(), match=match, cost=cost, start=start_of(task))
+    method = cls(options, context)  # type: ignore[call-arg]
     if isinstance(method, GradientSearch):
         found = run_gradient_search(task, method, seed)
     elif isinstance(method, SamplingSearch):
@@ -70,6 +77,8 @@ def run_search(task: Task) -> dict[str, Any]:
     told = {"query_table": list(map(shown_line, found.query_table))} if found.query_table else {}
     architecture = with_provenance(task, found.architecture, method.provenance() | matched | told)
     save_architecture(architecture, task.directory.path)
+    if found.weights is not None:
+        save_weights(found.weights, task.directory.path / WEIGHTS_NAME)
     return {
         "metrics": found.metrics,
         "costs": found.costs,
@@ -99,7 +108,8 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
     }
     ending = {name: value for name, value in last.items() if name.startswith("arch/entropy")}
     if not isinstance(method, SharedWeights):
-        return Found(architecture, costs, metrics, loop.epoch, method.family(), ending)
+        told = ending | method.ending()
+        return Found(architecture, costs, metrics, loop.epoch, method.family(), told, weights=method.inherited())
     costs |= choose(task, method, divided(task, method.split, seed), loop)
     best, table = method.table()[-1], [member.line() for member in method.table()]
     metrics |= {"valid_accuracy": best.accuracy, "valid_loss": best.loss}

@@ -1,0 +1,62 @@
+"""Rows that are made of another one: transforms of its trained network, and searches that start from what it has.
+
+    half: {method: l1_filter_pruning, of: DARTS_V2}
+    adapted: {method: dna, of: small}
+
+A transform's runs are the other row's training, the transform itself, and a training for each line. A search that
+starts from an architecture rests on the other row's search; one that starts from a trained network (`starts_from` of
+the method) on its training, and there is one search for each of its retrain seeds. What such a row finds can be
+another's start; what a transform makes cannot yet.
+"""
+
+from __future__ import annotations
+
+from bench.config import ConfigError, nearest
+from bench.plan.schema import Experiment, Row
+from methods.base import Method, MethodError, Transform
+from methods.domain import shown
+from methods.registry import get_method
+
+
+def is_transform(row: Row) -> bool:
+    return row.method is not None and issubclass(get_method(row.method), Transform)
+
+
+def starts_from_training(experiment: Experiment, label: str) -> bool:
+    """Whether a row's search rests on a training, so that there is one for each retrain seed."""
+    seen: list[str] = []
+    while (row := experiment.rows[label]).of is not None and row.method is not None and label not in seen:
+        if get_method(row.method).starts_from == "network":
+            return True
+        seen.append(label)
+        label = row.of
+    return False
+
+
+def check_of(experiment: Experiment, label: str, row: Row, method: type[Method], where: str) -> None:
+    """Raises ConfigError when a row names no other one that it needs, or one that it cannot be made of."""
+    transforms, start = issubclass(method, Transform), method.starts_from
+    if transforms and row.of is None:
+        raise ConfigError(f"{where}: {row.method} changes a trained network; name its row with 'of'")
+    if not transforms and row.of is None and start != "nothing":
+        wanted = "trained network" if start == "network" else "architecture"
+        raise ConfigError(f"{where}: {row.method} starts from another row's {wanted}; name that row with 'of'")
+    if not transforms and row.of and start == "nothing":
+        raise ConfigError(f"{where}: 'of' belongs to transforms; {row.method} searches from nothing")
+    for other in [row.of, row.match.row if row.match else None]:
+        if other is not None and other not in experiment.rows:
+            raise ConfigError(f"{where}: unknown row {shown(other)}" + nearest(other, experiment.rows))
+        if other is not None and experiment.rows[other].of is not None and _transforms(experiment.rows[other]):
+            raise ConfigError(
+                f"{where}: row '{other}' is itself a transform; name the row of a search or an architecture"
+            )
+    if row.of is not None and label in experiment.rests_on(row.of):
+        raise ConfigError(f"{where}: it would start from itself, by way of row '{row.of}'; name another with 'of'")
+
+
+def _transforms(row: Row) -> bool:
+    """As `is_transform`; a row of an unknown method, which is refused at its own place, is none."""
+    try:
+        return is_transform(row)
+    except MethodError:
+        return False

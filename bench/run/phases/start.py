@@ -1,0 +1,49 @@
+"""What a search starts from that another row has: an architecture, or a trained network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from safetensors.torch import load_file
+
+from bench.records.inputs import verified_file
+from bench.records.run_info import RunInfo
+from bench.records.weights import WEIGHTS_NAME
+from bench.run.phases.task import Task
+from bench.run.phases.train import chosen_architecture
+from methods.architecture import Architecture
+from methods.base import Start
+from methods.parts.counts import AUXILIARY_HEAD
+from methods.spaces import NetworkSettings, at_scale, build
+
+
+def start_of(task: Task) -> Start | None:
+    """What `start` of a search's configuration comes to, verified; None where there is none.
+
+    Raises:
+        RunError: the run that it is from is not done, or found another architecture than was planned with.
+        RecordError: a file of that run is missing or has changed.
+    """
+    wanted = task.config.get("start")
+    if wanted is None:
+        return None
+    architecture, _ = chosen_architecture(task, wanted)
+    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    architecture = at_scale(architecture, settings)
+    if not wanted.get("weights"):
+        return Start(architecture, settings)
+    trained = load_file(verified_file(task.needed(wanted["run"]), WEIGHTS_NAME))
+    weights = {name: each for name, each in trained.items() if not name.startswith(f"{AUXILIARY_HEAD}.")}
+    return Start(architecture, settings, weights)
+
+
+def imagined_start(info: RunInfo, architecture: Architecture | None, classes: int, in_channels: int) -> Start | None:
+    """Stands in for what a search starts from before that is there: a network of an architecture with drawn weights."""
+    wanted: dict[str, Any] | None = info.config.get("start")
+    if wanted is None or architecture is None:
+        return None
+    settings = NetworkSettings(**info.config["network"], in_channels=in_channels)
+    architecture = at_scale(architecture, settings)
+    if not wanted.get("weights"):
+        return Start(architecture, settings)
+    return Start(architecture, settings, build(architecture, classes, settings).state_dict())
