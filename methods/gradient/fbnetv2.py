@@ -128,13 +128,11 @@ class FBNetV2(AlternatingSearch):
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
         """Entropies, effective widths as shares of the largest ones, the temperature, and the cost."""
         gates = self.gates()
-        rows = gates[KIND].options.detach().cpu().tolist()
-        widths = {
-            f"widths/{name}": sum(p * value for p, value in zip(row, values, strict=False)) / values[-1]
-            for row, (name, values) in zip(rows, self.relaxation.decisions, strict=True)
-        }
+        pairs = zip(gates[KIND].options.detach().cpu().tolist(), self.relaxation.decisions, strict=True)
+        widths = [sum(p * v for p, v in zip(row, values, strict=False)) / values[-1] for row, (_, values) in pairs]
         found = entropies(gates, self.relaxation.topology.absent) | decision_entropies(gates)
-        return {**found, **widths, "paths/temperature": self.sampler.temperature, **self.objective.watched(gates)}
+        own = {"widths/effective": widths, "paths/temperature": self.sampler.temperature}
+        return {**found, **own, **self.objective.watched(gates)}
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | {"generator": self.sampler.generator.get_state()}

@@ -82,7 +82,8 @@ FBNETV2 = (
     DECISIONS,
     TEMPERATURE,
     Watched(
-        "effective-widths", "Effective widths", {"widths/": ""}, "share of the largest",
-        "What is expected of each choice now: channels, or pixels of the image, as a share of its largest option",
+        "effective-widths", "Effective widths", {"widths/effective": ""}, "share of the largest",
+        "What is expected of each choice: channels, or pixels of the image, as a share of its largest option",
+        "by cell", each="decision",
     ),
 )  # fmt: skip

@@ -12,6 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from methods.parts import convolution
+from methods.parts.convolution import StridedPointwise, strided_pointwise
+
 
 @dataclass(frozen=True)
 class Width:
@@ -31,14 +34,15 @@ class Width:
 def convolve(layer: nn.Conv2d, x: Tensor, channels: int) -> Tensor:
     """To so many channels, of a convolution that is dense."""
     weight = layer.weight[:channels, : x.shape[1]]
+    if isinstance(layer, StridedPointwise):
+        return strided_pointwise(x, weight)
     bias = None if layer.bias is None else layer.bias[:channels]
     return F.conv2d(x, weight, bias, layer.stride, layer.padding, layer.dilation)
 
 
 def depthwise(layer: nn.Conv2d, x: Tensor) -> Tensor:
-    """Each channel by its own filter."""
-    channels = x.shape[1]
-    return F.conv2d(x, layer.weight[:channels], None, layer.stride, layer.padding, layer.dilation, channels)
+    """Each channel by its own filter, with padding that keeps the size at stride 1."""
+    return convolution.depthwise(x, layer.weight[: x.shape[1]], layer.stride[0])
 
 
 def normalise(norm: _BatchNorm, x: Tensor) -> Tensor:

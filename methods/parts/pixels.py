@@ -13,6 +13,8 @@ from functools import reduce
 import torch
 from torch import Tensor, nn
 
+from methods.parts.convolution import in_memory_format
+
 
 def sampled_side(side: int, resolution: int, full: int) -> int:
     """Pixels a side of an image of `side` at `resolution` of `full`; at least one."""
@@ -22,18 +24,19 @@ def sampled_side(side: int, resolution: int, full: int) -> int:
 def sample(x: Tensor, side: int) -> Tensor:
     """(batch, channels, g, g) -> (batch, channels, side, side)."""
     rows, columns = (_places(side, size, x) for size in x.shape[2:])
-    x = x if x.shape[2] == side else x.index_select(2, rows)
-    return x if x.shape[3] == side else x.index_select(3, columns)
+    if x.shape[2:] == (side, side):
+        return x
+    return in_memory_format(x.index_select(2, rows).index_select(3, columns))
 
 
 def scatter(x: Tensor, side: int) -> Tensor:
     """(batch, channels, s, s) -> (batch, channels, side, side): `sample` of it gives x; all other pixels are zero."""
     batch, channels, height, width = x.shape
-    if height != side:
-        x = x.new_zeros(batch, channels, side, width).index_copy(2, _places(height, side, x), x)
-    if width != side:
-        x = x.new_zeros(batch, channels, side, side).index_copy(3, _places(width, side, x), x)
-    return x
+    if (height, width) == (side, side):
+        return x
+    rows, columns = _places(height, side, x), _places(width, side, x)
+    high = x.new_zeros(batch, channels, side, width).index_copy(2, rows, x)
+    return in_memory_format(x.new_zeros(batch, channels, side, side).index_copy(3, columns, high))
 
 
 def _places(sampled: int, side: int, like: Tensor) -> Tensor:

@@ -75,19 +75,18 @@ def images(seed: int = 5) -> Tensor:
 @every_family
 @pytest.mark.parametrize("training", [True, False])
 def test_one_hot_masks_are_the_sliced_network_and_the_built_one(space: str, training: bool) -> None:
-    network = elastic(space)
+    network, x = elastic(space).double(), images().double()
     for seed in range(6):
         chosen = options(network, seed)
-        built = build(network.architecture(chosen), 5, SETTINGS)
+        built = build(network.architecture(chosen), 5, SETTINGS).double()
         built.load_state_dict(network.weights_of(chosen))
         for each in (network, built):
             each.train(training)
+        masked = one_hot(network, chosen)
         with torch.no_grad():
-            wanted = built(images())
-            torch.testing.assert_close(network(images(), chosen), wanted, rtol=1e-5, atol=1e-5)
-            torch.testing.assert_close(network(images(), one_hot(network, chosen)), wanted, rtol=1e-5, atol=1e-5)
-            mixed = {**one_hot(network, chosen), "resolution": chosen["resolution"]}
-            torch.testing.assert_close(network(images(), mixed), wanted, rtol=1e-5, atol=1e-5)
+            wanted = built(x)
+            for selected in (chosen, masked, {**masked, "resolution": chosen["resolution"]}):
+                torch.testing.assert_close(network(x, selected), wanted, rtol=1e-9, atol=1e-9)
 
 
 @every_family
