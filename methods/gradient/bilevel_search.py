@@ -20,16 +20,23 @@ from methods.spaces.relaxation import MakeExecutor, Relaxation
 
 
 @dataclass(frozen=True)
-class BilevelOptions(AlternatingOptions):
+class OrderOptions(AlternatingOptions):
     """Attributes:
     unrolled: second order: the architecture gradient through one virtual weight step, which has plain momentum, as the
         released code has it.
+    """
+
+    unrolled: bool = False
+
+
+@dataclass(frozen=True)
+class BilevelOptions(OrderOptions):
+    """Attributes:
     partial_channels: 1/K of a state's channels enter the candidates; 1 for all of them.
     edge_normalisation: softmax-weighted edges beside softmax-weighted operations.
     memory: "full" keeps activations for the backward pass, "low" computes them again; the results are the same.
     """
 
-    unrolled: bool = False
     partial_channels: int = field(default=1, metadata=within("[1, 10000]"))
     edge_normalisation: bool = False
     memory: Memory = "full"
@@ -61,7 +68,7 @@ def mixed(relaxed: Relaxation, options: BilevelOptions) -> MakeExecutor:
     return relaxed.recomputed(relaxed.partial_channels(relaxed.mixture, options.partial_channels), options.memory)
 
 
-def architecture_gradient(options: BilevelOptions) -> MakeGradient:
+def architecture_gradient(options: OrderOptions) -> MakeGradient:
     """Of first or second order, as asked."""
     return Unrolled if options.unrolled else first_order
 

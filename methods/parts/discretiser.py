@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from methods.parts.gates import Gates
 from methods.parts.topology import CellTopology
 from methods.spaces.operations import NONE
@@ -16,7 +18,7 @@ def top_two_edges(gates: Gates, topology: CellTopology) -> dict[str, Any]:
     normalisation Xu et al., ICLR 2020, section 3.4). Ties go to the earlier edge and the earlier operation.
     """
     strength = gates.strength()
-    strength[:, topology.operations.index(NONE)] = -1.0
+    strength[:, topology.operations.index(NONE)] = -torch.inf
     best = strength.max(dim=-1)
     edges: list[list[Any]] = []
     for node in topology.node_numbers:
@@ -32,7 +34,7 @@ def top_two_pairs(gates: Gates, topology: CellTopology) -> dict[str, Any]:
     earlier edge and the earlier operation.
     """
     strength = gates.strength()
-    strength[:, topology.operations.index(NONE)] = -1.0
+    strength[:, topology.operations.index(NONE)] = -torch.inf
     edges: list[list[Any]] = []
     for node in topology.node_numbers:
         pairs = [(row, column) for row in topology.entering(node) for column in range(len(topology.operations))]

@@ -39,19 +39,22 @@ class Topology(Protocol):
 
 @dataclass(frozen=True)
 class CellTopology:
-    """A cell in which an edge leads from every state to every later node, with the same candidates on each.
+    """A cell in which an edge leads from every state, or from each of the last ones, to every later node, with the same
+    candidates on each.
 
     Attributes:
         kinds: cells of one kind share their architecture parameters.
         inputs: states that a cell is given; they are numbered first.
         nodes: states that it computes.
         operations: candidates of an edge, in the order of the columns of alpha and of the gates.
+        window: how many of the states before it an edge can lead to a node from; None for all.
     """
 
     kinds: tuple[str, ...]
     inputs: int
     nodes: int
     operations: tuple[str, ...]
+    window: int | None = None
     absent: ClassVar[Sequence[tuple[int, int]]] = ()
 
     @property
@@ -61,7 +64,8 @@ class CellTopology:
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(source, node) of each edge, in the order of the rows of alpha: by node, then by source."""
-        return tuple((source, node) for node in self.node_numbers for source in range(node))
+        window = self.window or self.inputs + self.nodes
+        return tuple((source, node) for node in self.node_numbers for source in range(max(0, node - window), node))
 
     @property
     def node_numbers(self) -> range:

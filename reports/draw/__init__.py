@@ -1,5 +1,5 @@
-"""Drawings of architectures: cells, chains, and the widths of other networks. Everything they need is text and shapes,
-so that SVG is written without a plotting library; PNG and PDF go through one.
+"""Drawings of architectures: cells, stages, chains, and the widths of other networks. Everything they need is text and
+shapes, so that SVG is written without a plotting library; PNG and PDF go through one.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.chain.macro import macro_of
-from reports.draw.cells import CellDrawing, describe, draw_cells
+from reports.draw.cells import CellDrawing, describe_cells, draw_cells
 from reports.draw.chain import draw_chain
 from reports.draw.shapes import Drawing
+from reports.draw.stages import describe_stages
 from reports.draw.svg import svg_of
 from reports.draw.widths import draw_widths
 
@@ -43,8 +44,14 @@ def draw(architecture: Architecture, path: Path) -> Path:
     return path
 
 
+def describe(architecture: Architecture) -> list[CellDrawing]:
+    """The stages and the cells to be drawn; empty for a network that is not made of cells."""
+    return [*describe_stages(architecture), *describe_cells(architecture)]
+
+
 def draw_architecture(architecture: Architecture, title: str = "") -> Drawing:
-    """All cells of a cell genotype, the places of a chain; for another network its channel widths."""
+    """All cells of a cell genotype, with the stages that are graphs of them, the places of a chain; for another network
+    its channel widths."""
     title = title or _density(architecture)
     macro = macro_of(architecture.space)
     if macro is not None:

@@ -12,6 +12,7 @@ from typing import Any
 from methods.architecture import Architecture
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.layout import INPUTS, empty_nodes, layout
+from methods.spaces.cell.sharing import BY_STAGE, BY_TYPE, Sharing
 from methods.spaces.nasbench201.cell import EDGES, NODES, read_cell, unread_edges
 from methods.spaces.operation_names import NONE
 from reports.colours import GRID, INK, MUTED, OPERATION_COLOURS, PAPER
@@ -57,10 +58,11 @@ class CellDrawing:
         return len(self.widths)
 
 
-def describe(architecture: Architecture) -> list[CellDrawing]:
+def describe_cells(architecture: Architecture) -> list[CellDrawing]:
     """The cells to be drawn; empty for a network that is not made of cells.
 
-    A genotype shared by all cells is two drawings, with the range of widths over the cells where pruning changed them.
+    A genotype that cells share is one drawing for each kind, with the range of widths over its cells where pruning
+    changed them.
     """
     genotype = architecture.genotype
     if "cells" in genotype:
@@ -75,9 +77,8 @@ def describe(architecture: Architecture) -> list[CellDrawing]:
         ]
     if architecture.space == "nasbench201":
         return [_nasbench201(genotype["cell"])]
-    if not {"normal", "reduce"} <= set(genotype):
-        return []
-    return [_shared(architecture, kind) for kind in ("normal", "reduce")]
+    sharing = next((each for each in (BY_TYPE, BY_STAGE) if set(each.kinds) <= set(genotype)), None)
+    return [_shared(architecture, kind, sharing) for kind in sharing.kinds] if sharing else []
 
 
 def draw_cells(cells: Sequence[CellDrawing], title: str = "") -> Drawing:
@@ -131,11 +132,13 @@ def _label(operation: str, remark: str) -> str:
     return operation.replace("_connect", "").replace("_", " ") + (f" · {remark}" if remark else "")
 
 
-def _shared(architecture: Architecture, kind: str) -> CellDrawing:
+def _shared(architecture: Architecture, kind: str, sharing: Sharing) -> CellDrawing:
     """One drawing for all cells of a kind: as the genotype says, or, where widths were changed, as they are built."""
-    title = "normal cell" if kind == "normal" else "reduction cell"
+    stage = kind.removeprefix("reduce").removeprefix("normal")
+    title = f"{'reduction' if sharing.reduces(kind) else 'normal'} cell{f' of stage {stage}' if stage else ''}"
     if architecture.widths:
-        built = [cell for cell in layout(architecture, NetworkSettings()) if cell.reduction == (kind == "reduce")]
+        cells = layout(architecture, NetworkSettings())
+        built = [cell for index, cell in enumerate(cells) if sharing.of(index, len(cells)) == kind]
         widths = tuple(_range([cell.widths[j] for cell in built]) for j in range(len(built[0].widths)))
         mids = [[cell.edges[n].mid for cell in built] for n in range(len(built[0].edges))]
         remarks = ["" if None in mid else "mid " + _range([m for m in mid if m is not None], "") for mid in mids]

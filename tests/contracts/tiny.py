@@ -26,6 +26,8 @@ SIZES = ("channels", "cells", "cells_per_stage")
 
 OF_METHODS: dict[str, dict[str, Any]] = {
     "hc_das": {"cells": 5},
+    "hs_das": {"cells": 8},
+    "hs_das_distribution": {"cells": 11, "positions": 2},
     "surgenas": {"ordered_epochs": 1},
     "proxylessnas": {"weight_epochs": 1, "arch_every": 2},
     "proxylessnas_r": {"weight_epochs": 1, "arch_every": 2, "draws": 2},

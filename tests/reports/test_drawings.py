@@ -171,3 +171,16 @@ def test_svg_takes_no_plotting_library():
         "svg_of(draw_architecture(published('DARTS_V2')), 'x'); sys.exit('matplotlib' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_stages_and_cells_by_stage_are_drawn():
+    drawn = describe(published("HsDAS_cifar10"))
+    assert [cell.title for cell in drawn[:3]] == [f"stage {n}: 6 cells" for n in (1, 2, 3)]
+    assert drawn[0].edges[-1] == ("skip_connect", 6, 7, "")
+    assert drawn[0].output.endswith("output: cell 5, cell 6 concatenated")
+    assert [cell.title for cell in drawn[3:]] == ["normal cell", "reduction cell"]
+    pair = published("DARTS_V2").genotype
+    kinds = ("normal1", "reduce1", "normal2", "reduce2", "normal3")
+    staged = describe(Architecture("staged_cell", {kind: pair[kind[:-1]] for kind in kinds}))
+    assert [cell.title for cell in staged[:2]] == ["normal cell of stage 1", "reduction cell of stage 1"]
+    assert len(staged) == 5

@@ -9,25 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import dataclass
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from methods.base import Average, Batch, alone
-from methods.gradient.bilevel_search import BilevelOptions, BilevelSearch, architecture_gradient
+from methods.gradient.bilevel_search import BilevelSearch, OrderOptions, architecture_gradient
 from methods.parts.bilevel import FirstOrder, MakeGradient, Unrolled, frozen_statistics
 from methods.spaces.relaxation import Supernet
-
-
-@dataclass(frozen=True)
-class HDASOptions(BilevelOptions):
-    """Attributes:
-    as_released: the slips of the released code, in place of what its paper says.
-    """
-
-    as_released: bool = False
 
 
 class StaleFirstOrder(FirstOrder):
@@ -51,15 +41,15 @@ class SlippedUnrolled(Unrolled):
         return difference / 2 * step
 
 
-def released_gradient(options: BilevelOptions) -> MakeGradient:
+def released_gradient(options: OrderOptions) -> MakeGradient:
     """Of first or second order, as released."""
     return SlippedUnrolled if options.unrolled else StaleFirstOrder
 
 
 class HDAS(BilevelSearch):
-    """A bilevel search that can repeat the slips of the release."""
+    """A bilevel search that repeats the slips of the release where its options say `as_released`."""
 
-    options: HDASOptions
+    options: Any
 
     def gradient(self) -> MakeGradient:
         """Of the architecture parameters, as asked."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from methods.gradient.bilevel_search import Parts, mixed
-from methods.gradient.hdas.as_released import HDAS, HDASOptions
+from methods.gradient.bilevel_search import BilevelOptions, Parts, mixed
+from methods.gradient.hdas.as_released import HDAS
 from methods.parts.parameterisation import softmax
 from methods.registry import register
 from methods.spaces.relaxation import Relaxation
@@ -20,8 +20,14 @@ SPACE = "staged_cell"
 
 
 @dataclass(frozen=True)
-class HcDASOptions(HDASOptions):
-    """The released code's settings for CIFAR-10, which are those of DARTS, are the defaults."""
+class HcDASOptions(BilevelOptions):
+    """The released code's settings for CIFAR-10, which are those of DARTS, are the defaults.
+
+    Attributes:
+        as_released: the slips of the released code, in place of what its paper says.
+    """
+
+    as_released: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

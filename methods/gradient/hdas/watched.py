@@ -31,3 +31,21 @@ CELLS = (
         "Entropy of the operations' gates of each reduction cell, mean over its edges",
     ),
 )  # fmt: skip
+STAGES_OF_CELLS = (
+    OPERATIONS,
+    Watched(
+        "stage-entropy", "Entropy of the stages' edges", {f"arch/entropy_stage{n}": f"stage {n}" for n in STAGES},
+        ENTROPY.axis, "Entropy of the gates of what stands between the cells of a stage, mean over its edges",
+    ),
+    Watched(
+        "stage-paths", "Mean path in a stage", {f"stages/path_stage{n}": f"stage {n}" for n in STAGES}, "cells",
+        "Mean length of the paths to the cells of each stage that would be derived",
+    ),
+)  # fmt: skip
+DISTRIBUTION = (
+    *STAGES_OF_CELLS,
+    Watched(
+        "stage-cells", "Cells of a stage", {f"stages/cells_stage{n}": f"stage {n}" for n in STAGES}, "cells",
+        "Number of cells of each stage that would be derived",
+    ),
+)  # fmt: skip

@@ -6,7 +6,8 @@ the auxiliary head is in `params_training` only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import pairwise
 
 from methods.architecture import Architecture
 from methods.parts.counts import Convolution, NetworkCounts
@@ -59,41 +60,52 @@ def network_counts(
     params, macs, size, before_last, last = _stem(architecture, settings, image_size)
     auxiliary = 0
     for index, cell in enumerate(cells):
-        inputs = before_last * cell.widths[0] + last * cell.widths[1]
-        convolutions = [each for edge in cell.edges for each in operation_convolutions(cell, edge, size)]
-        norms = sum(norm_parameters(cell, edge, conventions) for edge in cell.edges)
-        if conventions.affine:
-            norms += 2 * (cell.widths[0] + cell.widths[1])
-        params += inputs + norms + sum(convolution.weights for convolution in convolutions)
-        macs += inputs * size**2 + sum(convolution.macs for convolution in convolutions)
+        more, work = cell_counts(cell, before_last, last, size, conventions)
+        params, macs = params + more, macs + work
         size = halved(size) if cell.reduction else size
         before_last, last = last, cell.out_channels
         if settings.auxiliary and index == reduction_cells(len(cells))[1]:
-            auxiliary = _auxiliary(last, num_classes, settings.stem == "cifar" or conventions.auxiliary_norm)
+            auxiliary = auxiliary_params(last, num_classes, settings.stem == "cifar" or conventions.auxiliary_norm)
     params += (last + 1) * num_classes
     return NetworkCounts(params, params + auxiliary, macs + last * num_classes)
+
+
+def cell_counts(cell: CellLayout, before_last: int, last: int, size: int, conventions: Conventions) -> tuple[int, int]:
+    """Parameters and MACs of one cell whose inputs have so many channels and are `size` pixels high and wide."""
+    inputs = before_last * cell.widths[0] + last * cell.widths[1]
+    convolutions = [each for edge in cell.edges for each in operation_convolutions(cell, edge, size)]
+    norms = sum(norm_parameters(cell, edge, conventions) for edge in cell.edges)
+    if conventions.affine:
+        norms += 2 * (cell.widths[0] + cell.widths[1])
+    params = inputs + norms + sum(convolution.weights for convolution in convolutions)
+    return params, inputs * size**2 + sum(convolution.macs for convolution in convolutions)
 
 
 def _stem(architecture: Architecture, settings: NetworkSettings, size: int) -> tuple[int, int, int, int, int]:
     """Parameters, MACs, size after the stem, and the channels of the first cell's two inputs."""
     channels = int(architecture.scale.get("channels", settings.channels))
     if settings.stem == "cifar":
-        width = int(architecture.widths.get("stem", 3 * channels))
-        layers: Iterable[tuple[int, int, int]] = [(settings.in_channels, width, size)]
-        after, inputs = size, (width, width)
+        widths = [settings.in_channels, int(architecture.widths.get("stem", 3 * channels))]
     else:
-        sizes = [halved(size), halved(halved(size)), halved(halved(halved(size)))]
         widths = [settings.in_channels, channels // 2, channels, channels]
-        layers = zip(widths, widths[1:], sizes, strict=False)
-        after, inputs = sizes[-1], (channels, channels)
+    return *stem_counts(widths, settings.stem, size), widths[-1], widths[-1]
+
+
+def stem_counts(widths: Sequence[int], stem: str, size: int) -> tuple[int, int, int]:
+    """Parameters and MACs of normalised 3x3 convolutions between so many channels, and the size after them.
+
+    Those of the ImageNet stem halve the image.
+    """
     params = macs = 0
-    for c_in, c_out, resolution in layers:
+    for c_in, c_out in pairwise(widths):
+        size = size if stem == "cifar" else halved(size)
         params += 9 * c_in * c_out + 2 * c_out
-        macs += 9 * c_in * c_out * resolution**2
-    return params, macs, after, *inputs
+        macs += 9 * c_in * c_out * size**2
+    return params, macs, size
 
 
-def _auxiliary(channels: int, num_classes: int, second_norm: bool) -> int:
+def auxiliary_params(channels: int, num_classes: int, second_norm: bool) -> int:
+    """Of the auxiliary head."""
     first, second = AUXILIARY_WIDTHS
     convolutions = channels * first + first * second * 2 * 2
     return convolutions + 2 * first + 2 * second * second_norm + (second + 1) * num_classes

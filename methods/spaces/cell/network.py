@@ -100,14 +100,14 @@ def cifar_stem(in_channels: int, width: int) -> nn.Sequential:
     return nn.Sequential(nn.Conv2d(in_channels, width, 3, padding=1, bias=False), nn.BatchNorm2d(width))
 
 
-def imagenet_stem(in_channels: int, channels: int) -> tuple[nn.Sequential, nn.Sequential]:
-    """The first brings the image to 1/4 of its height and width, the second to 1/8."""
+def imagenet_stem(in_channels: int, channels: int, width: int | None = None) -> tuple[nn.Sequential, nn.Sequential]:
+    """The first brings the image to 1/4 of its height and width, the second to 1/8 and `width` channels, or as many."""
 
     def halve(c_in: int, c_out: int) -> list[nn.Module]:
         return [nn.Conv2d(c_in, c_out, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(c_out)]
 
     first = [*halve(in_channels, channels // 2), nn.ReLU(inplace=True), *halve(channels // 2, channels)]
-    return nn.Sequential(*first), nn.Sequential(nn.ReLU(inplace=True), *halve(channels, channels))
+    return nn.Sequential(*first), nn.Sequential(nn.ReLU(inplace=True), *halve(channels, width or channels))
 
 
 class CellNetwork(nn.Module):
