@@ -141,7 +141,7 @@ class Queue:
     def _collect(self, job: Job) -> None:
         assert job.process is not None
         assert job.device is not None
-        code = job.process.poll()
+        code = job.process.returncode
         assert code is not None
         self.free.append(job.device)
         job.process, job.device = None, None

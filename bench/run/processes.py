@@ -30,9 +30,13 @@ class Process(Protocol):
     """What a queue knows of a run's process; `subprocess.Popen` is one."""
 
     pid: int
+    returncode: int | None
 
     def poll(self) -> int | None:
-        """None while it goes on; then its exit code, minus the number of the signal that ended it, or `UNSEEN`."""
+        """None while it goes on; then, as in `returncode` from now on, how it ended.
+
+        That is its exit code, minus the number of the signal that ended it, or `UNSEEN`.
+        """
 
     def send_signal(self, sig: int, /) -> None:
         """Nothing happens to a process that has ended."""

@@ -24,7 +24,7 @@ from bench.cli import main
 from bench.commands import run as command
 from bench.device.engine import environment
 from bench.records.directory import RunDirectory, read_records
-from bench.run import local
+from bench.run import local, processes
 from bench.run.one_run import execute
 from reports.analysis import analyse
 from reports.lookups.formats import to_text
@@ -139,7 +139,7 @@ class Command:
     def until_done(self, name: str, aim: Aim) -> tuple[int, Path]:
         """How often the command was given, and the folder of the records."""
         aim.folder.mkdir(exist_ok=True)
-        self.patch.setattr(local, "subprocess", SimpleNamespace(Popen=forked(aim), STDOUT=None))
+        self.patch.setattr(processes, "subprocess", SimpleNamespace(Popen=forked(aim), STDOUT=None))
         words = ["run", str(self.folder / "kills.yaml"), "--profile", "tiny", "--no-tracking", "--device", "cpu"]
         for times in range(1, 7):
             if main([*words, "--jobs", "1", "--runs-dir", str(self.folder / name)]) == 0:
@@ -167,6 +167,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wh
     patch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
     patch.setattr("bench.run.phases.lookup.CHECKPOINT_SECONDS", 0.0)
     patch.setattr("bench.run.check.check", lambda planned, data: None)  # writes nothing, takes a second each time
+    patch.setenv("DASBENCH_FORK_SERVER", "0")
     patch.setattr(local, "POLL_SECONDS", 0.01)
     patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
     patch.setattr(command, "print_report", lambda folders, out, formats: reports.build(folders, out, ["csv"]).table)

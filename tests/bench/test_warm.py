@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,10 @@ def threads_variables(process: Process) -> list[bytes]:
     return sorted(variable for variable in environment if b"_NUM_THREADS" in variable)
 
 
+def leads_its_session(process: Process) -> bool:
+    return os.getsid(process.pid) == process.pid
+
+
 def said(directory: RunDirectory) -> str:
     """What a run's process wrote, without the time and pid in front of torch's own warnings."""
     return re.sub(r"(?m)^([IWE])\d{4} [\d:.]+ \d+", r"\1", (directory.path / "output.log").read_text())
@@ -84,7 +89,7 @@ def test_a_fork_does_what_a_new_process_does(forks: Forks, tiny_runs: Callable[.
         a = start(forks, one)
         assert isinstance(a, Fork)
         assert threads_variables(a) == [b"MKL_NUM_THREADS=1", b"OMP_NUM_THREADS=1"]
-        until(lambda pid=a.pid: os.getsid(pid) == pid)
+        until(partial(leads_its_session, a))
         assert code_of(a) == DONE
         assert code_of(start(Fresh(), other)) == DONE
         assert outcome(one) == outcome(other)

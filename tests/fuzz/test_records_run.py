@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from bench.cli import main
 from bench.commands import run as command
 from bench.records.directory import read_records
-from bench.run import local
+from bench.run import local, processes
 from bench.run.one_run import DONE, execute
 from methods.architecture import Architecture
 from reports.analysis import analyse
@@ -73,7 +73,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def quiet(patch: pytest.MonkeyPatch, process: type) -> None:
     """Without processes, estimates, pages, and the checks of what no record has a part in."""
     patch.setattr("bench.run.check.check", lambda planned, data: None)
-    patch.setattr(local, "subprocess", SimpleNamespace(Popen=process, STDOUT=None))
+    patch.setattr(processes, "subprocess", SimpleNamespace(Popen=process, STDOUT=None))
+    patch.setenv("DASBENCH_FORK_SERVER", "0")
     patch.setattr(local, "POLL_SECONDS", 0.0)
     patch.setattr(command, "print_estimate", lambda *arguments, **more: None)
     patch.setattr(command, "print_report", lambda *arguments: "")
