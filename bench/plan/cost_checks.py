@@ -23,6 +23,8 @@ def check_row_cost(row: Row) -> None:
     if issubclass(cls, GradientSearch):
         if not cls.takes_cost:
             raise ConfigError(f"{row.method} heeds no cost; these gradient searches do: {', '.join(_taking())}")
+        if cost.objective == "log10":
+            raise ConfigError("log10 is of the scores of a sampling search; take the sum or the log ratio in a loss")
         return
     rule = cost.rule(by_gradient=False)
     if rule == "multiplier":

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import pkgutil
 from importlib import import_module
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from bench.config import ConfigError, identity, nearest, parse
 from bench.plan import evaluations
 from methods.domain import shown
+
+if TYPE_CHECKING:
+    from bench.plan.recipe import Recipe
 
 
 class Evaluation:
@@ -31,6 +34,10 @@ class Evaluation:
 
     def refuse(self, space: str, method: str) -> None:
         """Raises ConfigError for a space whose architectures it cannot score; "" is one that is not known."""
+
+    def recipe_of(self, recipe: Recipe) -> Recipe:
+        """Of a training that is a score, where a row's networks are retrained by `recipe`."""
+        return recipe
 
     def refuse_dataset(self, dataset: str) -> None:
         """Raises ConfigError for a data set that it cannot score on."""
@@ -58,5 +65,5 @@ def make_evaluation(name: str, given: dict[str, Any], where: str) -> Evaluation:
 
 
 def as_config(evaluation: Evaluation) -> dict[str, Any]:
-    """The part of a search's configuration that names its evaluator: none for proxies, which need no word."""
+    """The part of a search's configuration that names its evaluator: none for proxies: their recipe does."""
     return {} if evaluation.name == "proxy" else {"evaluator": {"name": evaluation.name, **identity(evaluation)}}

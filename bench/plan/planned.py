@@ -178,7 +178,8 @@ class Plan:
             )
             config |= as_config(evaluation)
             if evaluation.trains:
-                config |= {"network": self.network, "recipe": self._identity(self.recipe(row))[0]}
+                recipe = evaluation.recipe_of(self.recipe(row))
+                config |= {"network": self.network, "recipe": self._identity(recipe)[0]}
         needs: list[str] = []
         given = None
         if row.of is not None:

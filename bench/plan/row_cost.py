@@ -13,7 +13,7 @@ from methods.domain import check, within
 MEASURED = ("backend", "batch", "threads", "measurements")
 OF_LATENCY = ("device", "file", "predictor", "encoding", *MEASURED)
 DEVICES = ("cpu", "cuda")
-Rule = Literal["sum", "log_ratio", "multiplier", "none"]
+Rule = Literal["sum", "log_ratio", "multiplier", "log10", "none"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class RowCost:
         objective: how the cost enters the loss of a gradient search (`methods.parts.costs.rules`) or the score of a
             sampling search (`methods.parts.costs.preference`); "none" for the bound alone. Not given: of a gradient
             search the multiplier with a bound, else the sum; of a sampling search the bound alone, else the sum.
-        weight: of the sum and the log ratio.
+        weight: of the sum, the log ratio and the decimal logarithm.
         reference: the cost that counts as one; not given, the bound, or in a gradient search without one the expected
             cost of equal gates.
         scale: of the log ratio.

@@ -23,9 +23,11 @@ def cost_term(task: Task) -> CostTerm | None:
     wanted = _wanted(task)
     if wanted is None:
         return None
+    rule = wanted.rule(by_gradient=True)
+    assert rule != "log10"
     return CostTerm(
         lambda relaxed: _cost(task, wanted, relaxed),
-        wanted.rule(by_gradient=True),
+        rule,
         wanted.at_most,
         wanted.share,
         wanted.reference,

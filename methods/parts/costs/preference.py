@@ -6,10 +6,12 @@ find their way back; it is no evaluation. As a second objective the cost changes
 
     sum         score - w (cost / r - 1)          w in percentage points
     log_ratio   score * (r / cost)^w              MnasNet's (Tan et al., CVPR 2019, equation 2)
+    log10       score - w log10(cost / r)         AutoShrink's (arXiv 1911.09251, released code): w points a decade
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -44,7 +46,7 @@ class Preference(Indifferent):
 
     cost: Cost
     at_most: float | None = None
-    rule: Literal["sum", "log_ratio", "none"] = "none"
+    rule: Literal["sum", "log_ratio", "log10", "none"] = "none"
     weight: float = 0.1
     reference: float = 1.0
     known: dict[str, float] = field(default_factory=dict)
@@ -65,4 +67,6 @@ class Preference(Indifferent):
         if self.rule == "none":
             return score
         ratio = self.of(architecture) / self.reference
+        if self.rule == "log10":
+            return score - self.weight * math.log10(ratio)
         return score - self.weight * (ratio - 1) if self.rule == "sum" else score * ratio**-self.weight

@@ -1,0 +1,1 @@
+"""Cells that are graphs of simple nodes; what is decided is which edges they have."""
