@@ -251,6 +251,13 @@ class SharedWeights(GradientSearch):
     def table(self) -> Sequence[Member]:
         """The query table, by rising cost: after `choose`."""
 
+    @abstractmethod
+    def members(self) -> Sequence[Member]:
+        """Those of `family`, the most expensive first: after `choose`."""
+
+    def family(self) -> list[Architecture]:
+        return [member.architecture for member in self.members()]
+
 
 class SamplingSearch(Method):
     """A method that proposes architectures and is told how they did (random sampling, evolution, predictors).

@@ -14,6 +14,9 @@ from bench.records.soundness import identity_fault
 from reports import ratios
 from reports.analysis import Table, analyse
 from reports.heeded import cost_notes
+from reports.inherited import tables as inherited_as
+from reports.inherited.rows import inherited_rows
+from reports.inherited.tables import InheritedTable, inherited_tables
 from reports.lookups import formats as lookups_as
 from reports.lookups.rows import lookup_rows
 from reports.lookups.tables import LookupTable, lookup_tables
@@ -28,6 +31,11 @@ _LOOKUPS: dict[str, Callable[[LookupTable], str]] = {
     "csv": lookups_as.to_csv,
     "md": lookups_as.to_markdown,
     "tex": lookups_as.to_latex,
+}
+_INHERITED: dict[str, Callable[[InheritedTable], str]] = {
+    "csv": inherited_as.to_csv,
+    "md": inherited_as.to_markdown,
+    "tex": inherited_as.to_latex,
 }
 
 
@@ -50,6 +58,30 @@ class ReportResult:
     problems: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True)
+class Found:
+    """Every table of a report: of retrained rows, of look-ups, and of inherited weights."""
+
+    retrained: Sequence[Table]
+    lookups: Sequence[LookupTable]
+    inherited: Sequence[InheritedTable]
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is anything in them."""
+        retrained = any(entry.summary.runs for table in self.retrained for entry in table.entries)
+        return bool(self.lookups) or bool(self.inherited) or retrained
+
+    @property
+    def number(self) -> int:
+        return len(self.retrained) + len(self.lookups) + len(self.inherited)
+
+    def text(self) -> str:
+        """For a terminal."""
+        retrained, inherited = map(_both, self.retrained), map(inherited_as.to_text, self.inherited)
+        return "\n".join([*map(lookups_as.to_text, self.lookups), *retrained, *inherited])
+
+
 def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) -> ReportResult:
     """Report on all runs below one or several experiment folders (`RUNS_DIR/<experiment>-<profile>`).
 
@@ -66,19 +98,19 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         records, problems = gather(folders)
         tables, more = analyse(records)
         rows, wrong = lookup_rows(records)
-        lookups = lookup_tables(rows)
+        networks, misread = inherited_rows(records)
+        found = Found(tables, lookup_tables(rows), inherited_tables(networks))
     numbers, unreadable = read_numbers(list(dict.fromkeys(record.path.parent for record in records)))
     for table in tables:
         table.numbers = [each for each in numbers if any(each.of(entry.row) is not None for entry in table.entries)]
         table.notes += cost_notes(table)
-    problems += more + wrong + unreadable
-    if not lookups and not any(entry.summary.runs for table in tables for entry in table.entries):
+    problems += more + wrong + misread + unreadable
+    if not found.finished:
         raise ReportError(nothing_finished(folders, records, problems))
-    texts = [*map(lookups_as.to_text, lookups), *map(_both, tables)]
-    result = ReportResult("\n".join(texts), problems=problems)
+    result = ReportResult(found.text(), problems=problems)
     try:
         with _settled():
-            _write(tables, lookups, problems, records, out, wanted, result.files)
+            _write(found, problems, records, out, wanted, result.files)
     except (OSError, RecordError) as error:
         cause = error if isinstance(error, OSError) else error.__cause__
         if not isinstance(cause, OSError):
@@ -166,8 +198,7 @@ def nothing_finished(folders: Sequence[Path], records: Sequence[Record], problem
 
 
 def _write(
-    tables: Sequence[Table],
-    lookups: Sequence[LookupTable],
+    found: Found,
     problems: list[str],
     records: Sequence[Record],
     out: Path,
@@ -182,39 +213,59 @@ def _write(
         write_atomically(path, text)
         files.append(path)
 
-    for table in tables:
-        for suffix, render_table in _TABLES.items():
-            if suffix in formats:
-                write(f"tables/{table.setting.slug}.{suffix}", render_table(table))
-            if suffix in formats and ratios.groups(table):
+    for suffix in (suffix for suffix in _TABLES if suffix in formats):
+        for table in found.retrained:
+            write(f"tables/{table.setting.slug}.{suffix}", _TABLES[suffix](table))
+            if ratios.groups(table):
                 write(f"tables/{table.setting.slug}-ratios.{suffix}", _RATIOS[suffix](table))
-    for found in lookups:
-        for suffix, render_lookups in _LOOKUPS.items():
-            if suffix in formats:
-                write(f"tables/{found.setting.slug}.{suffix}", render_lookups(found))
-    if "csv" in formats and tables:
-        write("runs.csv", runs_csv(tables))
-    images = [suffix for suffix in formats if suffix in ("png", "svg", "pdf")]
-    if not images and "html" not in formats:
-        return
+        for looked_up in found.lookups:
+            write(f"tables/{looked_up.setting.slug}.{suffix}", _LOOKUPS[suffix](looked_up))
+        for inherited in found.inherited:
+            write(f"tables/{inherited.setting.slug}.{suffix}", _INHERITED[suffix](inherited))
+    if "csv" in formats and found.retrained:
+        write("runs.csv", runs_csv(found.retrained))
+    if not set(formats) <= set(_TABLES):
+        page = _draw(found, problems, records, out, formats, files)
+        if "html" in formats:
+            write("index.html", page)
+
+
+def _draw(
+    found: Found,
+    problems: list[str],
+    records: Sequence[Record],
+    out: Path,
+    formats: Sequence[str],
+    files: list[Path],
+) -> str:
+    """Figures as files, and the page that shows them."""
     from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
+    from reports.inherited.section import make_inherited_section
     from reports.lookups.section import make_lookup_section
     from reports.output import Output
     from reports.page import render
     from reports.style import Palette
 
-    names = [entry.row.name for table in tables for entry in table.entries]
-    names += [entry.row.label for found in lookups for entry in found.entries]
+    names = [entry.row.name for table in found.retrained for entry in table.entries]
+    names += [entry.row.label for looked_up in found.lookups for entry in looked_up.entries]
+    names += [row.label for inherited in found.inherited for row in inherited.rows]
     palette = Palette(names)  # a method keeps its colour
+    images = [suffix for suffix in formats if suffix in ("png", "svg", "pdf")]
     output = Output(out, images, "html" in formats, files, problems)
-    looked_up = [make_lookup_section(found, palette, output) for found in lookups]
-    sections = [make_section(table, palette, output) for table in tables]
+    looked_up = [make_lookup_section(each, palette, output) for each in found.lookups]
+    sections = [make_section(table, palette, output) for table in found.retrained]
+    inherited = [make_inherited_section(each, palette, output) for each in found.inherited]
     output.finish()
-    if "html" in formats:
-        experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
-        finished = sum(record.result is not None for record in records)
-        number = len(tables) + len(lookups)
-        made = f"{number} table{'s' * (number != 1)}; {time.strftime('%Y-%m-%d %H:%M')}"
-        summary = f"{len(records)} runs, {finished} finished; {made}"
-        shown = [section.content(f"lookup-{index}") for index, section in enumerate(looked_up)]
-        write("index.html", render("dasbench: " + ", ".join(experiments), summary, sections, problems, shown))
+    if "html" not in formats:
+        return ""
+    experiments = sorted({f"{record.info.experiment} ({record.info.profile})" for record in records})
+    finished = sum(record.result is not None for record in records)
+    made = f"{found.number} table{'s' * (found.number != 1)}; {time.strftime('%Y-%m-%d %H:%M')}"
+    return render(
+        "dasbench: " + ", ".join(experiments),
+        f"{len(records)} runs, {finished} finished; {made}",
+        sections,
+        problems,
+        [section.content(f"lookup-{index}") for index, section in enumerate(looked_up)],
+        [section.content(f"inherited-{index}") for index, section in enumerate(inherited)],
+    )

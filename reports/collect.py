@@ -181,18 +181,30 @@ def _setting(record: Record) -> Setting:
     return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), _details(info.config))
 
 
+def data_details(config: Mapping[str, Any]) -> str:
+    """What else than the data set's name says on what images runs were made, in words; and in which precision."""
+    return ", ".join([*_data_parts(config), *_precision(config)])
+
+
 def _details(config: Mapping[str, Any]) -> str:
-    data, network = config.get("data") or {}, config.get("network") or {}
-    words = {"train_images": "training images", "test_images": "test images", "image_size": "pixels"}
-    most = {f"most_{key}": f"{word} at most" for key, word in words.items()}
-    words |= most
-    parts = [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
+    network = config.get("network") or {}
+    parts = _data_parts(config)
     if network:
         parts.append(of_cells(network))
     parts += [of_space(space, scale) for space, scale in network.get("scales", {}).items()]
-    if config.get("precision", "fp32") != "fp32":
-        parts.append(str(config["precision"]))
-    return ", ".join(parts)
+    return ", ".join([*parts, *_precision(config)])
+
+
+def _data_parts(config: Mapping[str, Any]) -> list[str]:
+    data = config.get("data") or {}
+    words = {"train_images": "training images", "test_images": "test images", "image_size": "pixels"}
+    most = {f"most_{key}": f"{word} at most" for key, word in words.items()}
+    words |= most
+    return [f"{data[key]} {word}" for key, word in words.items() if data.get(key) is not None]
+
+
+def _precision(config: Mapping[str, Any]) -> list[str]:
+    return [str(config["precision"])] if config.get("precision", "fp32") != "fp32" else []
 
 
 def _attach_searches(
@@ -213,7 +225,7 @@ def _attach_searches(
         row.searches = sorted(found.values(), key=lambda run: (run.info.phase, search_seed(run)))
     for record in records:
         info = record.info
-        if info.phase in SHOWN or info.signature in used:
+        if info.phase in (*SHOWN, "inherit") or info.signature in used:
             continue
         for row in rows.values():
             same = (row.label, row.method, row.setting.dataset, row.setting.profile)

@@ -8,6 +8,7 @@ budget is met. Accuracies are of statistics taken anew. The options of a space a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -81,9 +82,9 @@ class AutoSlim(SlimmableSearch):
     def macs(self, options: dict[str, int]) -> int:
         return self.counts(self.supernet.architecture(options)).macs
 
-    def family(self) -> list[Architecture]:
-        """What met each budget, the most expensive first; before the choice none."""
-        return list(dict.fromkeys(member.architecture for member in self.slimmed))
+    def members(self) -> Sequence[Member]:
+        """What met each budget."""
+        return list({member.architecture: member for member in self.slimmed}.values())
 
     def architecture(self) -> Architecture:
         """What met the smallest budget; before the choice the largest network."""

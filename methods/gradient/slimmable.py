@@ -166,13 +166,13 @@ class SlimmableSearch(SharedWeights):
     def table(self) -> Sequence[Member]:
         return query_table(self.scored)
 
-    def family(self) -> list[Architecture]:
-        """The query table's, the most expensive first."""
-        return [member.architecture for member in reversed(self.table())]
+    def members(self) -> Sequence[Member]:
+        """The query table's."""
+        return self.table()[::-1]
 
     def architecture(self) -> Architecture:
         """The most accurate on the validation part; before the choice the largest."""
-        return self.family()[0] if self.scored else self.supernet.architecture(self.sandwich.largest)
+        return self.table()[-1].architecture if self.scored else self.supernet.architecture(self.sandwich.largest)
 
     def weights_of(self, architecture: Architecture) -> Mapping[str, Tensor]:
         space = self.supernet.space

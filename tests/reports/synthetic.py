@@ -108,9 +108,10 @@ def planned(folder: Path, name: str, profile: str, error: Callable[[int], float]
     for k, info in enumerate(plan(load_experiment(name), profile)):
         run = RunDirectory(folder / info.name)
         run.create(replace(info, status="done"))
-        train = info.phase == "train"
-        metrics = {"test_error": error(k), "best_test_accuracy": 100 - error(k)} if train else {}
-        run.write_result({"phase": info.phase, "metrics": metrics, "costs": {}, "architecture": str(k)})
+        evaluated = info.phase in ("train", "inherit")
+        metrics = {"test_error": error(k), "best_test_accuracy": 100 - error(k)} if evaluated else {}
+        result = {"phase": info.phase, "metrics": metrics, "costs": {}, "architecture": str(k)}
+        run.write_result(result | ({"members": []} if info.phase == "inherit" else {}))
 
 
 def _architecture(kind: Kind, s: int | None) -> Architecture:

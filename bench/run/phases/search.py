@@ -35,7 +35,7 @@ from methods.registry import get_method
 
 @dataclass
 class Found:
-    """What a search of either kind gives; `report` is for people."""
+    """What a search of either kind gives; `report` is for people, `shared` of networks on one set of weights."""
 
     architecture: Architecture
     costs: dict[str, Any]
@@ -43,8 +43,8 @@ class Found:
     epochs: int = 0
     family: list[Architecture] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
-    query_table: list[dict[str, Any]] = field(default_factory=list)
     weights: Mapping[str, Tensor] | None = None
+    shared: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
 @sealed("the search of a method")
@@ -74,7 +74,7 @@ def run_search(task: Task) -> dict[str, Any]:
         save_architecture(with_provenance(task, member, method.provenance()), folder)
     matched = said(match, task.config.get("match"), found.architecture)
     costs = {name: value for name, value in found.architecture.provenance.items() if name == "cost"}
-    told = {"query_table": list(map(shown_line, found.query_table))} if found.query_table else {}
+    told = {name: list(map(shown_line, lines)) for name, lines in found.shared.items() if name == "query_table"}
     architecture = with_provenance(task, found.architecture, method.provenance() | matched | told)
     save_architecture(architecture, task.directory.path)
     if found.weights is not None:
@@ -86,7 +86,7 @@ def run_search(task: Task) -> dict[str, Any]:
         "family": [member.digest for member in found.family],
         "epochs": found.epochs,
         "report": {"family": len(found.family), **found.report, **matched, **costs},
-        **({"query_table": found.query_table} if found.query_table else {}),
+        **found.shared,
     }
 
 
@@ -111,9 +111,11 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
         told = ending | method.ending()
         return Found(architecture, costs, metrics, loop.epoch, method.family(), told, weights=method.inherited())
     costs |= choose(task, method, divided(task, method.split, seed), loop)
-    best, table = method.table()[-1], [member.line() for member in method.table()]
+    best = method.table()[-1]
     metrics |= {"valid_accuracy": best.accuracy, "valid_loss": best.loss}
-    return Found(method.architecture(), costs, metrics, loop.epoch, method.family(), ending, table)
+    kept = {"query_table": method.table(), "members": method.members()}
+    shared = {name: [member.line() for member in members] for name, members in kept.items()}
+    return Found(method.architecture(), costs, metrics, loop.epoch, method.family(), ending, shared=shared)
 
 
 def shown_line(line: dict[str, Any]) -> dict[str, Any]:
