@@ -190,6 +190,11 @@ class GlobalBatchNorm2d(nn.BatchNorm2d):
         return dist.get_world_size()
 
     @staticmethod
+    def batch_norm(*given: Any) -> Tensor:
+        """`global_batch_norm`, for code that normalises with some of the layer's channels."""
+        return global_batch_norm(*given)
+
+    @staticmethod
     def average(value: Tensor) -> Tensor:
         """The average over the processes, for code that computes the normalisation itself; no gradient."""
         return _average(value)

@@ -54,7 +54,8 @@ def normalise(norm: _BatchNorm, x: Tensor) -> Tensor:
     tracked = not norm.training or norm.track_running_stats
     mean, variance = (norm.running_mean, norm.running_var) if tracked else (None, None)
     assert norm.momentum is not None
-    return F.batch_norm(
+    batch_norm = getattr(norm, "batch_norm", F.batch_norm)  # one over several processes has its own
+    normalised: Tensor = batch_norm(
         x,
         None if mean is None else mean[:channels],
         None if variance is None else variance[:channels],
@@ -64,6 +65,7 @@ def normalise(norm: _BatchNorm, x: Tensor) -> Tensor:
         norm.momentum,
         norm.eps,
     )
+    return normalised
 
 
 def classify(layer: nn.Linear, x: Tensor) -> Tensor:

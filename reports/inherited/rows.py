@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.names import one_line
 from bench.records.directory import Record
+from bench.records.run_info import RunInfo
 from reports.collect import data_details, variants, without_copies
 from reports.rows import file_form, number, search_seed
 
@@ -46,6 +47,8 @@ class InheritedRow:
         latency: milliseconds by search seed.
         tabled: search seeds in whose query table it is.
         runs, searches: evaluations, and the searches that found it.
+        said: what the experiment says of its row.
+        missing: evaluations of its row that are not finished.
     """
 
     setting: InheritedSetting
@@ -61,6 +64,8 @@ class InheritedRow:
     tabled: set[int] = field(default_factory=set)
     runs: list[Record] = field(default_factory=list)
     searches: list[Record] = field(default_factory=list)
+    said: str = ""
+    missing: int = 0
 
     @property
     def network(self) -> str:
@@ -69,6 +74,10 @@ class InheritedRow:
         for name, value in self.chosen.items():
             kinds.setdefault(name.rpartition(".")[2], []).append(str(value))
         return ", ".join(f"{kind} {'/'.join(values)}" for kind, values in kinds.items())
+
+
+def setting_of(info: RunInfo) -> InheritedSetting:
+    return InheritedSetting(info.dataset, info.profile, data_details(info.config))
 
 
 def mean(values: Mapping[int, float]) -> float | None:
@@ -94,6 +103,9 @@ def inherited_rows(records: Iterable[Record]) -> tuple[list[InheritedRow], list[
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 problems.append(f"{run.path}: its networks are not as expected ({error!r}); left out")
     _separate_labels(rows)
+    unfinished = [run.info for run in records if run.info.phase == PHASE and run.result is None]
+    for (setting, label, *_), row in rows.items():
+        row.missing = sum(label in map(one_line, info.rows) and setting == setting_of(info) for info in unfinished)
     return [row for row in rows.values() if row.test or row.tabled], problems
 
 
@@ -122,12 +134,13 @@ def _add(
     rows: dict[tuple[Any, ...], InheritedRow], run: Record, label: str, kind: str, line: Mapping[str, Any]
 ) -> None:
     info, seed = run.info, search_seed(run)
-    setting = InheritedSetting(info.dataset, info.profile, data_details(info.config))
+    setting = setting_of(info)
     digest = str(line["architecture"])
     checked = {name: _percent(line[name]) for name in ("valid_accuracy", "test_accuracy") if name in line}
     row = rows.setdefault((setting, label, kind, digest), InheritedRow(setting, label, info.method, digest))
     row.macs, row.params = number(line["macs"]), number(line["params"])
     row.chosen = line.get("chosen") or row.chosen
+    row.said = row.said or (info.note if label == one_line(info.label) else "")
     if "valid_accuracy" in checked:
         row.valid[seed] = checked["valid_accuracy"]
     if line.get("tabled"):

@@ -56,6 +56,9 @@ def _table(setting: InheritedSetting, rows: list[InheritedRow]) -> InheritedTabl
     ]
     if untested := sum(not row.test for row in rows):
         notes.append(f"networks of query tables that were not evaluated on the test images: {untested}")
+    for row in {row.label: row for row in rows}.values():
+        notes += [f"{row.label}: {row.said}"] if row.said else []
+        notes += [f"{row.label}: evaluations that are not finished: {row.missing}"] if row.missing else []
     return InheritedTable(setting, rows, notes)
 
 

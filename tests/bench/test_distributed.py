@@ -159,6 +159,34 @@ def test_processes_run_the_same_paths_and_take_the_step_of_one(name: str) -> Non
     in_two_processes(check_paths, name)
 
 
+def check_slimmable(group: Any, name: str) -> None:
+    """Both draw the same networks, of which each has the statistics of the whole batch."""
+    methods: list[Any] = []
+    for _ in range(2):
+        torch.manual_seed(0)
+        cls: Any = get_method(name)
+        method = cls(cls.Options("chain_xs_widths", epochs=1, batch_size=8), SearchContext(5, 3, 8, "cifar", seed=3))
+        method.supernet.double()
+        methods.append(method)
+    whole, own = methods
+    share_statistics(own.supernet, group)
+    own.average = group.average
+    for method, pair in ((whole, batch()), (own, share(group, batch()))):
+        method.begin(2)
+        method.supernet.train()
+        for _ in range(2):
+            method.step(pair, None)
+    for (key, one), two in zip(whole.supernet.state_dict().items(), own.supernet.state_dict().values(), strict=True):
+        if "num_batches" not in key:
+            torch.testing.assert_close(two, one, rtol=1e-6, atol=1e-9, msg=key)
+    group.check_same(own.supernet)
+
+
+@pytest.mark.parametrize("name", ["mutualnet"])
+def test_slimmable_networks_of_processes_are_those_of_one(name: str) -> None:
+    in_two_processes(check_slimmable, name)
+
+
 def check_mgas(group: Any) -> None:
     methods = []
     for _ in range(2):

@@ -38,13 +38,13 @@ def outcome(directory: RunDirectory) -> dict[str, Any]:
     return {**found, "metrics": lines, "final": result["metrics"], "images": result["costs"]["images"]}
 
 
-def kill(directory: RunDirectory, at: str) -> None:
+def kill(directory: RunDirectory, at: str, folder: str = "checkpoints") -> None:
     """Start (or continue) the run in a process of its own and SIGKILL it at the checkpoint called `at`."""
     environment = {**os.environ, "DASBENCH_CHECKPOINT_SECONDS": "0", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "bench.run", str(directory.path), "--device", "cpu"]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
-    while not (directory.checkpoints / at).exists():
+    while not (directory.path / folder / at).exists():
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -157,6 +157,25 @@ def test_sigkill_in_searches_by_single_paths(method: str, size: dict[str, object
         kill(cut, at)
     assert execute(cut.path, "cpu") == DONE
     assert outcome(cut) == outcome(alone)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "method", ["mutualnet", *(pytest.param(m, marks=pytest.mark.long) for m in ("us_net", "autoslim"))]
+)
+def test_sigkill_in_slimmable_searches(method: str, tmp_path: Path) -> None:
+    """In the middle of an epoch, at its end, and while networks are scored; what they choose is the same, too."""
+    size: dict[str, object] = {"space": "chain_xs_widths", "recalibration_batches": 1}
+    alone, cut = small_searches(method, size, tmp_path, "whole", "cut")
+    assert execute(alone.path, "cpu") == DONE
+    for at in ("epoch-00000-step-0000003.pt", "epoch-00002-step-0000000.pt"):
+        kill(cut, at)
+    kill(cut, "epoch-00003-step-0000000.pt", "scores")
+    assert execute(cut.path, "cpu") == DONE
+    assert outcome(cut) == outcome(alone)
+    results = [directory.read_result() or {} for directory in (cut, alone)]
+    assert results[0]["query_table"] == results[1]["query_table"]
+    assert results[0]["family"] == results[1]["family"]
 
 
 class StopAfter(StopFlag):

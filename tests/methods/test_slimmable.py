@@ -11,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from bench.data.datasets import load
 from methods.architecture import Architecture
 from methods.base import MethodError, SearchContext
 from methods.gradient.autoslim import AutoSlim, AutoSlimOptions
@@ -19,6 +20,8 @@ from methods.gradient.slimmable import decayed
 from methods.gradient.us_net import USNet, USNetOptions
 from methods.parts.distillation import distance
 from methods.parts.query_table import Member, query_table
+from methods.parts.recalibration import recalibrate
+from methods.spaces import build
 from methods.spaces.elastic import elastic_of
 from methods.spaces.widths import RESOLUTION
 from tests.oracles.slimmable import Momentum, gradients
@@ -210,6 +213,35 @@ def test_autoslim_meets_its_budgets_one_choice_at_a_time() -> None:
         values = order[changed[0]]
         assert values.index(before.chosen[changed[0]]) - values.index(after.chosen[changed[0]]) == 1
         assert after.accuracy == max(score(each)["accuracy"] for each in narrower(method, before))
+
+
+@pytest.mark.long
+def test_narrow_networks_fall_without_statistics_of_their_own() -> None:
+    """A small real training: running statistics are of all widths together, and of use to none of the narrow ones."""
+    digits = load("digits").train
+    images = (digits.images[:].float() / 255 - 0.3) / 0.37
+    torch.manual_seed(0)
+    method = USNet(USNetOptions(XS, epochs=6, batch_size=50), SearchContext(10, 1, 8, seed=0))
+    method.begin(20)
+    method.supernet.train()
+    for _ in range(6):
+        for rows in torch.randperm(1000).split(50):
+            method.step((images[rows], digits.labels[rows]), None)
+    accuracies = {}
+    for name, options in (("largest", method.sandwich.largest), ("smallest", method.sandwich.smallest)):
+        network = build(method.supernet.architecture(options), 10, method.settings)
+        network.load_state_dict(method.supernet.weights_of(options))
+        accuracies[f"{name} before"] = correct(network, images[1000:], digits.labels[1000:])
+        recalibrate(network, network, images[:500].split(50))
+        accuracies[name] = correct(network, images[1000:], digits.labels[1000:])
+    assert accuracies["smallest"] > 60, accuracies
+    assert accuracies["smallest before"] < accuracies["smallest"] - 20, accuracies
+
+
+def correct(network: torch.nn.Module, images: torch.Tensor, labels: torch.Tensor) -> float:
+    """Accuracy in percent."""
+    with torch.no_grad():
+        return 100.0 * (network.eval()(images).argmax(1) == labels).float().mean().item()
 
 
 @pytest.mark.parametrize(

@@ -128,6 +128,16 @@ def test_inherited_weights_alone_are_a_report(folder: Path, tmp_path: Path) -> N
     assert "88.50" in build([folder], tmp_path / "out", ["csv"]).table
 
 
+def test_an_evaluation_that_is_not_finished_is_told(folder: Path) -> None:
+    path = next(folder.glob("inherit-*s1-*"))
+    (path / "result.json").unlink()
+    info = json.loads((path / "run.json").read_text())
+    (path / "run.json").write_text(json.dumps({**info, "status": "failed"}))
+    (table,) = inherited_tables(rows(folder))
+    assert table.rows[0].test == {0: 88.0}
+    assert "us_net: evaluations that are not finished: 1" in table.notes
+
+
 @pytest.mark.parametrize(
     "damage",
     [
