@@ -138,6 +138,13 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             raise ConfigError(f"{where}.counted: {label} has no architecture before its search; name a given one")
         if any(label in (row.of, row.match and row.match.row) for row in experiment.rows.values()):
             raise ConfigError(f"{where}.counted: another row is made from {label}, which has to be trained for it")
+    known = [label for label, row in experiment.rows.items() if row.published is not None]
+    for label, name in profile.published.items():
+        place = f"{where}.published"
+        if label not in known:
+            raise ConfigError(f"{place}: {shown(label)} is no published row" + nearest(label, known))
+        if name not in published_names():
+            raise ConfigError(f"{place}.{label}: unknown genotype {shown(name)}" + nearest(name, published_names()))
     for key, given in profile.options.items():
         if key not in experiment.rows:
             cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"

@@ -55,7 +55,7 @@ class Plan:
         memory: str | None = None,
         transferred: Mapping[str, Mapping[int, Source]] | None = None,
     ) -> None:
-        self.experiment = experiment
+        self.experiment = experiment.at(profile)
         self.transferred = transferred or {}
         self.memory = memory
         self.profile_name = profile

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from bench.config import ConfigError, nearest
@@ -186,6 +186,7 @@ class Profile:
         evaluation: per evaluator (or row) name, what this profile changes in its options.
         counted: rows of a given architecture whose network is only built and counted: it has a scale of its own, far
             from this profile's.
+        published: by row with a published architecture, the one that it has at this profile.
         table_seeds: seeds of a row that a table scores, from 0; they are one run.
         optional_images: rows that need images are left out, with a word, on a machine that does not have them.
     """
@@ -208,6 +209,7 @@ class Profile:
     threads: int = field(default=1, metadata=within("[1, 1024]"))
     evaluate_every: int = field(default=1, metadata=within("[1, 100000]"))
     counted: tuple[str, ...] = ()
+    published: dict[str, str] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     table_seeds: int = field(default=500, metadata=within("[1, 100000]"))
     optional_images: bool = False
@@ -261,6 +263,12 @@ class Experiment:
                 row = self.rows[name]
                 frontier += [row.of, row.match.row if row.match else None]
         return list(found)
+
+    def at(self, name: str) -> Experiment:
+        """With the rows that it has at a profile. Raises ConfigError for an unknown profile."""
+        given = self.profile(name).published
+        rows = {label: replace(row, published=given.get(label, row.published)) for label, row in self.rows.items()}
+        return replace(self, rows=rows) if given else self
 
     def profile(self, name: str) -> Profile:
         """Raises ConfigError for an unknown profile."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from methods.architecture import Architecture
+from methods.spaces import get_space
+from methods.spaces.widths import FULL, RESOLUTION, WidthSpace
 from reports.colours import COLOURS, INK, MUTED, PAPER
 from reports.draw.shapes import Box, Drawing, Shape, Text, room
 
@@ -16,11 +18,10 @@ TOP = 28.0
 
 def draw_widths(architecture: Architecture, title: str) -> Drawing:
     """One bar for each group."""
-    told = ", ".join(f"{key} {value}" for key, value in architecture.genotype.items())
+    told, groups = _told(architecture)
     title = title or f"{architecture.space}: {told}"
     shapes: list[Shape] = [Text((8, 14), title, 9, INK, "start", bold=True)]
     needed = 8 + room([title], 9)
-    groups = list(architecture.widths.items())
     if not groups:
         shapes.append(Text((8, TOP + 8), "default widths throughout", 8, MUTED, "start"))
         return Drawing(max(260.0, needed), TOP + 20, tuple(shapes))
@@ -34,3 +35,13 @@ def draw_widths(architecture: Architecture, title: str) -> Drawing:
     bottom = TOP + len(groups) * STEP
     shapes.append(Text((left, bottom + 9), "channels", 7, MUTED, "start"))
     return Drawing(max(left + LONGEST + 40, needed), bottom + 18, tuple(shapes))
+
+
+def _told(architecture: Architecture) -> tuple[str, list[tuple[str, int]]]:
+    """What the title says, and the bars; of a space of widths all that it decides."""
+    space = get_space(architecture.space)
+    if isinstance(space, WidthSpace):
+        values = space.read(architecture).values()
+        return f"images at {values.pop(RESOLUTION)} of {FULL} pixels", list(values.items())
+    told = ", ".join(f"{key} {value}" for key, value in architecture.genotype.items())
+    return told, list(architecture.widths.items())
