@@ -94,6 +94,8 @@ class Method(ABC):
     starts_from: ClassVar[Literal["nothing", "architecture", "network"]] = "nothing"
     """Of a search: what it needs of another row (`SearchContext.start`), which its own row names with `of`: the
     architecture, or the architecture and the trained weights. A transform has its network through `apply`."""
+    may_start_from: ClassVar[bool] = False
+    """Of a search that starts from nothing: whether its row may name another one, whose architecture it then has."""
     Options: ClassVar[type]
 
     def provenance(self) -> dict[str, Any]:

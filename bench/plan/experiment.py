@@ -17,7 +17,7 @@ from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.cost_checks import check_row_cost
 from bench.plan.inherited_checks import check_inherited
-from bench.plan.of_rows import check_of, is_transform, starts_from_training
+from bench.plan.of_rows import check_of, check_rest, is_transform, starts_from_training
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
@@ -154,6 +154,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             given, place = given_options(profile, label, row), f"{where} with rows.{label}.options"
             parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
+            check_rest(experiment, profile, label, row, where)
             if row.match is not None and not issubclass(get_method(row.method), Transform):
                 _check_space(profile, label, row, where)
                 _check_scale(experiment, profile, label, row.match.row, f"{where} with rows.{label}")

@@ -2,20 +2,27 @@
 
     half: {method: l1_filter_pruning, of: DARTS_V2}
     adapted: {method: dna, of: small}
+    stages: {method: hs_das, of: darts}
 
 A transform's runs are the other row's training, the transform itself, and a training for each line. A search that
 starts from an architecture rests on the other row's search; one that starts from a trained network (`starts_from` of
-the method) on its training, and there is one search for each of its retrain seeds. What such a row finds can be
+the method) on its training, and there is one search for each of its retrain seeds. One that `may_start_from` another
+row's architecture need not. What such a row finds can be
 another's start; what a transform makes cannot yet.
 """
 
 from __future__ import annotations
 
 from bench.config import ConfigError, nearest
-from bench.plan.schema import Experiment, Row
+from bench.plan.schema import Experiment, Profile, Row
+from bench.plan.scoring import space_of
+from methods.architecture import ArchitectureError
 from methods.base import Method, MethodError, Transform
 from methods.domain import shown
+from methods.genotypes import published
 from methods.registry import get_method
+from methods.spaces import get_space, space_names
+from methods.spaces.base import resting
 
 
 def is_transform(row: Row) -> bool:
@@ -41,7 +48,7 @@ def check_of(experiment: Experiment, label: str, row: Row, method: type[Method],
     if not transforms and row.of is None and start != "nothing":
         wanted = "trained network" if start == "network" else "architecture"
         raise ConfigError(f"{where}: {row.method} starts from another row's {wanted}; name that row with 'of'")
-    if not transforms and row.of and start == "nothing":
+    if not transforms and row.of and start == "nothing" and not method.may_start_from:
         raise ConfigError(f"{where}: 'of' belongs to transforms; {row.method} searches from nothing")
     for other in [row.of, row.match.row if row.match else None]:
         if other is not None and other not in experiment.rows:
@@ -52,6 +59,21 @@ def check_of(experiment: Experiment, label: str, row: Row, method: type[Method],
             )
     if row.of is not None and label in experiment.rests_on(row.of):
         raise ConfigError(f"{where}: it would start from itself, by way of row '{row.of}'; name another with 'of'")
+
+
+def check_rest(experiment: Experiment, profile: Profile, label: str, row: Row, where: str) -> None:
+    """Raises ConfigError when a search cannot use what the row has that it starts from, as far as is known by now."""
+    if row.of is None or row.method is None or not get_method(row.method).may_start_from:
+        return
+    other = experiment.rows[row.of]
+    own, found = (space_of(profile, name, experiment.rows[name]) for name in (label, row.of))
+    if own not in space_names() or found not in space_names():
+        return
+    known = published(other.published) if other.published is not None else get_space(found).reference()
+    try:
+        resting(get_space(own), known)
+    except ArchitectureError as error:
+        raise ConfigError(f"{where} with rows.{label}.of: {error}") from None
 
 
 def _transforms(row: Row) -> bool:

@@ -204,7 +204,7 @@ class Plan:
 
     def _start(self, method: str, of: str, seeds: tuple[int, int | None]) -> tuple[dict[str, Any], list[str]]:
         """What a search starts from, in its configuration, and the runs that it waits for."""
-        if get_method(method).starts_from == "architecture":
+        if get_method(method).starts_from != "network":
             return self._found(of, seeds)
         assert seeds[1] is not None
         trained = self.dense(of, (seeds[0], seeds[1])).signature

@@ -12,6 +12,7 @@ from methods.base import MethodError, SamplingSearch, SearchContext
 from methods.domain import check, within
 from methods.sampling.history import History
 from methods.spaces import get_space
+from methods.spaces.base import resting
 from methods.spaces.decisions import Code, DecisionSpace
 
 
@@ -50,9 +51,11 @@ class CodeSearch(SamplingSearch):
     """A subclass proposes codes and learns from their scores; the answer is the best of all that were scored."""
 
     anytime = True
+    may_start_from = True
 
     def __init__(self, options: CodeSearchOptions, context: SearchContext) -> None:
-        self.samples, self.space = options.samples, context.within or decision_space(options.space)
+        own = resting(decision_space(options.space), context.start.architecture if context.start else None)
+        self.samples, self.space = options.samples, context.within or own
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)
         self.codes: list[Code] = []

@@ -16,7 +16,7 @@ from methods.domain import check, within
 from methods.registry import register
 from methods.sampling.history import History
 from methods.spaces import NetworkSettings, Space, get_space
-from methods.spaces.base import DrawsAtSize
+from methods.spaces.base import DrawsAtSize, resting
 from methods.spaces.listed import ListedSpace
 
 
@@ -67,10 +67,12 @@ class RandomSampling(SamplingSearch):
     Options = RandomSamplingOptions
     anytime = True
     draws_at_size = True
+    may_start_from = True
 
     def __init__(self, options: RandomSamplingOptions, context: SearchContext) -> None:
         self.samples = options.samples
-        self.space: Space | ListedSpace = context.within or sampled_space(options.space)
+        own = resting(sampled_space(options.space), context.start.architecture if context.start else None)
+        self.space: Space | ListedSpace = context.within or own
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)
         self.context = context

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.decisions import DecisionSpace
@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # who reads a genotype needs no torch
     from torch import nn
 
     from methods.parts.counts import NetworkCounts
+
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,30 @@ class DrawsAtSize(Protocol):
     def sample_at_size(
         self, generator: torch.Generator, match: SizeMatch, num_classes: int, settings: NetworkSettings, image_size: int
     ) -> Architecture: ...
+
+
+@runtime_checkable
+class RestsOn(Protocol):
+    """A space whose architectures have in them what another one decides, as stages have cells."""
+
+    def resting_on(self, architecture: Architecture) -> Any:
+        """The same space on that architecture. Raises ArchitectureError for one that it cannot rest on."""
+
+
+def resting(space: S, architecture: Architecture | None) -> S:
+    """A space on an architecture, where there is one.
+
+    Raises:
+        ArchitectureError: the space rests on none, or not on this one.
+    """
+    if architecture is None:
+        return space
+    if not isinstance(space, RestsOn):
+        raise ArchitectureError(
+            f"what another row found is no part of {getattr(space, 'name', 'this space')}: leave 'of' out"
+        )
+    found: S = space.resting_on(architecture)
+    return found
 
 
 @runtime_checkable

@@ -121,7 +121,12 @@ def test_random_sampling_at_the_size_of_a_search_of_the_same_seed(tmp_path: Path
         ({"method": "random_sampling", "match": {"row": "darts"}}, "on params or macs, not on params_nonzero"),
         ({"method": "random_sampling", "match": {"row": "me", "on": "macs"}}, "is itself drawn at a size"),
         ({"method": "random_sampling", "match": {"row": "dart", "on": "macs"}}, "unknown row 'dart'"),
-        ({"method": "random_sampling", "of": "darts"}, "'of' belongs to transforms"),
+        ({"method": "random_sampling", "of": "darts"}, "no part of darts_cell: leave 'of' out"),
+        (
+            {"method": "random_sampling", "options": {"space": "stage_graph"}, "of": "resnet"},
+            "an architecture of resnet has not one of each",
+        ),
+        ({"method": "hc_das", "of": "darts"}, "'of' belongs to transforms"),
         (
             {"method": "random_sampling", "options": {"space": "dense_cell"}, "match": {"row": "resnet", "on": "macs"}},
             "row 'resnet' is of resnet, whose networks are not given by channels and cells",

@@ -47,6 +47,11 @@ class DistributionOptions(HsDASOptions):
                 "raise cells"
             )
 
+    @property
+    def space(self) -> str:
+        """Of the answers, whose stages have any number of cells."""
+        return "stage_graph"
+
 
 class WithEnds(Softmax):
     """Alpha of the edges, and beta of each stage's end positions; both start as `1e-3 * N(0, 1)`."""

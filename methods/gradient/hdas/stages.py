@@ -27,7 +27,7 @@ from methods.parts.parameterisation import Softmax
 from methods.registry import register
 from methods.spaces.relaxation import Relaxation
 from methods.spaces.stages.graph import KINDS, STAGES, mean_paths
-from methods.spaces.stages.space import StageGraphSpace, cells_within
+from methods.spaces.stages.space import USUAL_CELL, StageGraphSpace, cells_within
 from methods.spaces.stages.supernet import stage_relaxation, total_of
 
 SPACES = {
@@ -41,7 +41,8 @@ class HsDASOptions(OrderOptions):
 
     Attributes:
         cells: of the supernet, with the two reductions; a third of the others in each stage.
-        cell: a published architecture whose cells the stages are made of.
+        cell: a published architecture whose cells the stages are made of; "" for those of the row that is named with
+            `of`, or without one for those of DARTS_V2.
         depth_weight: of the stages' depth in its step.
         as_released: the slips of the released code: raw parameters in the depth loss and where edges are compared, and
             the gradients of `methods.gradient.hdas.as_released`.
@@ -49,7 +50,7 @@ class HsDASOptions(OrderOptions):
 
     cells: int = 20
     weight_decay: float = 2.7e-3
-    cell: str = "DARTS_V2"
+    cell: str = ""
     depth_weight: float = field(default=1.0, metadata=within("(-inf, inf)"))
     as_released: bool = False
 
@@ -61,7 +62,7 @@ class HsDASOptions(OrderOptions):
                 f"give {total_of(2)}, {total_of(3)}, {total_of(4)} and so on"
             )
         try:
-            cells_within(published(self.cell))
+            cells_within(published(self.cell or USUAL_CELL))
         except ArchitectureError as error:
             raise MethodError(f"cell is '{self.cell}': {error}") from None
 
@@ -88,11 +89,16 @@ class HsDAS(HDAS):
 
     Options = HsDASOptions
     takes_cost = False
+    may_start_from = True
     ends = False
 
     def relaxed(self) -> Relaxation:
-        space = StageGraphSpace(self.options.space, self.options.nodes)
-        return stage_relaxation(space.resting_on(published(self.options.cell)), self.ends)
+        """Raises MethodError where cells are given twice, ArchitectureError where what they are of has no such."""
+        o, start = self.options, self.context.start
+        if start is not None and o.cell:
+            raise MethodError(f"the cells are those of the row named with 'of'; leave cell='{o.cell}' out")
+        found = published(o.cell or USUAL_CELL) if start is None else start.architecture
+        return stage_relaxation(StageGraphSpace(o.space, o.nodes).resting_on(found), self.ends)
 
     def parts(self, relaxed: Relaxation) -> Parts:
         return Parts(parameterisation=Softmax(self.topology), executor=relaxed.mixture, gradient=self.gradient())
