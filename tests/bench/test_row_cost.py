@@ -103,7 +103,7 @@ def test_one_random_sample_keeps_the_bound_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"method": "mgas", "cost": {"on": "macs"}}, r"heeds no cost; these gradient searches do: darts, fbnetv2, gdas"),
+        ({"method": "mgas", "cost": {"on": "macs"}}, "these gradient searches do: darts, fbnetv2, gdas"),
         ({"published": "DARTS_V2", "cost": {"on": "macs"}}, "'cost' is of a search"),
         ({"method": "darts", "cost": {"on": "latency_ms"}}, "a latency is one of a device; name it with 'device'"),
         ({"method": "darts", "cost": {"on": "latency_ms", "device": "phone"}}, "for another device name the 'file'"),
