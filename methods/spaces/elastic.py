@@ -138,7 +138,7 @@ class ElasticNetwork(nn.Module, ABC):
         given, choice = selected.get(name), self.by_name[name]
         if isinstance(given, Tensor):
             stairs = getattr(self, f"stairs_{self.choices.index(choice)}")
-            return Width(choice.values[-1], given @ stairs.to(given))
+            return Width(choice.values[-1], (given[:, None] * stairs.to(given)).sum(dim=0))
         return Width(choice.values[choice.largest if given is None else given])
 
 
