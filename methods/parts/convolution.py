@@ -91,6 +91,8 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
         dilation: 1 or 2; at 2 only with stride 1.
     """
     if x.device.type == "cpu" and (weight.shape[-1], stride, dilation) not in _chosen.native:
+        if torch.is_autocast_enabled("cpu"):  # which casts what torch computes forwards, and not what is written here
+            x, weight = (each.to(torch.get_autocast_dtype("cpu")) for each in (x, weight))
         return _Depthwise.apply(x, weight, stride, dilation)
     return _convolve(x, weight, stride, dilation)
 

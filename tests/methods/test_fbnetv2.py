@@ -162,6 +162,17 @@ def test_a_bound_is_kept_when_the_widths_are_derived() -> None:
     assert cost(method.relaxation).discrete(found) <= bound
 
 
+def test_a_step_in_bf16_learns() -> None:
+    method = search(CostTerm(cost, "sum"))
+    method.on_epoch_start(0)
+    alpha = method.alphas[0].detach().clone()
+    with torch.autocast("cpu", torch.bfloat16):
+        sums = method.step(batch(0), batch(1))
+    assert all(bool(value.isfinite()) for value in sums.values())
+    assert bool(method.alphas[0].isfinite().all())
+    assert not torch.equal(method.alphas[0], alpha)
+
+
 def test_what_it_cannot_search_in_is_refused() -> None:
     with pytest.raises(MethodError, match="'chain_xs' has no widths to choose; these spaces have: chain_s_widths"):
         FBNetV2Options(space="chain_xs")
