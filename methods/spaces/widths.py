@@ -16,7 +16,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.domain import shown
@@ -153,6 +153,8 @@ class WidthSpace(ABC):
 
     name: str
     draws_at_size = True
+    closing_norm: ClassVar[str] = ""
+    """In a block, the normalisation of what it adds to its input."""
 
     @property
     @abstractmethod
@@ -166,6 +168,15 @@ class WidthSpace(ABC):
     @abstractmethod
     def group_names(self, widths: Widths) -> Mapping[str, str]:
         """Names of the built network's channel groups -> the names of the choices whose channels they are."""
+
+    @abstractmethod
+    def block_path(self, widths: Widths, stage: int, block: int) -> str:
+        """The module of a block in the built network."""
+
+    def restated(self, architecture: Architecture) -> Widths | None:
+        """Of a valid architecture of another space whose built network is one of this one, with the same names of
+        weights; None of any other."""
+        return None
 
     @abstractmethod
     def can_be_empty(self, stage: int, block: int) -> bool:

@@ -18,7 +18,7 @@ from methods.base import Batch, GradientSearch
 from methods.parts.counts import count_macs, count_params
 from methods.registry import all_methods
 from methods.spaces import NetworkSettings, at_scale, build, get_space
-from tests.contracts.tiny import CONTEXT, GRADIENT_SEARCHES, relaxed_spaces, tiny
+from tests.contracts.tiny import GRADIENT_SEARCHES, context_of, relaxed_spaces, tiny
 
 STEPS = 2
 """In an epoch."""
@@ -43,7 +43,7 @@ def one_thread() -> None:
 def new(name: str, space: str = "", seed: int = 1) -> GradientSearch:
     torch.manual_seed(seed)
     cls: Any = all_methods()[name]
-    method: GradientSearch = cls(cls.Options(**tiny(name, space)), CONTEXT)
+    method: GradientSearch = cls(cls.Options(**tiny(name, space)), context_of(name, space, seed))
     method.to(torch.device("cpu"))
     return method
 

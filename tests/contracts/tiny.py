@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any
 
-from methods.base import GradientSearch, Method, MethodError, SamplingSearch, SearchContext, Transform
+import torch
+
+from methods.base import GradientSearch, Method, MethodError, SamplingSearch, SearchContext, Start, Transform
 from methods.registry import all_methods
-from methods.spaces import get_space, space_names
+from methods.spaces import NetworkSettings, build, get_space, space_names
 from methods.spaces.supernets import RELAXATIONS, relaxation
 from methods.spaces.widths import WidthSpace
 
@@ -45,6 +47,7 @@ OF_METHODS: dict[str, dict[str, Any]] = {
     },
 }
 
+OF_METHODS["dna"] = {"move_every": 1, "arch_start_epoch": 0, "arch_lr": 0.5, "ratio": 2.0}
 OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targets": (60000.0, 45000.0)}}
 """What is peculiar to a method in one of its spaces."""
 
@@ -77,8 +80,24 @@ def relaxed_spaces(name: str) -> list[str]:
     spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems]
     spaces = [name for name in [*spaces, *WIDTHS] if name not in TWINS]
     options = all_methods()[name].Options
+    if all_methods()[name].starts_from != "nothing":
+        return [each for each in all_methods()[name].facts.space.split(", ") if each not in TWINS]
     has_spaces = "space" in {field.name for field in fields(options)}
     return [space for space in spaces if allows(options, space)] if has_spaces else [""]
+
+
+def context_of(name: str, space: str, seed: int) -> SearchContext:
+    """What a method is told; one that starts from another row's network has a narrow one of a space of widths."""
+    if all_methods()[name].starts_from == "nothing":
+        return CONTEXT
+    of: Any = get_space(space or relaxed_spaces(name)[0])
+    narrow = of.grid.picked({each.name: each.nearest(0.3) for each in of.grid.choices()})
+    architecture = of.architecture(replace(narrow, resolution=32))
+    settings = NetworkSettings(in_channels=CONTEXT.in_channels)
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        network = build(architecture, CONTEXT.num_classes, settings)
+    return replace(CONTEXT, seed=seed, start=Start(architecture, settings, network.state_dict()))
 
 
 def allows(options: Any, space: str) -> bool:

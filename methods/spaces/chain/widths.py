@@ -15,12 +15,13 @@ from functools import cache
 
 from torch import Tensor, nn
 
+from methods.architecture import Architecture
 from methods.parts.costs.widths import Factor, Layers
 from methods.parts.counts import NetworkCounts
 from methods.parts.pixels import AtResolution, sampled_side
 from methods.spaces.base import NetworkSettings
 from methods.spaces.chain.counts import Input, network_counts
-from methods.spaces.chain.layout import Slot
+from methods.spaces.chain.layout import Slot, layout, scaled
 from methods.spaces.chain.layout import width_name as group_name
 from methods.spaces.chain.macro import MACROS, Macro
 from methods.spaces.chain.network import ChainNetwork
@@ -43,6 +44,8 @@ BLOCK = Block(3, 6)
 class ChainWidths(WidthSpace):
     """See above."""
 
+    closing_norm = "norm3"
+
     @property
     def macro(self) -> Macro:
         return MACROS[self.name.removesuffix(SUFFIX)]
@@ -63,6 +66,23 @@ class ChainWidths(WidthSpace):
         """The insides of blocks; stages stay."""
         places = [(number, block) for number, stage in enumerate(widths.stages) for block in range(len(stage.inside))]
         return {group_name(slot, 0): inside_name(*place) for slot, place in enumerate(places)}
+
+    def block_path(self, widths: Widths, stage: int, block: int) -> str:
+        return f"slots.{sum(len(each.inside) for each in widths.stages[:stage]) + block}"
+
+    def restated(self, architecture: Architecture) -> Widths | None:
+        """Of a chain with this macro-architecture's stem and head, and kernel 3 everywhere."""
+        macro = self.macro
+        if architecture.space != self.name.removesuffix(SUFFIX) or scaled(architecture, macro) != macro:
+            return None
+        slots = layout(architecture, macro)
+        if any(block != Block(3, block.expansion) or block.expansion == 1 for slot in slots for block in slot.blocks):
+            return None
+        stages = (
+            Stage(stage.width, tuple(sum(slot.inner) for slot in slots if slot.place.stage == number))
+            for number, stage in enumerate(macro.stages)
+        )
+        return Widths(tuple(stages)) if all(len(slot.blocks) < 2 for slot in slots) else None
 
     def can_be_empty(self, stage: int, block: int) -> bool:
         return block > 0

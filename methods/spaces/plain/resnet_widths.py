@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from methods.architecture import Architecture
 from methods.parts.costs.widths import Factor, Layers
 from methods.parts.counts import Convolution, NetworkCounts, total_counts
 from methods.parts.pixels import AtResolution, sampled_side
@@ -34,6 +35,8 @@ GRID = Grid(OFFERED, tuple((offered,) * BLOCKS for offered in OFFERED), RESOLUTI
 class ResNetWidths(WidthSpace):
     """See above."""
 
+    closing_norm = "bn2"
+
     @property
     def grid(self) -> Grid:
         return GRID
@@ -49,6 +52,21 @@ class ResNetWidths(WidthSpace):
             found[f"stages.{number}"] = width_name(number)
             found |= {f"stages.{number}.{block}.mid": inside_name(number, block) for block in range(len(stage.inside))}
         return found
+
+    def block_path(self, widths: Widths, stage: int, block: int) -> str:
+        return f"stages.{stage}.{block}"
+
+    def restated(self, architecture: Architecture) -> Widths | None:
+        """Of a ResNet with projections."""
+        genotype, widths = architecture.genotype, architecture.widths
+        if architecture.space != "resnet" or genotype.get("shortcut") != "projection":
+            return None
+        stages, blocks = [], range((genotype["depth"] - 2) // 6)
+        for number in range(STAGES):
+            full = int(architecture.scale.get("channels", CHANNELS)) * 2**number
+            inside = tuple(int(widths.get(f"stages.{number}.{block}.mid", full)) for block in blocks)
+            stages.append(Stage(int(widths.get(f"stages.{number}", full)), inside))
+        return Widths(tuple(stages))
 
     def can_be_empty(self, stage: int, block: int) -> bool:
         return stage == 0 or block > 0
