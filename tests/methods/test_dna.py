@@ -173,8 +173,8 @@ def test_a_drawn_network_is_the_sliced_one_in_training_and_in_evaluation(space: 
 
 
 def test_expected_macs_are_those_of_all_networks_counted_one_by_one() -> None:
-    space = space_of("resnet_widths")
-    net = WindowNetwork(space, Windows.of(Widths((Stage(4, (4,)), Stage(1, (1,)), Stage(1, (1,)))), 0.3), 10, SETTINGS)
+    space, widths = space_of("resnet_widths"), Widths((Stage(4, (4,)), Stage(1, (1,)), Stage(1, (1,))))
+    net = WindowNetwork(space, Windows.of(widths, 0.3), 10, SETTINGS)
     torch.manual_seed(0)
     nn.init.normal_(net.alphas)
     nn.init.normal_(net.betas)
@@ -183,8 +183,13 @@ def test_expected_macs_are_those_of_all_networks_counted_one_by_one() -> None:
         name: oracle.options(by_name[name].values, row, gates.get(name))
         for name, row in zip(net.names, net.alphas.tolist(), strict=True)
     }
+
+    def macs(widths: Widths) -> float:
+        return float(space.counts_of(widths, 10, *SHAPE[:2]).macs)
+
+    assert macs(widths) == count_macs(build(space.architecture(widths), 10, SETTINGS), SHAPE)
     found = expected_macs(net.elastic.layers("macs", 8), net.probabilities())
-    assert float(found.detach()) == pytest.approx(oracle.expected_macs(space, choices, (1, 1, 1), SHAPE), rel=1e-5)
+    assert float(found.detach()) == pytest.approx(oracle.expected_macs(choices, (1, 1, 1), macs), rel=1e-5)
 
 
 @every_space

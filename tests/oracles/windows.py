@@ -1,15 +1,13 @@
-"""A relaxation of windows by the book: every combination of options is a network, built and counted on its own."""
+"""A relaxation of windows by the book: every combination of options is a network, counted on its own."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
-from torch import nn
 
-from methods.parts.counts import count_macs
-from methods.spaces.widths import Stage, Widths, WidthSpace, inside_name, width_name
+from methods.spaces.widths import Stage, Widths, inside_name, width_name
 
 Option = tuple[int, float]
 """Channels and their probability."""
@@ -32,16 +30,14 @@ def networks(choices: Mapping[str, Sequence[Option]]) -> Iterator[tuple[dict[str
 
 
 def expected_macs(
-    space: WidthSpace, choices: Mapping[str, Sequence[Option]], blocks: Sequence[int], shape: tuple[int, int, int]
+    choices: Mapping[str, Sequence[Option]], blocks: Sequence[int], macs: Callable[[Widths], float]
 ) -> float:
-    """The mean of the counted MACs over all networks; `blocks` has the number of blocks of each stage."""
+    """The mean over all networks; `blocks` has the number of blocks of each stage."""
     total = 0.0
     for values, chance in networks(choices):
         stages = (
             Stage(values[width_name(stage)], tuple(values[inside_name(stage, n)] for n in range(number)))
             for stage, number in enumerate(blocks)
         )
-        with torch.device("meta"):
-            network: nn.Module = space.network(Widths(tuple(stages)), 10, shape[0])
-        total += chance * count_macs(network, shape)
+        total += chance * macs(Widths(tuple(stages)))
     return total

@@ -101,7 +101,7 @@ class DNA(GradientSearch):
         """Moves the windows when that is due; says where the network stood before."""
         o, values = self.options, self.adapted.watched()
         if (epoch + 1) % o.move_every == 0 and o.arch_start_epoch <= epoch < o.epochs - 1:
-            self.moves.append(self.adapted.move(self.context.seed + len(self.moves)))
+            self.moves.append(self.adapted.move(int(torch.randint(2**62, (), generator=self.generator))))
             self.changed = True
         last = self.moves[-1] if self.changed else Move()
         return values | {"dna/moved": len(last.moved), "dna/blocks_added": len(last.added) - len(last.removed)}
