@@ -10,17 +10,19 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.latency.conditions import LatencyError
-from bench.latency.dataset import GIVEN, SUFFIX, read_data
+from bench.latency.conditions import Conditions, LatencyError, differences
+from bench.latency.dataset import DATA_NAME, GIVEN, SUFFIX, LatencyData, read_data
 from bench.names import one_line
 from methods.domain import shown
 from reports.rows import Row, file_form, mean_of_means, number, search_seed
 
 FILE_NAME = "numbers.csv"
 LATENCIES = f"latency*{SUFFIX}"
+COLLECTED = "collect"
+"""How directories of runs that measure begin."""
 KEYS = ("row", "architecture")
 
 
@@ -82,12 +84,35 @@ def read_numbers(folders: Sequence[Path]) -> tuple[list[Number], list[str]]:
 
 def _latency(path: Path) -> Number:
     data = read_data(path)
-    values = {each.digest: data.ms(each) for each in data.measured if each.job.role == GIVEN}
+    level = _level(data, path.parent)
+    values = {each.digest: data.ms(each, level) for each in data.measured if each.job.role == GIVEN}
     conditions = data.conditions
     name = f"latency-{conditions.backend}-b{conditions.batch}-t{conditions.threads}-{conditions.device}"
     told = f"measured latency, {conditions.unit}: of the networks a row found, as trained, without their weights"
     heading = ("measured", f"ms {conditions.backend}")
     return Number(file_form(name), f"measured latency, {conditions.unit}", heading, told, conditions.unit, values)
+
+
+def _level(data: LatencyData, folder: Path) -> float:
+    """What the reference takes undisturbed, from the run that measured for the experiment's predictors, if one did.
+
+    The few measurements of what was found say less of it than hundreds do; and so measured and predicted latencies are
+    on one scale, whatever else the machine did at either time.
+    """
+    for path in sorted(folder.glob(f"{COLLECTED}-*/{DATA_NAME}")):
+        try:
+            other = read_data(path)
+        except LatencyError:
+            continue  # that run's own matter
+        if other.measured and not differences(_comparable(data), _comparable(other)):
+            return other.reference_ms
+    return data.reference_ms
+
+
+def _comparable(data: LatencyData) -> Conditions:
+    """Its conditions, whatever networks were drawn, and however often each was timed."""
+    conditions = data.conditions
+    return replace(conditions, seed=0, protocol=replace(conditions.protocol, rounds=1, calls=1, warm_up=0))
 
 
 def _own(path: Path) -> tuple[list[Number], list[str]]:

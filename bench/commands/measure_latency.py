@@ -102,19 +102,22 @@ def _measure_found(options: argparse.Namespace) -> int:
     from bench.commands.selection import folders_of
     from bench.config import ConfigError
     from bench.latency.collect import collect
-    from bench.latency.found import begun_with, found_networks
+    from bench.latency.found import found_networks
 
     options.experiments = [options.experiment]
     folders = folders_of(options)
     if len(folders) > 1:
         raise ConfigError("name one of its profiles with --profile: " + ", ".join(folder.name for folder in folders))
-    found = found_networks(folders[0])
-    for problem in found.problems:
+    by_space, problems = found_networks(folders[0])
+    for problem in problems:
         console.print(problem, markup=False)
-    asked = conditions(options, found.space, found)
-    path = options.out or folders[0] / f"latency-{asked.place}.jsonl"
-    asked = conditions(options, begun_with(path, found.space), found)
-    _tell_whole(collect(path, asked, found.jobs, tell), path)
+    if options.out and len(by_space) > 1:
+        spaces = ", ".join(found.space for found in by_space)
+        raise ConfigError(f"its networks are of {spaces}, and each space has a file of its own; leave --out away")
+    for found in by_space:
+        asked = conditions(options, found.space, found)
+        path = options.out or folders[0] / f"latency-{found.space}-{asked.place}.jsonl"
+        _tell_whole(collect(path, asked, found.jobs, tell), path)
     console.print(f"`dasbench report {folders[0].name}` shows them", markup=False)
     return 0
 

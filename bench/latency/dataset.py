@@ -23,6 +23,8 @@ from bench.records.directory import make_folder, write_atomically
 from methods.architecture import Architecture
 
 SUFFIX = ".jsonl"
+DATA_NAME = f"latency{SUFFIX}"
+"""Of the file in a run that measures."""
 GIVEN = "given"
 
 
@@ -70,9 +72,13 @@ class LatencyData:
     def reference_ms(self) -> float:
         return undisturbed([min(each.timed.reference) for each in self.measured])
 
-    def ms(self, measured: Measured) -> float:
-        """The latency: how much longer than the reference's, times what that takes."""
-        return measured.timed.ratio(self.conditions.protocol.calls) * self.reference_ms
+    def ms(self, measured: Measured, reference_ms: float | None = None) -> float:
+        """The latency: how much longer than the reference's, times what that takes.
+
+        Args:
+            reference_ms: that of another data set, for latencies on its scale.
+        """
+        return measured.timed.ratio(self.conditions.protocol.calls) * (reference_ms or self.reference_ms)
 
     def of(self, role: str) -> dict[int, Measured]:
         """By index, those of a role."""

@@ -1,24 +1,28 @@
-"""The networks that an experiment's trainings are of, to be measured: each once, as large as it was trained."""
+"""The networks that an experiment's trainings are of, to be measured: each once, as large as it was trained.
+
+Each space has a file of its own, so that every network is measured beside the reference of its space.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.latency.conditions import LatencyError
-from bench.latency.dataset import GIVEN, Job, read_data
+from bench.latency.dataset import GIVEN, Job
 from bench.records.directory import Record, RecordError, read_records
 from bench.records.inputs import found_architecture
+from methods.architecture import Architecture
 from methods.spaces import NetworkSettings
 
 
 @dataclass(frozen=True)
 class Found:
-    """Attributes:
-    space: that most of them are of; its reference is measured beside all of them.
-    jobs: in the order of their digests.
-    problems: a line for each training that is left out.
+    """Networks of one space.
+
+    Attributes:
+        jobs: in the order of their digests.
     """
 
     space: str
@@ -26,11 +30,10 @@ class Found:
     classes: int
     image_size: int
     jobs: tuple[Job, ...]
-    problems: tuple[str, ...]
 
 
-def found_networks(folder: Path) -> Found:
-    """Of all finished trainings among the records.
+def found_networks(folder: Path) -> tuple[list[Found], list[str]]:
+    """Of all finished trainings among the records, by space; and a line for each training that is left out.
 
     Raises:
         LatencyError: there are none, or they are not of one size, so that their latencies are not comparable.
@@ -42,25 +45,21 @@ def found_networks(folder: Path) -> Found:
     sizes = {_size(each) for each in trained}
     if len(sizes) > 1:
         raise LatencyError(f"the trainings of {folder} have {len(sizes)} sizes of networks, classes or images")
-    architectures = {}
+    by_space: dict[str, dict[str, Architecture]] = defaultdict(dict)
     for record in trained:
         try:
-            found = found_architecture(record)
-            architectures[found.digest] = found
+            architecture = found_architecture(record)
+            by_space[architecture.space][architecture.digest] = architecture
         except RecordError as error:
             problems.append(str(error))
-    jobs = tuple(Job(GIVEN, index, architectures[digest]) for index, digest in enumerate(sorted(architectures)))
-    spaces = Counter(job.architecture.space for job in jobs)
-    first = trained[0]
-    shape, classes = _task(first)
-    settings = NetworkSettings(**first.info.config["network"], in_channels=shape[0])
-    most = min(spaces, key=lambda space: (-spaces[space], space)) if spaces else ""
-    return Found(most, settings, classes, shape[-1], jobs, tuple(problems))
-
-
-def begun_with(path: Path, space: str) -> str:
-    """The space whose reference a file has already; else the one given."""
-    return read_data(path).conditions.space if path.exists() else space
+    shape, classes = _task(trained[0])
+    settings = NetworkSettings(**trained[0].info.config["network"], in_channels=shape[0])
+    found = []
+    for space, architectures in sorted(by_space.items()):
+        ordered = enumerate(architectures[digest] for digest in sorted(architectures))
+        jobs = tuple(Job(GIVEN, index, each) for index, each in ordered)
+        found.append(Found(space, settings, classes, shape[-1], jobs))
+    return found, problems
 
 
 def _task(record: Record) -> tuple[tuple[int, ...], int]:

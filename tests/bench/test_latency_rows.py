@@ -10,7 +10,7 @@ import pytest
 
 from bench.commands.run import print_plan
 from bench.config import ConfigError
-from bench.latency.dataset import read_data
+from bench.latency.dataset import DATA_NAME, read_data
 from bench.latency.fit import fit
 from bench.latency.fitted_file import load_cost, save_fit
 from bench.plan.experiment import load_experiment
@@ -18,7 +18,6 @@ from bench.plan.runs import plan
 from bench.records.directory import RunDirectory
 from bench.records.run_info import FITTED_NAME, RunInfo
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
-from bench.run.phases.collect import DATA_NAME
 from bench.run.stop import StopFlag
 from methods.architecture import Architecture
 from methods.spaces.cell.supernet import derive_pairs

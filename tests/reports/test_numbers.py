@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -18,6 +19,7 @@ from bench.latency.dataset import Job
 from bench.latency.found import found_networks
 from bench.latency.timing import Timed
 from methods.architecture import Architecture
+from methods.spaces import get_space
 from reports.analysis import analyse
 from reports.build import build, gather
 from reports.columns import columns
@@ -83,6 +85,27 @@ def test_a_row_has_the_mean_of_what_its_searches_found(folder: Path) -> None:
     assert "Fake CPU" in number.title
     (column,) = [each for each in columns(table) if each.key == number.name]
     assert float(column.text(table.entries[0])) == pytest.approx(number.of(table.entries[0].row), rel=1e-3)
+
+
+def test_measured_latencies_are_on_the_scale_of_what_predictors_were_fitted_to(folder: Path) -> None:
+    """The reference took 2 ms beside what was found, and 1.6 ms where hundreds were measured in the same way."""
+    measured_all(folder)
+    before = analysed(folder)[0].numbers[0].by_digest
+    reference = get_space("darts_cell").reference()
+
+    def also(name: str, **others: Any) -> dict[str, float]:
+        path = folder / name / "latency.jsonl"
+        collect(
+            path,
+            conditions("darts_cell", **others),
+            [Job("random", 0, reference)],
+            measure=lambda job: Timed((9.0,), (1.6,)),
+        )
+        return dict(analysed(folder)[0].numbers[0].by_digest)
+
+    assert also("collect-a", batch=4) == before
+    found = also("collect-b", seed=7)
+    assert found == pytest.approx({digest: 0.8 * ms for digest, ms in before.items()})
 
 
 def test_a_row_with_a_network_that_was_not_measured_stays_empty(folder: Path) -> None:
@@ -183,9 +206,14 @@ def test_found_networks_of_an_experiment(folder: Path) -> None:
         document = json.loads(path.read_text())
         document["config"]["network"] = {"channels": 8, "cells": 5}
         path.write_text(json.dumps(document))
-    found = found_networks(folder)
-    assert len(found.jobs) == 6
-    assert found.space == "darts_cell"
+    chain = get_space("chain_xs").reference()
+    other = next(iter(sorted(folder.glob("train-*"))))
+    chain.save(other)
+    result = json.loads((other / "result.json").read_text())
+    (other / "result.json").write_text(json.dumps(result | {"architecture": chain.digest}))
+    (of_chains, found), problems = found_networks(folder)
+    assert problems == []
+    assert [(each.space, len(each.jobs)) for each in (of_chains, found)] == [("chain_xs", 1), ("darts_cell", 5)]
     assert (found.settings.channels, found.settings.cells, found.classes, found.image_size) == (8, 5, 10, 32)
     assert [job.architecture.digest for job in found.jobs] == sorted(job.architecture.digest for job in found.jobs)
     path = next(iter(folder.glob("train-*/result.json")))

@@ -9,15 +9,13 @@ from typing import Any
 from bench.data.images import DatasetInfo
 from bench.latency.collect import Beside, collect
 from bench.latency.conditions import Conditions
-from bench.latency.dataset import Job
+from bench.latency.dataset import DATA_NAME, Job
 from bench.latency.here import conditions_here
 from bench.latency.networks import jobs
 from bench.records.run_info import RunInfo
 from bench.run.phases.task import Task
 from bench.run.stop import InterruptedRunError
 from methods.spaces import NetworkSettings
-
-DATA_NAME = "latency.jsonl"
 
 
 def run_collect(task: Task) -> dict[str, Any]:

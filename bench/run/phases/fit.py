@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 
-from bench.latency.dataset import read_data
+from bench.latency.dataset import DATA_NAME, read_data
 from bench.latency.fit import HELD_OUT, LEARNED, RELAXED, fit, gaps
 from bench.latency.fitted_file import save_fit
 from bench.records.inputs import verified_file
 from bench.records.run_info import FITTED_NAME
-from bench.run.phases.collect import DATA_NAME
 from bench.run.phases.task import Task
 from methods.domain import MethodError
 from methods.parts.costs.encodings import Encoding, encoding_of
