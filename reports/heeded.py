@@ -30,6 +30,7 @@ class Heeded:
         measured: the latency of that network where it was measured as the predictor's networks were.
         at_most: its bound, if any.
         weight: of the cost in its loss or score; None where it has none.
+        error: of the predictor on networks that it was not fitted to, as a share.
         alike: what it has in common with searches that differ in the weight alone.
     """
 
@@ -41,6 +42,7 @@ class Heeded:
     measured: float | None
     at_most: float | None
     weight: float | None
+    error: float | None
     alike: str
 
     @property
@@ -71,7 +73,7 @@ def _of(row: str, record: Record, latencies: Sequence[Number]) -> Heeded | None:
     measured = next((each.by_digest.get(str(result.get("architecture"))) for each in places), None)
     return Heeded(
         row, search_seed(record), on, unit, float(cost["value"]), measured, number(cost.get("at_most")),
-        _weight(asked), _alike(record.info.config, asked),
+        _weight(asked), number(cost.get("held_out_error")), _alike(record.info.config, asked),
     )  # fmt: skip
 
 
@@ -101,7 +103,8 @@ def _bounds(found: Sequence[Heeded]) -> Iterator[str]:
         if one.on != LATENCY:
             yield f"{asked}, {one.value:.6g} found: {_kept(one.value, one.at_most)}"
             continue
-        said = f"{asked}, {one.value:.4g} predicted ({_kept(one.value, one.at_most)})"
+        error = "" if one.error is None else f" +- {100 * one.error:.1f} %"
+        said = f"{asked}, {one.value:.4g}{error} predicted ({_kept(one.value, one.at_most)})"
         if one.measured is None:
             yield f"{said}; not measured (`dasbench measure-latency --experiment` does it)"
         else:

@@ -22,7 +22,7 @@ from bench.run.stop import StopFlag
 from methods.architecture import Architecture
 from methods.spaces.cell.supernet import derive_pairs
 from tests.bench.fake_latency import FakeClock, additive, measured
-from tests.bench.test_row_cost import SEARCH, SIZE, planned
+from tests.bench.test_row_cost import CHAIN, SEARCH, SIZE, planned
 
 LATENCY: dict[str, Any] = {"on": "latency_ms", "device": "cpu", "measurements": 50, "predictor": "table"}
 SMALL = {"channels": 4, "cells": 3, "image_size": 8, "in_channels": 1}
@@ -88,6 +88,29 @@ def test_a_row_measures_fits_and_searches_within_its_bound(tmp_path: Path) -> No
     assert found["collect"].read_result()["metrics"]["networks"] > 50
     conditions = read_data(found["collect"].path / DATA_NAME).conditions
     assert (conditions.in_channels, conditions.image_size, conditions.classes) == (1, 8, 10)  # the digits'
+
+
+OF_METHODS: dict[str, dict[str, Any]] = {
+    "darts": {**SEARCH, "cells": 8},
+    "pc_darts": {**SEARCH, "cells": 8, "arch_start_epoch": 1},
+    "gdas": SEARCH,
+    "proxylessnas": {**SEARCH, "cells": 8, "weight_epochs": 0, "arch_start_epoch": 1, "arch_every": 1},
+    "surgenas": {**SEARCH, "cells": 8, "ordered_epochs": 1, "arch_start_epoch": 1},
+    "random_sampling": CHAIN,
+    "regularized_evolution": {**CHAIN, "samples": 2, "population": 1, "tournament": 1},
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("method", OF_METHODS)
+def test_a_bound_and_a_device_are_all_that_a_row_has_to_say(tmp_path: Path, method: str) -> None:
+    cost = {"on": "latency_ms", "at_most": 6, "device": "cpu"}
+    found = done(tmp_path, planned(tmp_path, mine={"method": method, "options": OF_METHODS[method], "cost": cost}))
+    told = found["search"].read_result()["report"]["cost"]
+    assert told["met"]
+    assert told["value"] <= told["at_most"] == 6
+    assert told["predictor"] == "table"  # the best that was fitted
+    assert "Fake" not in told["unit"]  # conditions are this machine's; only the clock is not
 
 
 def test_measuring_goes_on_where_it_was_stopped(tmp_path: Path, by_formula: list[FakeClock]) -> None:
@@ -186,4 +209,6 @@ def test_a_device_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[
     directory = RunDirectory(tmp_path / "runs" / "mine-tiny" / info.name)
     directory.create(info)
     assert execute(directory.path, "cpu") == FAILED
-    assert "cuda" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "a row's cost is measured on device 'cuda', which this machine has not" in said
+    assert "name another 'device' in the row's cost" in said

@@ -53,13 +53,13 @@ def test_a_bound_is_said_as_asked_predicted_and_measured() -> None:
     asked = {"on": "latency_ms", "objective": "multiplier"}
     entries = [
         search("a", asked, {"value": 4.9, "at_most": 5.0, "met": True}),
-        search("b", asked, {"value": 4.5, "at_most": 5.0, "met": True}),
+        search("b", asked, {"value": 4.5, "at_most": 5.0, "met": True, "held_out_error": 0.0721}),
         search("c", asked, {"value": 5.5, "at_most": 5.0, "met": False}),
         search("d", {"on": "macs"}, {"value": 300.0, "at_most": 300.0, "met": True}),
     ]
     assert cost_notes(table(*entries, a0=5.25, b0=4.6)) == [
         "a: at most 5 of latency_ms asked, 4.9 predicted (kept), 5.25 measured: not kept, 5.0 % above as measured",
-        "b: at most 5 of latency_ms asked, 4.5 predicted (kept), 4.6 measured: kept as measured",
+        "b: at most 5 of latency_ms asked, 4.5 +- 7.2 % predicted (kept), 4.6 measured: kept as measured",
         "c: at most 5 of latency_ms asked, 5.5 predicted (not kept, 10.0 % above); not measured "
         "(`dasbench measure-latency --experiment` does it)",
         "d: at most 300 of macs asked, 300 found: kept",

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.data.images import DatasetInfo
+from bench.device.engine import DeviceError, choose_device
 from bench.latency.collect import Beside, collect
 from bench.latency.conditions import Conditions
 from bench.latency.dataset import DATA_NAME, Job
@@ -22,7 +23,7 @@ def run_collect(task: Task) -> dict[str, Any]:
     """Measure what is not measured yet. It can be stopped after any network and goes on from there.
 
     Raises:
-        DeviceError: the device is not there.
+        DeviceError: as `conditions_of`.
         LatencyError: it was begun on another device, or with other versions.
     """
     began = time.monotonic()
@@ -50,8 +51,19 @@ def jobs_of(config: dict[str, Any]) -> Iterator[Job]:
 
 
 def conditions_of(config: dict[str, Any], classes: int, image_shape: tuple[int, int, int]) -> Conditions:
-    """Of this machine, as the configuration asks for them."""
+    """Of this machine, as the configuration asks for them.
+
+    Raises:
+        DeviceError: the device is not there.
+    """
     wanted = config["latency"]
+    try:
+        choose_device(wanted["device"])
+    except DeviceError as error:
+        raise DeviceError(
+            f"a row's cost is measured on device '{wanted['device']}', which this machine has not ({error}). Run it on "
+            "one that has, name another 'device' in the row's cost, or give it a 'file' that was measured there"
+        ) from None
     return conditions_here(
         config["space"],
         NetworkSettings(**config["network"], in_channels=image_shape[0]),
