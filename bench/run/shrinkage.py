@@ -12,21 +12,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from bench.data.tables import Table
+from bench.run.evaluators.table import TableEvaluator
 from methods.base import SamplingSearch, SearchContext
 from methods.sampling.shrinking import drop_options, mean_distance
 from methods.spaces import get_space
 from methods.spaces.decisions import Code, enumerate_codes
 from methods.spaces.listed import ListedSpace
-
-if TYPE_CHECKING:
-    from bench.run.table_search import TableSearch
 
 OWN, DROPPED, SHUFFLED = "own", "options dropped", "table shuffled"
 LISTED_NAME = "listed.json"
@@ -44,8 +42,21 @@ class Shrinks(Protocol):
     shrunk_after: int
 
 
+class Searching(Protocol):
+    """What is searched with (`bench.run.table_search.TableSearch`)."""
+
+    @property
+    def method(self) -> type[SamplingSearch]: ...
+    @property
+    def options(self) -> Any: ...
+    @property
+    def evaluator(self) -> TableEvaluator: ...
+    @property
+    def budgets(self) -> tuple[int, ...]: ...
+
+
 def lists_of(
-    search: TableSearch, method: SamplingSearch, asked: Sequence[int], context: SearchContext
+    search: Searching, method: SamplingSearch, asked: Sequence[int], context: SearchContext
 ) -> dict[str, dict[str, Any]]:
     """The search's list and those of its controls, as indices of the table; nothing of other searches, or of one whose
     budget ended before it had a list.
@@ -119,7 +130,7 @@ def _dropped(table: Table, values: Values, scored: int, largest: int, seed: int)
     return _lists(table, drop_options(get_space(table.space), scores, largest), [indices[code] for code in drawn])
 
 
-def _shuffled(search: TableSearch, context: SearchContext) -> dict[str, Any]:
+def _shuffled(search: Searching, context: SearchContext) -> dict[str, Any]:
     """Its indices are of the networks whose values were seen, so that they are measured as every list is."""
     table, values = search.evaluator.table, search.evaluator.values
     whose = torch.randperm(len(table), generator=torch.Generator().manual_seed(context.seed)).numpy()
