@@ -184,12 +184,16 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
 def test_a_report_loads_no_torch(tmp_path: Path) -> None:
     """Whatever method a record is of: torch is half a gigabyte and three seconds, scipy.stats one more."""
     kinds = [Kind(name, name, 3.0) for name in own_methods()]
-    folder = experiment(tmp_path, (*kinds, Kind("gone", "not-installed", 3.0)), searches=2, retrains=1, epochs=2)
+    every = experiment(tmp_path, (*kinds, Kind("gone", "not-installed", 3.0)), searches=1, retrains=1, epochs=2)
+    one = experiment(tmp_path, (Kind("darts", "darts", 3.0),), searches=1, retrains=1, epochs=2, name="one")
+    page, files = str(tmp_path / "page"), str(tmp_path / "files")
     code = (
         "import sys; from bench.cli import main\n"
-        f"code = main(['report', {str(folder)!r}, '--out', {str(tmp_path / 'report')!r}])\n"
-        "sys.exit(repr((code, [name for name in ('torch', 'scipy.stats') if name in sys.modules])))"
+        f"codes = [main(['report', {str(every)!r}, '--out', {page!r}, '--formats', 'csv', 'html']),\n"
+        f"    main(['report', {str(one)!r}, '--out', {files!r}])]\n"
+        "sys.exit(repr((codes, [name for name in ('torch', 'scipy.stats') if name in sys.modules])))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
-    assert done.stderr.strip() == "(0, [])"
-    assert (tmp_path / "report" / "index.html").exists()
+    assert done.stderr.strip() == "([0, 0], [])"
+    assert (tmp_path / "page" / "index.html").exists()
+    assert {path.suffix for path in (tmp_path / "files" / "cells").iterdir()} == {".png", ".pdf", ".svg"}
