@@ -17,7 +17,7 @@ from methods.gradient.slimmable import SlimmableOptions, SlimmableSearch
 from methods.parts.samplers.sandwich import Sandwich
 from methods.registry import register
 from methods.spaces import get_space
-from methods.spaces.widths import WidthSpace
+from methods.spaces.width_space import WidthSpace
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ from methods.parts.query_table import Member, query_table
 from methods.parts.samplers.sandwich import Options, Sandwich
 from methods.parts.schedule import cosine, linear
 from methods.spaces import NetworkSettings, get_space
-from methods.spaces.elastic import ElasticNetwork, elastic_of
-from methods.spaces.widths import WidthSpace
+from methods.spaces.elastic import ElasticNetwork
+from methods.spaces.width_space import WidthSpace, elastic_of
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ class SlimmableSearch(SharedWeights):
         return self.table()[-1].architecture if self.scored else self.supernet.architecture(self.sandwich.largest)
 
     def weights_of(self, architecture: Architecture) -> Mapping[str, Tensor]:
-        space = self.supernet.space
+        space = get_space(self.space)
         names = [decision.name for decision in space.decisions()]
         return self.supernet.weights_of(dict(zip(names, space.encode(architecture), strict=True)))
 

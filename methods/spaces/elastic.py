@@ -1,4 +1,4 @@
-"""Elastic networks: one set of weights for every network of a space of widths (`methods.spaces.widths`).
+"""Elastic networks: one set of weights for every network of a space of widths (`methods.spaces.width_space`).
 
     network = elastic_of("chain_s_widths", num_classes, settings)         # built at the largest widths
     network(images)                                                       # the largest
@@ -27,15 +27,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.parts.costs.widths import Product
+from methods.parts.costs.widths import Layers, Product
 from methods.parts.elastic_layers import Width
-from methods.spaces import NetworkSettings, get_space
-from methods.spaces.widths import RESOLUTION, Choice, Count, Grid, WidthSpace, inside_name, width_name
+from methods.spaces.base import NetworkSettings
+from methods.spaces.widths import RESOLUTION, Choice, Count, Grid, Widths, inside_name, width_name
 
 Selected = Mapping[str, int | Tensor]
 """By the name of a choice, its option or the gates of all its options; of a missing one, the largest option."""
@@ -58,6 +59,19 @@ class Block:
         return self.width.channels > 0
 
 
+class Builds(Protocol):
+    """What an elastic network needs of its space (`methods.spaces.width_space`)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def architecture(self, widths: Widths) -> Architecture: ...
+
+    def build(self, architecture: Architecture, num_classes: int, settings: NetworkSettings) -> nn.Module: ...
+
+    def layers(self, grid: Grid, num_classes: int, in_channels: int, image_size: int) -> Layers: ...
+
+
 class ElasticNetwork(nn.Module, ABC):
     """See above. `network` is the largest one, as its space builds it: its parameters and buffers are the weights.
 
@@ -66,7 +80,7 @@ class ElasticNetwork(nn.Module, ABC):
         choices: stage by stage the width of its stream and the insides of its blocks; the resolution last.
     """
 
-    def __init__(self, space: WidthSpace, grid: Grid, num_classes: int, settings: NetworkSettings) -> None:
+    def __init__(self, space: Builds, grid: Grid, num_classes: int, settings: NetworkSettings) -> None:
         super().__init__()
         self.space, self.grid, self.num_classes, self.settings = space, grid, num_classes, settings
         self.choices: tuple[Choice, ...] = grid.choices()
@@ -140,18 +154,3 @@ class ElasticNetwork(nn.Module, ABC):
             stairs = getattr(self, f"stairs_{self.choices.index(choice)}")
             return Width(choice.values[-1], (given[:, None] * stairs.to(given)).sum(dim=0))
         return Width(choice.values[choice.largest if given is None else given])
-
-
-def elastic_of(space: str, num_classes: int, settings: NetworkSettings, grid: Grid | None = None) -> ElasticNetwork:
-    """New elastic weights, from torch's global generator.
-
-    Args:
-        grid: of which choices; the space's own if None.
-
-    Raises:
-        ArchitectureError: the space is none of widths, or has no networks with this stem.
-    """
-    found = get_space(space)
-    if not isinstance(found, WidthSpace):
-        raise ArchitectureError(f"'{space}' is no space of widths, as chain_s_widths and resnet_widths are")
-    return found.elastic(num_classes, settings, grid)

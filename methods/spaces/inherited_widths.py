@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from methods.spaces.channels import ChannelGroup, channel_groups
-from methods.spaces.widths import Widths, WidthSpace
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import Widths
 
 
 def inherited(

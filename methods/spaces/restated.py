@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from methods.architecture import Architecture
 from methods.spaces import get_space, space_names
-from methods.spaces.widths import Widths, WidthSpace
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import Widths
 
 
 def as_widths(architecture: Architecture) -> tuple[WidthSpace, Widths] | None:

@@ -21,10 +21,9 @@ from methods.parts.gates import Gates
 from methods.parts.parameterisation import Parameterisation
 from methods.parts.topology import SlotTopology
 from methods.spaces import NetworkSettings, get_space, space_names
-from methods.spaces.elastic import elastic_of
 from methods.spaces.relaxation import MakeExecutor, Relaxation, Supernet
 from methods.spaces.supernet_settings import SupernetSettings
-from methods.spaces.widths import WidthSpace
+from methods.spaces.width_space import WidthSpace, elastic_of
 
 KIND = "widths"
 

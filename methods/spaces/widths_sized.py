@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -19,17 +18,14 @@ from torch import Tensor
 from methods.architecture import Architecture, ArchitectureError
 from methods.parts.costs.widths import Layers, Product, counted
 from methods.spaces.base import SizeMatch
-from methods.spaces.decisions import Decision
-
-if TYPE_CHECKING:
-    from methods.spaces.widths import WidthSpace
+from methods.spaces.decisions import Decision, DecisionSpace
 
 DRAWS, ROUNDS, POOL = 4096, 200, 64
 STEEPEST, HALVINGS = 24.0, 20
 """Of the logarithm of a probability, from the smallest to the largest option."""
 
 
-def draw_at_size(space: WidthSpace, generator: torch.Generator, match: SizeMatch, layers: Layers) -> Architecture:
+def draw_at_size(space: DecisionSpace, generator: torch.Generator, match: SizeMatch, layers: Layers) -> Architecture:
     """A random network whose count `match.on` is `match.value`, or less by at most `match.tolerance` of it.
 
     Its provenance has its sizes.

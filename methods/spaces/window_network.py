@@ -12,7 +12,8 @@ from methods.parts.windows import Windows
 from methods.spaces.base import NetworkSettings
 from methods.spaces.elastic import Selected
 from methods.spaces.inherited_widths import inherited
-from methods.spaces.widths import Widths, WidthSpace
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import Widths
 
 OPTIONS = 3
 """Of a window at most."""

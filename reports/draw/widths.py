@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from methods.architecture import Architecture
 from methods.spaces import get_space
-from methods.spaces.widths import FULL, RESOLUTION, WidthSpace
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import FULL, RESOLUTION
 from reports.colours import COLOURS, INK, MUTED, PAPER
 from reports.draw.shapes import Box, Drawing, Shape, Text, room
 

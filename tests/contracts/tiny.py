@@ -11,7 +11,7 @@ from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Se
 from methods.registry import all_methods
 from methods.spaces import NetworkSettings, build, get_space, space_names
 from methods.spaces.supernets import RELAXATIONS, relaxation
-from methods.spaces.widths import WidthSpace
+from methods.spaces.width_space import WidthSpace
 
 TINY: dict[str, Any] = {
     "samples": 3,

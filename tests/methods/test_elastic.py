@@ -17,7 +17,8 @@ from methods.parts.elastic_layers import Width, convolve
 from methods.parts.pixels import sample, scatter
 from methods.parts.recalibration import recalibrate
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.elastic import ElasticNetwork, elastic_of
+from methods.spaces.elastic import ElasticNetwork
+from methods.spaces.width_space import elastic_of
 from methods.spaces.widths import Grid
 from tests.oracles import masked_widths as oracle
 

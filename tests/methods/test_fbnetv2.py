@@ -17,7 +17,7 @@ from methods.parts.costs.widths import expected_macs
 from methods.parts.gates import Gates, Logits, soft
 from methods.parts.samplers.soft_gumbel import SoftGumbel
 from methods.spaces import NetworkSettings, get_space
-from methods.spaces.elastic import elastic_of
+from methods.spaces.width_space import elastic_of
 from methods.spaces.width_supernet import KIND, width_relaxation
 from tests.oracles.fbnetv2 import Textbook, chain_xs_macs, gates
 

@@ -22,7 +22,7 @@ from methods.parts.distillation import distance
 from methods.parts.query_table import Member, query_table
 from methods.parts.recalibration import recalibrate
 from methods.spaces import build
-from methods.spaces.elastic import elastic_of
+from methods.spaces.width_space import elastic_of
 from methods.spaces.widths import RESOLUTION
 from tests.oracles.slimmable import Momentum, gradients
 

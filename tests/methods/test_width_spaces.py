@@ -15,7 +15,8 @@ from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, build, get_space
 from methods.spaces.base import SizeMatch
 from methods.spaces.plain.resnet_widths import ResNetWidths
-from methods.spaces.widths import Grid, WidthSpace
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import Grid
 from methods.spaces.widths_sized import DRAWS, _drawn
 from methods.transform.pruning.l1_filters import L1FilterPruning
 from methods.transform.pruning.ratio import RatioOptions

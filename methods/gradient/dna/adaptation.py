@@ -19,7 +19,8 @@ from methods.parts.windows import Window, Windows, around
 from methods.spaces import build
 from methods.spaces.inherited_widths import by_scale, inherited
 from methods.spaces.restated import as_widths
-from methods.spaces.widths import MOST_BLOCKS, Widths, WidthSpace, inside_name
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import MOST_BLOCKS, Widths, inside_name
 from methods.spaces.window_network import WindowNetwork
 
 

@@ -28,7 +28,8 @@ from methods.spaces.chain.network import ChainNetwork
 from methods.spaces.chain.notation import Block
 from methods.spaces.elastic import ElasticNetwork
 from methods.spaces.registry import register_space
-from methods.spaces.widths import FULL, RESOLUTION, Grid, Stage, Widths, WidthSpace, inside_name, width_name
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import FULL, RESOLUTION, Grid, Stage, Widths, inside_name, width_name
 
 RATIOS = (0.5, 0.75, 1.0, 1.25)
 EXPANSIONS = (1.5, 3.0, 4.5, 6.0)

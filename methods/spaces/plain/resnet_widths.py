@@ -20,7 +20,8 @@ from methods.spaces.base import NetworkSettings
 from methods.spaces.elastic import ElasticNetwork
 from methods.spaces.plain.resnet import CHANNELS, STAGES, ResNet
 from methods.spaces.registry import register_space
-from methods.spaces.widths import FULL, RESOLUTION, Grid, Stage, Widths, WidthSpace, inside_name, width_name
+from methods.spaces.width_space import WidthSpace
+from methods.spaces.widths import FULL, RESOLUTION, Grid, Stage, Widths, inside_name, width_name
 
 BLOCKS = 3
 """In a stage: depth 20."""
