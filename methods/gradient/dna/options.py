@@ -41,7 +41,7 @@ class DNAOptions:
     momentum: float = field(default=0.9, metadata=within("[0, 1)"))
     weight_decay: float = field(default=3e-4, metadata=within("[0, inf)"))
     clip: float = field(default=5.0, metadata=within("(0, inf)"))
-    arch_lr: float = field(default=0.02, metadata=within("[0, inf)"))
+    arch_lr: float = field(default=3e-3, metadata=within("[0, inf)"))
     arch_betas: tuple[float, float] = field(default=(0.5, 0.999), metadata=within("[0, 1)"))
 
     def __post_init__(self) -> None:
