@@ -175,7 +175,7 @@ class SlimmableSearch(SharedWeights):
         return self.table()[-1].architecture if self.scored else self.supernet.architecture(self.sandwich.largest)
 
     def weights_of(self, architecture: Architecture) -> Mapping[str, Tensor]:
-        space = get_space(self.space)
+        space = get_space(architecture.space)
         names = [decision.name for decision in space.decisions()]
         return self.supernet.weights_of(dict(zip(names, space.encode(architecture), strict=True)))
 
