@@ -12,7 +12,8 @@ from reports.draw.cells import CellDrawing
 
 def describe_stages(architecture: Architecture) -> list[CellDrawing]:
     """A drawing for each stage; none for an architecture of another kind."""
-    graphs: Sequence[Mapping[str, Any]] = architecture.genotype.get("stages", ())
+    stages: Sequence[Mapping[str, Any]] = architecture.genotype.get("stages", ())
+    graphs = [stage for stage in stages if "edges" in stage]  # in spaces of widths stages are no graphs
     return [_stage(f"stage {number}", graph) for number, graph in enumerate(graphs, 1)]
 
 
