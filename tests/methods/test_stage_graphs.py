@@ -93,6 +93,12 @@ def test_a_cell_reads_two_of_the_last_three_states() -> None:
     graphs[1]["edges"] = [*others, ["skip_connect", 1, 5], ["skip_connect", 4, 5]]
     with pytest.raises(ArchitectureError, match=r"'stage2': node 5 reads the states \[1, 4\]"):
         validate_graphs({**found.genotype, "stages": graphs})
+    with pytest.raises(ArchitectureError, match="'stage1' has no edges"):
+        validate_graphs({**found.genotype, "stages": [{"edges": [], "concat": [0, 1]}] * 3})
+    with pytest.raises(ArchitectureError, match="a list of 3 graphs"):
+        validate_graphs({**found.genotype, "stages": graphs[:2]})
+    with pytest.raises(ArchitectureError, match="20 cells with the reductions, the scale says 19"):
+        get_space("stage_graph").validate(replace(found, scale={"channels": 4, "cells": 19}))
 
 
 def test_one_hot_chain_edges_give_the_stack_of_cells_to_the_bit() -> None:

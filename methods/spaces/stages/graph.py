@@ -64,6 +64,8 @@ def validate_graphs(genotype: Mapping[str, Any]) -> None:
 
 def _validate_graph(name: str, graph: Any) -> None:
     validate_cell(name, graph, CHOICES)
+    if not graph["edges"]:
+        raise ArchitectureError(f"'{name}' has no edges, and so no cell")
     refuse_gaps(name, graph)
     last = max(node for *_, node in graph["edges"])
     for node in range(INPUTS, last + 1):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import torch
@@ -44,6 +45,11 @@ def cells_within(architecture: Architecture) -> dict[str, Any]:
     return {kind: architecture.genotype[kind] for kind in BY_TYPE.kinds}
 
 
+@cache
+def _usual_cells() -> dict[str, Any]:
+    return cells_within(published(USUAL_CELL))
+
+
 @register_space("stage_graph_imagenet", "the same with 4 cells in each stage, as searched for ImageNet", nodes=4)
 @register_space("stage_graph_xs", "the same with 3 cells in each stage", nodes=3)
 @register_space("stage_graph", "three stages of 6 cells, each a graph of them, on given cells (Hs-DAS)", nodes=6)
@@ -65,7 +71,7 @@ class StageGraphSpace:
     @property
     def made_of(self) -> Mapping[str, Any]:
         """The cells."""
-        return self.cells if self.cells is not None else cells_within(published(USUAL_CELL))
+        return self.cells if self.cells is not None else _usual_cells()
 
     def with_graphs(self, graphs: list[dict[str, Any]]) -> Architecture:
         return Architecture(self.name, {**self.made_of, "stages": graphs})
