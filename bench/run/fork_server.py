@@ -40,6 +40,8 @@ DRIVERS = ("/dev/nvidia", "/dev/dxg", "/dev/kfd")
 """What a process has open that has initialised a GPU's driver, whoever did it."""
 LARGEST = 1 << 16
 """Bytes of a message: a path, and little else."""
+LONGEST_NAME = 15
+"""Characters that Linux keeps of a process's name."""
 READY = {"ready": True}
 
 
@@ -88,6 +90,7 @@ def _become(arguments: list[str], output: int) -> list[str]:
     os.dup2(output, 2)
     os.close(output)
     os.write(2, said)
+    Path("/proc/self/comm").write_text(Path(arguments[0]).name[:LONGEST_NAME])  # `top` shows which run it is
     sys.argv = [str(Path(__file__).with_name("__main__.py")), *arguments]
     np.random.seed()  # each process has a state of its own until a run seeds it
     return arguments

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import copy
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import torch
@@ -21,7 +21,8 @@ from torch import Tensor, nn
 
 from bench.device.distributed import OutOfStepError, global_batch_norm, join, share_statistics
 from bench.records.directory import RunDirectory
-from bench.run.one_run import DONE, INTERRUPTED, execute
+from bench.run import loop
+from bench.run.one_run import DONE, INTERRUPTED, execute, main
 from methods.base import SearchContext
 from methods.gradient.darts import DARTS
 from methods.gradient.mgas.layers import GatedNorm
@@ -29,6 +30,10 @@ from methods.gradient.mgas.search import MGAS
 from methods.registry import get_method
 from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
+
+FORKS: Final = "forkserver"
+"""Each process is a fork of one that has imported everything, once for this file."""
+multiprocessing.set_forkserver_preload(["tests.conftest", __name__])
 
 
 def free_port() -> int:
@@ -49,7 +54,7 @@ def as_member(rank: int, port: int, work: Callable[..., None], arguments: tuple[
 
 
 def in_two_processes(work: Callable[..., None], *arguments: Any) -> None:
-    mp.spawn(as_member, (free_port(), work, arguments), nprocs=2)
+    mp.start_processes(as_member, (free_port(), work, arguments), nprocs=2, start_method=FORKS)
 
 
 def network() -> nn.Module:
@@ -240,26 +245,49 @@ def test_mgas_on_two_processes(tmp_path: Path) -> None:
     """Stopped between two commits and continued: the controller's sums are the whole batch's all the time."""
     alone, whole, cut = mgas_searches(tmp_path, "alone", "whole", "cut")
     assert execute(alone.path, "cpu") == DONE
-    assert [member.wait() for member in run_in_two(whole)] == [DONE, DONE]
+    assert ends(run_in_two(whole)) == [DONE, DONE]
     one, two = ([line["values"] for line in directory.read_metrics()] for directory in (alone, whole))
     assert any(values["mgas/regrown"] for values in two)
     for mine, theirs in list(zip(two, one, strict=False))[:3]:  # later, rounding may tip a decision
         assert mine["mgas/lambda"] == pytest.approx(theirs["mgas/lambda"])
         assert mine["train/loss"] == pytest.approx(theirs["train/loss"], rel=1e-3)
-    members = run_in_two(cut, DASBENCH_CHECKPOINT_SECONDS="0")
+    members = run_in_two(cut, checkpoint_seconds=0.0)
     while not list(Path(cut.checkpoints).glob("epoch-00002-step-0000002.pt")):
-        assert members[0].poll() is None
+        assert members[0].is_alive()
         time.sleep(0.002)
-    members[1].send_signal(signal.SIGTERM)
-    assert [member.wait() for member in members] == [INTERRUPTED, INTERRUPTED]
-    assert [member.wait() for member in run_in_two(cut)] == [DONE, DONE]
+    tell_to_stop(members[1])
+    assert ends(members) == [INTERRUPTED, INTERRUPTED]
+    assert ends(run_in_two(cut)) == [DONE, DONE]
     assert outcome(cut) == outcome(whole)
 
 
-def run_in_two(directory: RunDirectory, **more: str) -> list[subprocess.Popen[bytes]]:
-    port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "bench.run", str(directory.path), "--device", "cpu"]
-    return [subprocess.Popen(command, env={**os.environ, **environment(rank, port), **more}) for rank in range(2)]
+def as_run(rank: int, port: int, path: Path, checkpoint_seconds: float) -> None:
+    """`python -m bench.run` under torchrun's names, in a process of its own."""
+    os.environ |= environment(rank, port)
+    loop.CHECKPOINT_SECONDS = checkpoint_seconds
+    sys.exit(main([str(path), "--device", "cpu"]))
+
+
+def run_in_two(
+    directory: RunDirectory, checkpoint_seconds: float = loop.CHECKPOINT_SECONDS
+) -> list[multiprocessing.Process]:
+    port, context = free_port(), multiprocessing.get_context(FORKS)
+    members = [context.Process(target=as_run, args=(rank, port, directory.path, checkpoint_seconds)) for rank in (0, 1)]
+    for member in members:
+        member.start()
+    return members
+
+
+def ends(members: list[multiprocessing.Process]) -> list[int | None]:
+    """Their exit codes."""
+    for member in members:
+        member.join()
+    return [member.exitcode for member in members]
+
+
+def tell_to_stop(member: multiprocessing.Process) -> None:
+    assert member.pid is not None
+    os.kill(member.pid, signal.SIGTERM)
 
 
 @pytest.mark.slow
@@ -268,7 +296,7 @@ def test_a_run_on_two_processes(row: str, number: int, tiny_runs: Callable[..., 
     """As one process does it, up to rounding; interrupted in one of the two and continued, with the same bits."""
     alone, whole, cut = (tiny_runs(row, folder=name)[number] for name in ("alone", "whole", "cut"))
     assert execute(alone.path, "cpu") == DONE
-    assert [member.wait() for member in run_in_two(whole)] == [DONE, DONE]
+    assert ends(run_in_two(whole)) == [DONE, DONE]
     one, two = alone.read_metrics(), whole.read_metrics()
     assert [line["epoch"] for line in two] == [line["epoch"] for line in one]
     result = whole.read_result()
@@ -278,11 +306,11 @@ def test_a_run_on_two_processes(row: str, number: int, tiny_runs: Callable[..., 
     if row == "darts":  # without drop path the two are the same mathematics
         assert two[0]["values"]["train/loss"] == pytest.approx(one[0]["values"]["train/loss"], rel=1e-4)
         assert two[-1]["values"]["valid/loss"] == pytest.approx(one[-1]["values"]["valid/loss"], rel=1e-3)
-    members = run_in_two(cut, DASBENCH_CHECKPOINT_SECONDS="0")
+    members = run_in_two(cut, checkpoint_seconds=0.0)
     while not list(Path(cut.checkpoints).glob("epoch-*.pt")):
-        assert members[0].poll() is None
+        assert members[0].is_alive()
         time.sleep(0.01)
-    members[1].send_signal(signal.SIGTERM)  # one of them is told to stop: both do, after the same step
-    assert [member.wait() for member in members] == [INTERRUPTED, INTERRUPTED]
-    assert [member.wait() for member in run_in_two(cut)] == [DONE, DONE]
+    tell_to_stop(members[1])  # one of them is told to stop: both do, after the same step
+    assert ends(members) == [INTERRUPTED, INTERRUPTED]
+    assert ends(run_in_two(cut)) == [DONE, DONE]
     assert outcome(cut) == outcome(whole)

@@ -75,6 +75,10 @@ def leads_its_session(process: Process) -> bool:
     return os.getsid(process.pid) == process.pid
 
 
+def is_named(process: Process, name: str) -> bool:
+    return Path(f"/proc/{process.pid}/comm").read_text() == name[:15] + "\n"
+
+
 def said(directory: RunDirectory) -> str:
     """What a run's process wrote, without the time and pid in front of torch's own warnings."""
     return re.sub(r"(?m)^([IWE])\d{4} [\d:.]+ \d+", r"\1", (directory.path / "output.log").read_text())
@@ -90,6 +94,7 @@ def test_a_fork_does_what_a_new_process_does(forks: Forks, tiny_runs: Callable[.
         assert isinstance(a, Fork)
         assert threads_variables(a) == [b"MKL_NUM_THREADS=1", b"OMP_NUM_THREADS=1"]
         until(partial(leads_its_session, a))
+        until(partial(is_named, a, one.path.name))
         assert code_of(a) == DONE
         assert code_of(start(Fresh(), other)) == DONE
         assert outcome(one) == outcome(other)
