@@ -234,7 +234,7 @@ def test_a_move_grows_condenses_adds_and_removes(space: str) -> None:
 @pytest.mark.parametrize("ratio", [0.5, 2.0])
 def test_from_half_the_budget_it_grows_and_from_double_it_shrinks(space: str, ratio: float) -> None:
     """On noise, which prefers nothing: what decides is the budget."""
-    method = search(space, ratio=ratio, arch_lr=0.2)
+    method = search(space, ratio=ratio, arch_lr=0.2, epochs=8)
     generator = torch.Generator().manual_seed(5)
     for epoch in range(method.epochs):
         if method.finished:
@@ -253,8 +253,9 @@ def test_from_half_the_budget_it_grows_and_from_double_it_shrinks(space: str, ra
     assert macs == told["macs"]
     assert abs(macs / (ratio * count_macs(trained(space)[1], SHAPE)) - 1) <= 0.02
     after = space_of(space).read(method.architecture())
-    moved = [pair for move in told["moves"] for pair in move["moved"].values()]
-    assert sum((new > old) == (ratio > 1) for old, new in moved[: len(moved) // 2]) > len(moved) // 4
+    moved = [pair for move in told["moves"][:2] for pair in move["moved"].values()]
+    assert moved
+    assert sum((new > old) == (ratio > 1) for old, new in moved) > len(moved) / 2
     assert (sum(map(sum, (s.inside for s in after.stages))) > sum(map(sum, (s.inside for s in before.stages)))) == (
         ratio > 1
     )
