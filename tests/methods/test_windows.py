@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 
 from methods.parts.budget_fit import fit
@@ -61,7 +63,7 @@ def test_another_block_stands_at_the_first_empty_place_or_behind_all_others() ->
     assert TWO.deepened(1, new, 2) is None
 
 
-def cost(values: dict[str, int]) -> float:
+def cost(values: Mapping[str, int]) -> float:
     return values["a"] * values["b"] + 10 * values["b"] + values["c"]
 
 

@@ -78,7 +78,7 @@ class DNA(GradientSearch):
         sums: dict[str, Tensor] = {}
         if valid_batch is not None and self.epoch >= self.options.arch_start_epoch:
             sums = self._learn(valid_batch)
-        weights, gates = list(self.supernet.weights().values()), self._drawn()
+        weights, gates = list(self.adapted.network.weights().values()), self._drawn()
         loss, own = loss_and_sums(lambda images: self.supernet(images, gates), train_batch)
         self.adapted.optimisers.update_weights(torch.autograd.grad(loss, weights, allow_unused=True), self.average)
         return sums | own
