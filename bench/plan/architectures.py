@@ -21,6 +21,8 @@ NOTATION = re.compile(r"[({|\n]")
 
 OWN_KEY = re.compile(r'"(?:space|genotype)"\s*:')
 """What no JSON of other people's cells has."""
+MOST_NAMED = 24
+"""Published architectures that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
             its file).
 
     Raises:
-        ArchitectureError: there is nothing of that name (the message lists the names), or it cannot be read.
+        ArchitectureError: there is nothing of that name (the message names the nearest), or it cannot be read.
     """
     if given in published_names():
         return given, published(given), ()
@@ -91,10 +93,14 @@ def find_architecture(given: str) -> tuple[str, Architecture, tuple[str, ...]]:
         names = published_names()
         near = difflib.get_close_matches(given, names, n=len(names), cutoff=0.3)
         listed = [*near, *(name for name in names if name not in near)]
+        more = (
+            f", and {len(listed) - MOST_NAMED} more (dasbench list architectures)" if len(listed) > MOST_NAMED else ""
+        )
         raise ArchitectureError(
             f"nothing called '{shorten(given)}'"
             + (f"; did you mean '{near[0]}'?" if near else ";")
-            + f" Published: {', '.join(listed)}; or give a file, a run's directory, or the text of a genotype"
+            + f" Published: {', '.join(listed[:MOST_NAMED])}{more}; or give a file, a run's directory, or the text of "
+            "a genotype"
         )
     if path is not None and (path.is_dir() or (path.is_file() and is_own_file(path))):
         return given, load_valid(path), ()

@@ -243,9 +243,11 @@ def makespan(planned: Sequence[RunInfo], seconds: Mapping[str, float], devices: 
         while ready and len(running) < devices:
             number = heapq.heappop(ready)
             heapq.heappush(running, (now + seconds[names[number]], number))
-        now, ended = heapq.heappop(running)
-        for number in needed_by[names[ended]]:
-            needs[names[number]].discard(names[ended])
-            if not needs[names[number]]:
-                heapq.heappush(ready, number)
+        now = running[0][0]
+        while running and running[0][0] == now:  # what ends together is collected together
+            _, ended = heapq.heappop(running)
+            for number in needed_by[names[ended]]:
+                needs[names[number]].discard(names[ended])
+                if not needs[names[number]]:
+                    heapq.heappush(ready, number)
     return now

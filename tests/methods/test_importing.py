@@ -27,7 +27,11 @@ def family_of(architecture: Architecture) -> str:
     return "darts" if declared is None else next(n for n, c in FAMILIES.items() if c.to_json() == declared)
 
 
-SHARED = [name for name in published_names() if "normal" in published(name).genotype]
+SHARED = [
+    name
+    for name in published_names()
+    if set(published(name).genotype) >= {"normal", "reduce"} and "stages" not in published(name).genotype
+]
 
 
 @pytest.mark.parametrize("name", SHARED)

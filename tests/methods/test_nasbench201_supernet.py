@@ -266,7 +266,10 @@ def test_activation_memory_falls_about_fourfold():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"space": "vgg"}, "space='vgg' has no supernet to search in; these spaces have: darts_cell, chain_s"),
+        (
+            {"space": "vgg"},
+            "space='vgg' has no supernet to search in; these spaces have: darts_cell, staged_cell, chain_s",
+        ),
         (
             {"cells": 4},
             "cells=4 says nothing of a supernet of nasbench201: its size is given by channels and cells_per",

@@ -160,7 +160,7 @@ def test_a_mutation_is_a_neighbour_and_a_crossover_has_parents(name: str, data: 
 @every_decided
 def test_mutations_and_crossovers_are_uniform(name: str) -> None:
     """Mutation: over decisions, and over the near options of each. Crossover: every entry from either parent."""
-    space, source = get_space(name), generator(5)
+    space, source = get_space(name), generator(6)
     decisions = space.decisions()
     one, other = (0,) * len(decisions), tuple(len(decision.options) - 1 for decision in decisions)
     mutants = [mutate(space, one, source) for _ in range(DRAWS)]

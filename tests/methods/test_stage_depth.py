@@ -92,7 +92,7 @@ def test_alone_it_leads_to_the_deepest_graph_and_its_negation_to_the_shallowest(
 def test_an_open_end_has_the_depth_expected_over_its_positions() -> None:
     of_cells = [torch.tensor(float(d)) for d in (1, 2, 4, 6)]
     ends = torch.tensor([0.25, 0.5, 0.25])  # after two, three or four cells
-    assert mean_depth(of_cells, ends) == 0.25 * 1.5 + 0.5 * (7 / 3) + 0.25 * (13 / 4)
+    assert float(mean_depth(of_cells, ends)) == pytest.approx(0.25 * 1.5 + 0.5 * (7 / 3) + 0.25 * (13 / 4))
     assert mean_depth(of_cells) == 13 / 4
 
 

@@ -158,10 +158,10 @@ def test_every_shape_is_where_it_is_said_to_be(tmp_path):
 
 def test_widths_of_a_network_are_bars_of_their_length():
     vgg = published("VGG16")
-    pruned = Architecture("plain", {"depth": 16}, {}, {"features.0": 40, "features.1": 80})
+    pruned = Architecture("vgg", {"depth": 16}, {}, {"features.0": 40, "features.1": 80})
     boxes = of_kind(draw_architecture(pruned), Box)
     assert boxes[1].width == pytest.approx(2 * boxes[0].width)
-    assert {"features.0", "40", "80", "channels", "plain: depth 16"} <= set(draw_architecture(pruned).texts)
+    assert {"features.0", "40", "80", "channels", "vgg: depth 16"} <= set(draw_architecture(pruned).texts)
     assert "default widths throughout" in draw_architecture(vgg).texts
 
 

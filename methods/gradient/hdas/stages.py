@@ -51,7 +51,7 @@ class HsDASOptions(OrderOptions):
     cells: int = 20
     weight_decay: float = 2.7e-3
     cell: str = ""
-    depth_weight: float = field(default=1.0, metadata=within("(-inf, inf)"))
+    depth_weight: float = field(default=1.0, metadata=within("[0, inf)"))
     as_released: bool = False
 
     def __post_init__(self) -> None:

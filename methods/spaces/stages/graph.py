@@ -81,13 +81,13 @@ def _validate_graph(name: str, graph: Any) -> None:
 @cache
 def graph_decisions(nodes: int) -> tuple[Decision, ...]:
     """Of stages of so many cells: for each cell its two sources (where there is a choice), then what stands on each."""
-    found = []
+    found, neutral = [], CHOICES.index(SKIP)
     for kind in KINDS:
         for node in range(INPUTS, INPUTS + nodes):
             pairs = tuple(itertools.combinations(range(max(0, node - WINDOW), node), 2))
             if len(pairs) > 1:
                 found.append(Decision(f"{kind}.{node}.inputs", pairs))
-            found += [Decision(f"{kind}.{node}.{place}", CHOICES) for place in ("first", "second")]
+            found += [Decision(f"{kind}.{node}.{place}", CHOICES, neutral=neutral) for place in ("first", "second")]
     return tuple(found)
 
 
