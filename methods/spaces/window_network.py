@@ -33,6 +33,8 @@ class WindowNetwork(nn.Module):
 
     branches_on_host = True
     """Noise of the draws is made on the host, which a recorded step would not make anew."""
+    there: Tensor
+    """(widths, options): whether a window has that option."""
 
     def __init__(self, space: WidthSpace, windows: Windows, num_classes: int, settings: NetworkSettings) -> None:
         super().__init__()
