@@ -257,6 +257,10 @@ class SharedWeights(GradientSearch):
     def members(self) -> Sequence[Member]:
         """Those of `family`, the most expensive first: after `choose`."""
 
+    @abstractmethod
+    def largest(self) -> Mapping[str, int]:
+        """`params` and `macs` of the largest network on the weights, which need not be worth taking."""
+
     def family(self) -> list[Architecture]:
         return [member.architecture for member in self.members()]
 

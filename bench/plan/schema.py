@@ -73,7 +73,8 @@ class Selection:
     Without `at_most` the largest of all, or with `smallest` the smallest.
 
     Attributes:
-        share: instead of `at_most`, as a share of the count of the largest member.
+        share: instead of `at_most`, as a share of the count of the largest member; of networks on one set of weights,
+            of the largest of all of them.
     """
 
     on: Literal["params", "params_nonzero", "macs"] = "params"

@@ -163,6 +163,10 @@ class SlimmableSearch(SharedWeights):
         context, space = self.context, get_space(architecture.space)
         return space.counts(architecture, context.num_classes, self.settings, context.image_size)
 
+    def largest(self) -> Mapping[str, int]:
+        counts = self.counts(self.supernet.architecture(self.sandwich.largest))
+        return {"params": counts.params, "macs": counts.macs}
+
     def table(self) -> Sequence[Member]:
         return query_table(self.scored)
 

@@ -24,7 +24,7 @@ from bench.run.shared_weights import inherited_network
 from bench.run.stop import StopFlag
 from methods.architecture import Architecture
 from methods.parts.counts import count_macs
-from methods.spaces import NetworkSettings, build
+from methods.spaces import NetworkSettings, build, get_space
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, outcome
 
@@ -100,7 +100,10 @@ def test_inherited_lines_are_the_family_or_what_is_selected(done: list[Record]) 
         assert line["test_error"] == 100.0 - line["test_accuracy"]
     assert whole["metrics"]["test_error"] == whole["members"][0]["test_error"]
     assert whole["costs"]["search_device_s"] == (done[0].result or {})["costs"]["device_s"]
-    largest = max(line["macs"] for line in whole["members"])
+    space = get_space("chain_xs_widths")
+    widest = space.decode(tuple(len(each.options) - 1 for each in space.decisions()))
+    largest = count_macs(build(widest, 10, NetworkSettings(in_channels=1)), (1, 8, 8))
+    assert (done[0].result or {})["largest"]["macs"] == largest, "whether or not it is worth taking"
     fitting = [line for line in whole["members"] if line["macs"] <= 0.5 * largest]
     assert half["architecture"] == fitting[0]["architecture"]
     assert half["costs"]["macs"] == fitting[0]["macs"]

@@ -44,7 +44,7 @@ class Found:
     family: list[Architecture] = field(default_factory=list)
     report: dict[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Tensor] | None = None
-    shared: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    shared: dict[str, Any] = field(default_factory=dict)
 
 
 @sealed("the search of a method")
@@ -114,7 +114,8 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
     best = method.table()[-1]
     metrics |= {"valid_accuracy": best.accuracy, "valid_loss": best.loss}
     kept = {"query_table": method.table(), "members": method.members()}
-    shared = {name: [member.line() for member in members] for name, members in kept.items()}
+    lines = {name: [member.line() for member in members] for name, members in kept.items()}
+    shared = {**lines, "largest": dict(method.largest())}
     return Found(method.architecture(), costs, metrics, loop.epoch, method.family(), ending, shared=shared)
 
 

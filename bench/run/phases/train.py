@@ -130,7 +130,8 @@ def chosen_member(
     if not counted:
         raise RunError(f"{source.info.name} gives one architecture and no family to select from; remove 'select'")
     if share is not None:
-        at_most = share * max(size for size, _ in counted)
+        of_all = (source.result or {}).get("largest", {}).get(on.removesuffix("_nonzero"))
+        at_most = share * (of_all or max(size for size, _ in counted))
     fitting = [pair for pair in counted if at_most is None or pair[0] <= at_most]
     if not fitting:
         sizes = sorted(size for size, _ in counted)
