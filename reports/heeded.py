@@ -52,13 +52,15 @@ class Heeded:
 
 
 def heeded(table: Table) -> list[Heeded]:
-    """Of all finished searches that a table rests on, in its order."""
+    """Of all finished searches of the rows of a table, in its order; not of those that another row's size came from."""
     latencies = [each for each in table.numbers if each.latency]
     return [
         one
         for entry in table.entries
         for record in entry.row.searches
-        if record.info.phase == "search" and (one := _of(entry.row.name, record, latencies)) is not None
+        if record.info.phase == "search"
+        and record.info.method == entry.row.method
+        and (one := _of(entry.row.name, record, latencies)) is not None
     ]
 
 
@@ -99,9 +101,9 @@ def _bounds(found: Sequence[Heeded]) -> Iterator[str]:
             continue
         several = sum(other.row == one.row for other in found) > 1
         who = f"{one.row}, search seed {one.seed}" if several else one.row
-        asked = f"{who}: at most {one.at_most:.4g} of {one.on} asked"
+        asked = f"{who}: at most {_counted(one.at_most)} of {one.on} asked"
         if one.on != LATENCY:
-            yield f"{asked}, {one.value:.6g} found: {_kept(one.value, one.at_most)}"
+            yield f"{asked}, {_counted(one.value)} found: {_kept(one.value, one.at_most)}"
             continue
         error = "" if one.error is None else f" +- {100 * one.error:.1f} %"
         said = f"{asked}, {one.value:.4g}{error} predicted ({_kept(one.value, one.at_most)})"
@@ -109,6 +111,10 @@ def _bounds(found: Sequence[Heeded]) -> Iterator[str]:
             yield f"{said}; not measured (`dasbench measure-latency --experiment` does it)"
         else:
             yield f"{said}, {one.measured:.4g} measured: {_kept(one.measured, one.at_most)} as measured"
+
+
+def _counted(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.4g}"
 
 
 def _kept(value: float, at_most: float) -> str:

@@ -19,11 +19,11 @@ UNIT = "ms (torch, batch 1, 1 thread, Fake CPU, cpu time)"
 def search(row: str, cost: dict[str, Any], found: dict[str, Any], seed: int = 0) -> Any:
     """A row with one finished search, whose network has the row's and the seed's name."""
     info = SimpleNamespace(
-        phase="search", search_seed=seed, config={"method": "darts", "cost": cost, "search_seed": seed}
+        phase="search", method="darts", search_seed=seed, config={"method": "darts", "cost": cost, "search_seed": seed}
     )
     told = {"on": cost["on"], "unit": UNIT if cost["on"] == "latency_ms" else "MACs", **found}
     record = SimpleNamespace(info=info, result={"report": {"cost": told}, "architecture": f"{row}{seed}"})
-    return SimpleNamespace(row=SimpleNamespace(name=row, searches=[record]))
+    return SimpleNamespace(row=SimpleNamespace(name=row, method="darts", searches=[record]))
 
 
 def table(*entries: Any, unit: str = UNIT, **measured: float) -> Any:
@@ -105,3 +105,10 @@ def test_seeds_are_points_of_their_own_and_a_shared_search_is_one() -> None:
     (note,) = cost_notes(table(*entries, weighed("twin", 2, 7.0, 0, "macs")))
     assert "weight and macs as counted of w0, w1, w2: " in note
     assert "6 searches (9 at 0, 8 at 0, 8 at 1, 7 at 1, 7 at 2, 6 at 2)" in note
+
+
+def test_a_bound_is_of_the_row_that_asked_and_large_numbers_are_written_out() -> None:
+    """A network pruned to the size that a search found rests on that search, too."""
+    own = search("half", {"on": "macs"}, {"value": 340544, "at_most": 896640, "met": True})
+    pruned = SimpleNamespace(row=SimpleNamespace(name="l1", method="l1_filter_pruning", searches=own.row.searches))
+    assert cost_notes(table(own, pruned)) == ["half: at most 896,640 of macs asked, 340,544 found: kept"]
