@@ -167,11 +167,11 @@ def _settings(records: list[Record], problems: list[str]) -> dict[str, Setting]:
 def _data(record: Record) -> str:
     """The data of a retraining, training and test images together; empty where the record does not say.
 
-    A network that is counted sees none.
+    A network that is counted sees none; a run that ended before it opened the test images knows half of them.
     """
-    if record.info.phase == "count":
-        return ""
     parts = record.info.environment.get("data") or {}
+    if record.info.phase == "count" or "test" not in parts:
+        return ""
     found = [f"{name} {part.get('digest')}" for name, part in sorted(parts.items()) if isinstance(part, Mapping)]
     return hashlib.sha256(canonical_json(found).encode()).hexdigest()[:8] if found else ""
 
