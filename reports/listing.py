@@ -5,24 +5,33 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Generic, TypeVar
 
 from reports.cells import csv_cell, latex, markdown
 
 Cell = str | float | int | None
 
 
-class Head(Protocol):
-    """What a listing needs to know of a column."""
+Line = TypeVar("Line")
+"""What a line of a table is made from."""
 
-    @property
-    def key(self) -> str: ...
-    @property
-    def heading(self) -> str: ...
-    @property
-    def left(self) -> bool: ...
+
+@dataclass(frozen=True)
+class Column(Generic[Line]):
+    """A column: its key in CSV, heading, meaning, text for people and value in full precision.
+
+    `detail`: folded away on the page where the table is wider than its window.
+    """
+
+    key: str
+    heading: str
+    help: str
+    text: Callable[[Line], str]
+    raw: Callable[[Line], Cell]
+    left: bool = False
+    detail: bool = False
 
 
 @dataclass(frozen=True)
@@ -37,7 +46,7 @@ class Listing:
     """
 
     title: str
-    columns: Sequence[Head]
+    columns: Sequence[Column[Any]]
     texts: Sequence[Sequence[str]]
     values: Sequence[Sequence[Cell]] = ()
     notes: Sequence[str] = ()

@@ -10,7 +10,7 @@ import numpy as np
 
 from reports import listing
 from reports.inherited.rows import InheritedRow, InheritedSetting, mean
-from reports.listing import Cell, Listing
+from reports.listing import Column, Listing
 
 
 @dataclass
@@ -22,20 +22,7 @@ class InheritedTable:
     notes: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class InheritedColumn:
-    """A column: its key in CSV, heading, meaning, text for people and value in full precision.
-
-    `detail`: folded away on the page where the table is wider than its window.
-    """
-
-    key: str
-    heading: str
-    help: str
-    text: Callable[[InheritedRow], str]
-    raw: Callable[[InheritedRow], Cell]
-    left: bool = False
-    detail: bool = False
+InheritedColumn = Column[InheritedRow]
 
 
 def inherited_tables(rows: Iterable[InheritedRow]) -> list[InheritedTable]:

@@ -2,33 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 
+from reports.listing import Cell, Column
 from reports.lookups.agreement import shares, tau_text, taus, tops
 from reports.lookups.rows import Numbers
 from reports.lookups.tables import LookupEntry, LookupTable
 
-Cell = str | float | int | None
 HERE = "the data set searched on"
 
 
-@dataclass(frozen=True)
-class LookupColumn:
-    """A column: its key in CSV, heading, meaning, text for people and value in full precision.
-
-    `detail`: folded away on the page where the table is wider than its window.
-    """
-
-    key: str
-    heading: str
-    help: str
-    text: Callable[[LookupEntry], str]
-    raw: Callable[[LookupEntry], Cell]
-    left: bool = False
-    detail: bool = False
+LookupColumn = Column[LookupEntry]
 
 
 def lookup_columns(table: LookupTable) -> list[LookupColumn]:
