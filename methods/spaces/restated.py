@@ -21,7 +21,6 @@ def as_widths(architecture: Architecture) -> tuple[WidthSpace, Widths] | None:
         return own, own.read(architecture)
     for name in space_names():
         space = get_space(name)
-        found = space.restated(architecture) if isinstance(space, WidthSpace) else None
-        if found is not None:
-            return space, found  # type: ignore[return-value]
+        if isinstance(space, WidthSpace) and (found := space.restated(architecture)) is not None:
+            return space, found
     return None
