@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import heapq
 import multiprocessing
+import os
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -88,7 +90,7 @@ def timings_of(
     keys = {info.signature: key_of(info, networks.get(info.signature), where) for info in planned}
     missing = {key: info for info in planned if (key := keys[info.signature]) not in known}
     if missing:
-        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as other:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), end_with_parent) as other:
             images = (data.info, len(data.train)) if isinstance(data, ImageData) else data
             by_signature = {info.signature: info for info in planned}
             runs = [_unmade(info, networks, by_signature) for info in missing.values()]
@@ -103,6 +105,18 @@ def timings_of(
         if remember:
             write_timings(runs_dir, known)
     return {name: known[key] for name, key in keys.items()}
+
+
+def end_with_parent() -> None:
+    """In a process that serves another: end when that one is gone, killed in the middle of an estimate, say."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def stand_ins(planned: Sequence[RunInfo]) -> dict[str, Architecture]:

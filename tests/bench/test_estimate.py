@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,20 @@ def test_a_few_epochs_stand_for_all_of_fitting(monkeypatch: pytest.MonkeyPatch) 
     learned, kinds = 2 * EPOCHS, 4 * RELAXED
     assert fitting_phase.seconds_of_fitting("chain_xs", 50) == pytest.approx(learned + kinds)
     assert fitting_phase.seconds_of_fitting("nasbench_macro", 50) == pytest.approx(EPOCHS + 3 * RELAXED)  # has no graph
+
+
+def test_who_times_does_not_outlive_who_asked() -> None:
+    """As where `dasbench run` is killed while it times a few steps."""
+    asks = (
+        "import os, signal, multiprocessing\n"
+        "from concurrent.futures import ProcessPoolExecutor\n"
+        "from bench.run.estimate import end_with_parent\n"
+        "other = ProcessPoolExecutor(1, multiprocessing.get_context('spawn'), end_with_parent)\n"
+        "print(other.submit(os.getpid).result(), flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", asks], stdout=subprocess.PIPE, text=True, check=False)
+    there, until = Path(f"/proc/{int(said.stdout)}/cmdline"), time.monotonic() + 20
+    while there.exists() and there.read_bytes() and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not there.exists() or not there.read_bytes()
