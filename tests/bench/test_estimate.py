@@ -104,7 +104,7 @@ def test_who_times_does_not_outlive_who_asked() -> None:
         "print(other.submit(os.getpid).result(), flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    said = subprocess.run([sys.executable, "-c", asks], stdout=subprocess.PIPE, text=True, check=False)
+    said = subprocess.run([sys.executable, "-c", asks], stdout=subprocess.PIPE, text=True, check=False, timeout=60)
     there, until = Path(f"/proc/{int(said.stdout)}/cmdline"), time.monotonic() + 20
     while there.exists() and there.read_bytes() and time.monotonic() < until:
         time.sleep(0.1)
