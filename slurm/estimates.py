@@ -22,7 +22,8 @@ from bench.records.run_info import PHASES
 from bench.run.estimate import EstimateError, stand_ins, timings_of
 from bench.run.images import images_of
 from bench.run.progress import duration
-from bench.run.scale import RowScale, published_data, scale_of, wall_seconds
+from bench.run.published_images import published_data
+from bench.run.scale import RowScale, scale_of, wall_seconds
 from bench.run.timings import Timing, devices, read_timings, timed_on
 from slurm.arrays import arrange
 from slurm.cluster import Cluster, minutes

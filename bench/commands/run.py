@@ -92,7 +92,7 @@ def whole_way(options: argparse.Namespace) -> int:
     if todo:
         if devices[0] == "cpu" and not options.dry_run:
             calibrate(options.runs_dir, profile.threads)
-        print_estimate(todo, data, devices, options.runs_dir, remember=not options.dry_run)
+        print_estimate(todo, planned, data, devices, options.runs_dir, remember=not options.dry_run)
     del data  # the runs load their own
     if options.dry_run:
         return 0
@@ -159,16 +159,21 @@ def print_plan(planned: list[RunInfo], todo: list[RunInfo]) -> None:
 
 
 def print_estimate(
-    todo: list[RunInfo], data: ImageData | None, devices: Sequence[str], runs_dir: Path, remember: bool
+    todo: list[RunInfo],
+    planned: Sequence[RunInfo],
+    data: ImageData | None,
+    devices: Sequence[str],
+    runs_dir: Path,
+    remember: bool,
 ) -> None:
-    """Time a few steps of each kind of run, and say how long the whole will take."""
+    """Time a few steps of each kind of run that is left to do, and say how long these will take."""
     from bench.device.engine import choose_device
     from bench.run.estimate import EstimateError, estimate_seconds, makespan
     from bench.run.progress import duration
 
     console.print("Timing a few steps of each kind of run ...")
     try:
-        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir, remember)
+        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir, remember, planned)
     except EstimateError as error:
         console.print(f"{error}; the runs start all the same", markup=False)
     else:

@@ -29,9 +29,6 @@ CHECKPOINTS = 2
 FLOAT = 4
 """Bytes: weights, statistics and momentum are float32 at every precision."""
 
-PUBLISHED = {"cifar10": (10, 50_000, 32), "cifar100": (100, 50_000, 32), "imagenet": (1000, 1_281_167, 224)}
-"""Classes, training images and pixels of a side where the images themselves are not here (ImageNet: ILSVRC 2012)."""
-
 
 @dataclass
 class RowScale:
@@ -48,18 +45,6 @@ class RowScale:
     device_seconds: float | None = 0.0
     peak_memory: int | None = None
     storage: int = 0
-
-
-def published_data(info: RunInfo) -> tuple[DatasetInfo, int] | None:
-    """What a data set is known to be, and its training images as the profile takes them; None for any other."""
-    if info.dataset not in PUBLISHED:
-        return None
-    classes, images, size = PUBLISHED[info.dataset]
-    data = info.config["data"]
-    names = tuple(map(str, range(classes)))
-    stem = "imagenet" if info.dataset == "imagenet" else "cifar"
-    described = DatasetInfo(info.dataset, (0.5,) * 3, (0.5,) * 3, names, data["image_size"] or size, 4, 16, stem=stem)
-    return described, min(images, data.get("most_train_images") or images)
 
 
 def scale_of(

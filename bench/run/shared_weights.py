@@ -15,6 +15,7 @@ from bench.data.batches import Batches
 from bench.data.images import LabelledImages
 from bench.data.splits import SearchData
 from bench.device.distributed import share_statistics
+from bench.device.engine import Engine
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.weights import WEIGHTS_NAME, save_weights
 from bench.run.loop import Loop
@@ -34,17 +35,22 @@ def inherited_network(
 
     The same in a search and in what rests on it: the first images of search-train, which are of all classes.
     """
-    context = method.context
-    settings = NetworkSettings(stem=context.stem, in_channels=context.in_channels)
-    network = build(architecture, context.num_classes, settings)
-    network.load_state_dict(method.weights_of(architecture))
     engine = task.engine
-    network.to(engine.device)
+    network = with_its_weights(method, architecture, engine)
     share_statistics(network, engine.group)
     batches = itertools.islice(plain_batches(task, train, method.batch_size).epoch(0), method.recalibration_batches)
     with engine.autocast():
         recalibrate(network, network, (images for images, _ in batches))
     return network.eval(), min(len(train), method.batch_size * method.recalibration_batches)
+
+
+def with_its_weights(method: SharedWeights, architecture: Architecture, engine: Engine) -> nn.Module:
+    """A network by itself, on the device, with its part of the weights; its statistics are still those of all."""
+    context = method.context
+    settings = NetworkSettings(stem=context.stem, in_channels=context.in_channels)
+    network = build(architecture, context.num_classes, settings)
+    network.load_state_dict(method.weights_of(architecture))
+    return network.to(engine.device)
 
 
 def plain_batches(task: Task, images: LabelledImages, batch_size: int) -> Batches:

@@ -20,7 +20,7 @@ from bench.device.engine import device_name
 from bench.records.directory import RecordError, RunInfo, make_folder, write_atomically
 from bench.records.soundness import signature
 from methods.architecture import Architecture
-from methods.base import GradientSearch
+from methods.base import GradientSearch, Method, SamplingSearch, SharedWeights
 from methods.parts.convolution import CpuChoices
 from methods.registry import get_method
 
@@ -64,21 +64,33 @@ def place_of(device: torch.device, choices: CpuChoices) -> Place:
     return tuple(sorted(where.items()))
 
 
-def key_of(info: RunInfo, network: Architecture | None, where: Place) -> str:
+def sources_of(planned: Sequence[RunInfo]) -> dict[str, RunInfo]:
+    """By signature of a run that fits or inherits, the one that has what it is of: latencies, or a search's weights."""
+    by_signature = {info.signature: info for info in planned}
+    resting = [info for info in planned if info.phase in ("fit", "inherit") and info.needs]
+    return {info.signature: by_signature[info.needs[0]] for info in resting if info.needs[0] in by_signature}
+
+
+def key_of(info: RunInfo, network: Architecture | None, source: RunInfo | None, where: Place) -> str:
     """What a timing is kept by; the same for runs that differ in their seeds, or in what their searches weigh, alone.
 
     Args:
         network: what is trained, or stands in for it.
+        source: see `sources_of`.
     """
-    untimed = UNTIMED + OF_COSTS if _is_gradient_search(info) else UNTIMED
+    untimed = UNTIMED + OF_COSTS if _is_a(GradientSearch, info) else UNTIMED
     config = {k: v for k, v in info.config.items() if k not in untimed}
     if network is not None:
         config["architecture"] = network.digest
+    if info.phase == "inherit" and source is not None:
+        config["architecture"] = {**config["architecture"], "run": key_of(source, None, None, ())}
+    if _is_a(SharedWeights, info) or (_is_a(SamplingSearch, info) and "recipe" in config):
+        config["scores"] = "timed"  # which earlier versions left out
     return signature({"config": config, **dict(where)})
 
 
-def _is_gradient_search(info: RunInfo) -> bool:
-    return info.phase == "search" and issubclass(get_method(info.method), GradientSearch)
+def _is_a(kind: type[Method], info: RunInfo) -> bool:
+    return info.phase == "search" and issubclass(get_method(info.method), kind)
 
 
 def read_timings(runs_dir: Path) -> dict[str, Timing]:
@@ -125,8 +137,9 @@ def timed_on(
     """
     places = {timing.where for timing in timings.values() if timing.where and device in (None, timing.device)}
     found: dict[Place, dict[str, Timing]] = {}
+    by_name, sources = {info.signature: info for info in planned}, sources_of(planned)
     for where in sorted(places):
-        keys = {info.signature: key_of(info, networks.get(info.signature), where) for info in planned}
+        keys = {name: key_of(by_name[name], networks.get(name), sources.get(name), where) for name in by_name}
         found[where] = {name: timings[key] for name, key in keys.items() if key in timings}
     best = max(found, key=lambda where: (bool(found[where]) and _is_gpu(where), len(found[where])), default=None)
     return found[best] if best is not None else {}

@@ -19,7 +19,8 @@ from bench.plan.runs import plan
 from bench.run import estimate
 from bench.run.estimate import EstimateError, estimate_seconds
 from bench.run.phases import fit as fitting_phase
-from bench.run.timings import FILE_NAME, Timing, key_of, read_timings, write_timings
+from bench.run.timed_runs import Unmade, seconds_of
+from bench.run.timings import FILE_NAME, Timing, key_of, read_timings, sources_of, write_timings
 from methods.parts.costs.regression import EPOCHS
 from tests.bench.conftest import TINY
 from tests.bench.test_latency_rows import row
@@ -54,10 +55,10 @@ def test_what_a_cost_weighs_is_not_timed_anew(tmp_path: Path) -> None:
     infos = planned(tmp_path, **rows, wide=wide)
     searches = [info for info in infos if info.phase == "search"]
     assert len(searches) == 6
-    keys = {info.rows[0]: key_of(info, None, ()) for info in searches}
+    keys = {info.rows[0]: key_of(info, None, None, ()) for info in searches}
     assert len({keys[label] for label in rows}) == 1
     assert keys["wide"] != keys["a"]
-    measuring = [key_of(info, None, ()) for info in infos if info.phase == "collect"]
+    measuring = [key_of(info, None, None, ()) for info in infos if info.phase == "collect"]
     assert len(set(measuring)) == 2  # with another batch they take another time
 
 
@@ -70,12 +71,13 @@ def test_fitting_is_timed_by_what_will_be_measured(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr("bench.run.phases.fit.seconds_of_fitting", seconds)
     infos = planned(tmp_path, a=row())
-    by_signature = {info.signature: info for info in infos}
     (fitting,) = (info for info in infos if info.phase == "fit")
+    (measured,) = (info for info in infos if info.phase == "collect")
+    assert sources_of(infos) == {fitting.signature: measured}
     engine = make_engine(torch.device("cpu"), "fp32", deterministic=True, threads=1)
-    assert estimate._time_run(estimate._unmade(fitting, {}, by_signature), None, engine) == 7.0
+    assert seconds_of(Unmade(fitting, None, measured), None, engine) == 7.0
     assert asked == [("chain_xs", 50)]
-    assert estimate._time_run(estimate._unmade(fitting, {}, {}), None, engine) == 1.0
+    assert seconds_of(Unmade(fitting, None, None), None, engine) == 1.0
 
 
 def test_a_few_epochs_stand_for_all_of_fitting(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,7 +67,7 @@ def test_one_device_takes_the_sum_and_many_the_longest_chain() -> None:
 def timed(runs_dir: Path, seconds: float = 1800.0, memory: int = 2**31) -> list[RunInfo]:
     planned = plan(load_experiment(str(TINY)), "tiny")
     networks = stand_ins(planned)
-    keys = [key_of(info, networks.get(info.signature), GPU) for info in planned]
+    keys = [key_of(info, networks.get(info.signature), None, GPU) for info in planned]
     write_timings(runs_dir, dict.fromkeys(keys, Timing(seconds, memory, GPU)))
     return planned
 

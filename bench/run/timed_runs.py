@@ -1,0 +1,191 @@
+"""How long one run takes here: a few of its steps, and of what it does beside them, are timed on random images."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from bench.config import restore
+from bench.data.datasets import DatasetInfo
+from bench.data.search_protocol import search_protocol
+from bench.device.engine import Engine
+from bench.device.graph import WARM_UP
+from bench.plan.recipe import Recipe
+from bench.plan.stand_ins import searched_space
+from bench.records.directory import RunInfo
+from bench.run.phases.lookup import seconds_of_lookup
+from bench.run.phases.start import imagined_start
+from bench.run.published_images import test_images
+from bench.run.train import training_loss
+from methods.architecture import Architecture
+from methods.base import GradientSearch, SamplingSearch, SearchContext, SearchSplit, SharedWeights
+from methods.registry import get_method
+from methods.spaces import NetworkSettings, build, get_space
+
+TIMED_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Images:
+    """Attributes:
+    info: what they are.
+    train: how many there are to train on, before a profile takes some of them.
+    """
+
+    info: DatasetInfo
+    train: int
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """A run to be timed, and what stands for what it needs and is not there yet.
+
+    Attributes:
+        network: that a training is of.
+        source: the run whose latencies are fitted, or on whose weights networks are evaluated; None where that is not
+            planned.
+    """
+
+    info: RunInfo
+    network: Architecture | None
+    source: RunInfo | None
+
+
+def seconds_of(unmade: Unmade, images: Images | None, engine: Engine) -> float:
+    """Of one run from its start to its end; an upper bound where a method may stop early.
+
+    Args:
+        images: None where no run needs any.
+    """
+    run, network = unmade.info, unmade.network
+    if run.phase == "lookup":
+        return seconds_of_lookup(run)
+    if run.origin:
+        return 0.0
+    if run.phase == "fit":
+        return _seconds_of_fit(unmade.source)
+    assert images is not None
+    if run.phase == "collect":
+        from bench.run.phases.collect import seconds_of_collecting  # no other run measures latencies
+
+        return seconds_of_collecting(run, images.info)
+    if run.phase == "search":
+        return _seconds_of_search(run, network, images, engine)
+    if run.phase == "inherit":
+        return _seconds_of_inherit(run, unmade.source, images, engine)
+    if run.phase != "train" or network is None:
+        return 1.0
+    return _seconds_of_training(run, network, images.info, train_images(run, images), engine)
+
+
+def train_images(run: RunInfo, images: Images) -> int:
+    """That the profile takes."""
+    return run.config["data"]["train_images"] or images.train
+
+
+def _seconds_of_fit(measured: RunInfo | None) -> float:
+    """A second where what is fitted to is there already: no run says how much that is."""
+    if measured is None:
+        return 1.0
+    from bench.run.phases.fit import seconds_of_fitting  # no other run fits latencies
+
+    return seconds_of_fitting(measured.config["space"], measured.config["latency"]["measurements"])
+
+
+def _seconds_of_search(run: RunInfo, network: Architecture | None, images: Images, engine: Engine) -> float:
+    """Its steps, and of one with shared weights the scores after them; or the trainings of what is proposed."""
+    cls = get_method(run.method)
+    if issubclass(cls, SamplingSearch):
+        return _seconds_of_proposals(run, images, engine)
+    start = imagined_start(run, network, images.info.num_classes, images.info.channels)
+    method: Any = made(run, images, start=start)
+    assert isinstance(method, GradientSearch)
+    method.to(engine.device)
+    method.enter_longest_step()
+    split = search_protocol(run.config).split(method.split)
+    train, valid = (round(train_images(run, images) * share) for share in (split.train, split.valid))
+    batch = _fake_batch(method.batch_size, images.info, engine)
+    beside = batch if method.split.paired else None
+    step = _seconds_per_step(lambda: method.step(batch, beside), engine, method.supernet)
+    steps = method.epochs * max(1, round(train / method.batch_size)) * step
+    if not isinstance(method, SharedWeights):
+        return steps
+    from bench.run.imagined_scores import seconds_of_choosing  # no other search has scores after its last epoch
+
+    return steps + seconds_of_choosing(method, engine, train, valid)
+
+
+def made(run: RunInfo, images: Images, **more: Any) -> Any:
+    """The method of a search."""
+    cls, info = get_method(run.method), images.info
+    stem = run.config.get("stem", "cifar")
+    context = SearchContext(info.num_classes, info.channels, info.image_size, stem, **more)
+    return cls(restore(cls.Options, run.config["options"], "options"), context)  # type: ignore[call-arg]
+
+
+def _seconds_of_proposals(run: RunInfo, images: Images, engine: Engine) -> float:
+    """Of short trainings, each on the search's part of the images; what other evaluators take is not known here."""
+    samples = run.config["options"].get("samples", 1)
+    if "recipe" not in run.config or samples < 2:
+        return 0.0
+    train = round(train_images(run, images) * search_protocol(run.config).split(SearchSplit()).train)
+    network = get_space(searched_space(run)).reference()
+    return samples * _seconds_of_training(run, network, images.info, train, engine)
+
+
+def _seconds_of_inherit(run: RunInfo, source: RunInfo | None, images: Images, engine: Engine) -> float:
+    """A second where the plan does not have the search."""
+    if source is None:
+        return 1.0
+    from bench.run.imagined_scores import seconds_of_inheriting  # no other run evaluates networks on shared weights
+
+    method = made(source, images)
+    method.to(engine.device)
+    split = search_protocol(source.config).split(method.split)
+    train, test = round(train_images(source, images) * split.train), test_images(run, images.train)
+    return seconds_of_inheriting(method, engine, train, test, alone=run.config["architecture"]["select"] is not None)
+
+
+def _seconds_of_training(
+    run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine
+) -> float:
+    recipe = restore(Recipe, run.config["recipe"], "recipe")
+    auxiliary = recipe.auxiliary_weight > 0
+    settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
+    network = build(architecture, info.num_classes, settings).to(engine.device)
+    network.to(memory_format=engine.memory_format)
+    inputs, labels = _fake_batch(recipe.batch_size, info, engine)
+
+    def step() -> None:
+        network.zero_grad()
+        _, loss = training_loss(network(inputs), labels, recipe)
+        loss.backward()
+
+    return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine, network)
+
+
+def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
+    images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
+    return images, torch.randint(info.num_classes, (size,), device=engine.device)
+
+
+def _seconds_per_step(step: Any, engine: Engine, network: torch.nn.Module) -> float:
+    """In the precision of the run, and on a GPU as a graph where it is recorded."""
+
+    def work() -> dict[str, torch.Tensor]:
+        with engine.autocast():
+            step()
+        return {}
+
+    timed = engine.graphed(work, network)
+    for _ in range(1 if timed.recorder is None else WARM_UP + 1):
+        timed()
+    engine.synchronize()
+    started = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        timed()
+    engine.synchronize()
+    return (time.perf_counter() - started) / TIMED_STEPS
