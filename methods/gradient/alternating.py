@@ -18,7 +18,7 @@ from methods.architecture import Architecture
 from methods.base import GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
 from methods.domain import check, within
 from methods.parts.bilevel import set_gradients
-from methods.parts.costs.objective import Unpriced
+from methods.parts.costs.objective import MakeGates, Unpriced
 from methods.parts.gates import Gates
 from methods.parts.monitor import chosen_values, entropies
 from methods.parts.pace import Pace, factor, steps_of
@@ -201,15 +201,22 @@ class AlternatingSearch(GradientSearch):
         o = self.options
         return cosine(epoch, o.epochs, o.lr, o.lr_end, o.warmup_epochs)
 
-    def whole(self, gradients: Sequence[Tensor], sums: Mapping[str, Tensor], prefix: str) -> Sequence[Tensor]:
+    def whole(
+        self,
+        gradients: Sequence[Tensor],
+        sums: Mapping[str, Tensor],
+        prefix: str,
+        weighed: MakeGates | None = None,
+    ) -> Sequence[Tensor]:
         """The architecture's gradients of the whole objective.
 
         Args:
             gradients: of the task's loss.
             sums: of the same batch, their keys with this prefix.
+            weighed: what makes the gates whose expected cost counts; None for those of all options.
         """
         loss = sums[f"{prefix}loss_sum"] / sums[f"{prefix}count"]
-        return self.objective.gradients(gradients, loss, self.alphas, self.gates)
+        return self.objective.gradients(gradients, loss, self.alphas, self.gates, weighed)
 
     def update_architecture(self, gradients: Sequence[Tensor]) -> None:
         """One step of Adam by the gradients of this process's share of a batch."""

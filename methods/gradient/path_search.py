@@ -24,6 +24,7 @@ from methods.base import Batch, MethodError, SearchContext
 from methods.domain import within
 from methods.gradient.alternating import AlternatingSearch, Composition, InSpace
 from methods.parts.bilevel import frozen_statistics, loss_and_sums, start_momenta, without_gradients
+from methods.parts.costs.objective import MakeGates
 from methods.parts.gates import Gates, Logits
 from methods.parts.parameterisation import Softmax
 from methods.parts.path_counts import PathCounts, decision_entropies
@@ -124,8 +125,12 @@ class SinglePathSearch(AlternatingSearch):
             gradients, sums = added_up(losses, self.alphas)
         found = averaged(sums)
         of_task = [gradient / len(paths) for gradient in gradients if gradient is not None]
-        self.learn(paths, self.whole(of_task, found, "valid_"))
+        self.learn(paths, self.whole(of_task, found, "valid_", self.weighed(paths)))
         return found
+
+    def weighed(self, paths: Sequence[Path]) -> MakeGates | None:
+        """What makes the gates whose expected cost counts in an architecture step; None for those of all options."""
+        return None
 
     def learn(self, paths: Sequence[Path], gradients: Sequence[Tensor]) -> None:
         """Move the architecture parameters by their gradients over some paths."""

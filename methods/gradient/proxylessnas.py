@@ -12,15 +12,18 @@ rules says whose probabilities learn:
 Where nothing at all was drawn (Zero), the released code throws the decision's gradient away (`zero: discarded`), so
 that a decision learns less the more probable Zero is. The paper's chain rule has no such exception (`zero: kept`).
 
-Latency in the loss is a row's `cost` (docs/costs.md). Its gradient goes the way of the task's: with `two_paths` to the
-two that were drawn, and with `zero: discarded` away with it, as in the release. In cells an edge is a decision, shared
-by the cells of its kind, and cells are derived by the rule of their space; the method was published for chains.
+Latency in the loss is a row's `cost` (docs/costs.md). Its gradient goes the way of the task's, as in the release: with
+`two_paths` it is that of the cost expected of the two that were drawn, which says which of both is cheaper (that of all
+options says which is cheaper than the mean, and both may be); with `zero: discarded` it goes away with it. In cells an
+edge is a decision, shared by the cells of its kind, and cells are derived by the rule of their space; the method was
+published for chains.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import torch
@@ -28,8 +31,9 @@ from torch import Tensor
 
 from methods.gradient.path_search import Path
 from methods.gradient.proxyless_schedule import Proxyless, ProxylessOptions
+from methods.parts.costs.objective import MakeGates
 from methods.parts.gates import Gates, Logits
-from methods.parts.samplers.two_paths import TwoPaths, keep_the_others
+from methods.parts.samplers.two_paths import TwoPaths, between, keep_the_others
 from methods.registry import register
 from methods.spaces.operations import NOTHING
 
@@ -67,6 +71,13 @@ class ProxylessNAS(Proxyless):
     def paths(self, logits: Logits) -> Sequence[Gates]:
         learns = logits.options.requires_grad and self.options.gates == "two_paths"
         return [TwoPaths(self.generator)(logits)] if learns else super().paths(logits)
+
+    def weighed(self, paths: Sequence[Path]) -> MakeGates | None:
+        (path,) = paths
+        return partial(self._between, path) if self.options.gates == "two_paths" else None
+
+    def _between(self, path: Path) -> dict[str, Gates]:
+        return {kind: between(self.parameterisation.logits(kind), gates) for kind, gates in path.items()}
 
     def learn(self, paths: Sequence[Path], gradients: Sequence[Tensor]) -> None:
         (path,) = paths

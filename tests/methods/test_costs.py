@@ -20,7 +20,6 @@ from methods.parts.costs.widths import Factor, Product, expected_macs
 from methods.parts.counts import count_macs, count_params
 from methods.parts.gates import Gates
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.decisions import has_decisions
 from methods.spaces.registry import space_names
 from methods.spaces.supernets import RELAXATIONS
 
@@ -47,9 +46,6 @@ def soft_gates(space: str, seed: int = 0) -> dict[str, Gates]:
     return {kind: one() for kind in topology.kinds}
 
 
-SAMPLED = [name for name in space_names() if has_decisions(get_space(name))]
-
-
 def check_against_the_counter(space: str, networks: int) -> None:
     found, generator = built_of(space), torch.Generator().manual_seed(1)
     costs = [counted(on, found, RELAXATIONS.get(space)) for on in ("params", "macs")]
@@ -60,13 +56,13 @@ def check_against_the_counter(space: str, networks: int) -> None:
         assert [cost.discrete(architecture) for cost in costs] == [count_params(network), count_macs(network, shape)]
 
 
-@pytest.mark.parametrize("space", SAMPLED)
+@pytest.mark.parametrize("space", space_names())
 def test_discrete_costs_are_those_of_the_built_network(space: str) -> None:
     check_against_the_counter(space, 2)
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("space", SAMPLED)
+@pytest.mark.parametrize("space", space_names())
 def test_discrete_costs_of_200_networks_are_those_of_the_built_ones(space: str) -> None:
     check_against_the_counter(space, 200)
 

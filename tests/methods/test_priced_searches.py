@@ -71,6 +71,27 @@ def test_a_heavier_cost_finds_smaller_networks() -> None:
     assert spearmanr(weights, found).statistic == -1
 
 
+def test_of_two_paths_the_cheaper_one_gains_what_the_other_loses() -> None:
+    """The cost's gradient in the release: w / r q_i q_j (c_i - c_j), q being the softmax over the two. That of the mean
+    over all options is of one sign where both cost less than that mean."""
+    method = begun("proxylessnas", macs("sum", weight=2.0), gates="two_paths")
+    (alpha,) = method.alphas
+    with torch.no_grad():
+        alpha.normal_(generator=torch.Generator().manual_seed(0))
+    paths = method.draw()
+    (gates,) = paths[0].values()
+    (found,) = method.objective.gradients(
+        [torch.zeros_like(alpha)], torch.tensor(2.0), [alpha], method.gates, method.weighed(paths)
+    )
+    table, reference = method.objective.cost.table.table["slot"], method.objective.rule.reference
+    for row, (one, (other,)) in enumerate(zip(gates.chosen, gates.compared, strict=True)):
+        q = alpha.detach()[row, [one, other]].softmax(0)
+        by_hand = torch.zeros(7)
+        by_hand[one] = 2.0 / reference * q.prod() * (table[row, one] - table[row, other])
+        by_hand[other] = -by_hand[one]
+        torch.testing.assert_close(found[row], by_hand)
+
+
 def test_a_multiplier_and_its_state_go_on_where_they_were() -> None:
     at_most = 60_000.0
     whole = begun("gdas", macs("multiplier", at_most=at_most, rate=0.5), arch_lr=0.05)

@@ -34,13 +34,20 @@ class Unpriced:
     relaxed: Relaxation
 
     def gradients(
-        self, of_task: Sequence[Tensor], task_loss: Tensor, parameters: Sequence[Tensor], gates: MakeGates
+        self,
+        of_task: Sequence[Tensor],
+        task_loss: Tensor,
+        parameters: Sequence[Tensor],
+        gates: MakeGates,
+        weighed: MakeGates | None = None,
     ) -> Sequence[Tensor]:
         """The gradients of the whole loss by the architecture parameters, from those of the task's. Device work only.
 
         Args:
             task_loss: the task's loss, 0-d.
             gates: makes those of the present parameters, with a gradient.
+            weighed: likewise, those whose expected cost is in the loss, where a step is about part of the options;
+                None for `gates`.
         """
         return of_task
 
@@ -72,14 +79,19 @@ class Objective(Unpriced):
     at_most: float | None = None
 
     def gradients(
-        self, of_task: Sequence[Tensor], task_loss: Tensor, parameters: Sequence[Tensor], gates: MakeGates
+        self,
+        of_task: Sequence[Tensor],
+        task_loss: Tensor,
+        parameters: Sequence[Tensor],
+        gates: MakeGates,
+        weighed: MakeGates | None = None,
     ) -> Sequence[Tensor]:
         with torch.enable_grad(), torch.autocast(task_loss.device.type, enabled=False):
             soft = gates()
             with torch.no_grad():
                 self.rule.learn(lambda: self.cost.expected(self.relaxed.hard(soft)))
             loss = task_loss.detach().float().requires_grad_()
-            whole = self.rule(loss, self.cost.expected(soft))
+            whole = self.rule(loss, self.cost.expected(soft if weighed is None else weighed()))
             by_loss, *by_cost = torch.autograd.grad(whole, [loss, *parameters], allow_unused=True)
         assert by_loss is not None
         pairs = zip(of_task, by_cost, strict=True)

@@ -37,6 +37,13 @@ class TwoPaths:
         return Gates(gates, logits.weights, tuple(index.tolist()), second)
 
 
+def between(logits: Logits, drawn: Gates) -> Gates:
+    """How probable each of the two drawn options of every decision is beside the other: their softmax, all others zero,
+    with a gradient."""
+    there = _drawn(drawn, logits.options)
+    return Gates(logits.options.masked_fill(~there, -torch.inf).softmax(dim=-1), logits.weights)
+
+
 @torch.no_grad()
 def keep_the_others(alpha: Tensor, before: Tensor, gates: Gates) -> None:
     """Shift the two updated logits of every decision, in place, by what they gained together.
@@ -49,13 +56,18 @@ def keep_the_others(alpha: Tensor, before: Tensor, gates: Gates) -> None:
         before: a copy from before it.
         gates: those that the step was taken with.
     """
-    assert gates.chosen is not None
-    updated = torch.zeros(alpha.shape, dtype=torch.bool)
-    for row, (chosen, second) in enumerate(zip(gates.chosen, gates.compared, strict=True)):
-        updated[row, [chosen, *second]] = True
-    updated = updated.to(alpha.device)
+    updated = _drawn(gates, alpha)
 
     def together(logits: Tensor) -> Tensor:
         return logits.masked_fill(~updated, -torch.inf).logsumexp(dim=-1, keepdim=True)
 
     alpha.copy_(torch.where(updated, alpha - (together(alpha) - together(before)), before))
+
+
+def _drawn(gates: Gates, like: Tensor) -> Tensor:
+    """Where the two drawn options of every decision stand: of the shape and on the device of a tensor, bool."""
+    assert gates.chosen is not None
+    there = torch.zeros(like.shape, dtype=torch.bool)
+    for row, (chosen, second) in enumerate(zip(gates.chosen, gates.compared, strict=True)):
+        there[row, [chosen, *second]] = True
+    return there.to(like.device)
