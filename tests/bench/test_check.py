@@ -49,7 +49,12 @@ def test_what_a_later_phase_lacks_is_named_before_anything_runs(
         check(planned, load("digits"))
 
 
-@pytest.mark.parametrize(("edits", "message"), [*LACKING, ({PROFILE + "recipe_changes__batch_size": 95}, "row '.*': ")])
+LAUNCHED = [LACKING[0], ({PROFILE + "recipe_changes__batch_size": 95}, "row '.*': ")]
+
+
+@pytest.mark.parametrize(
+    ("edits", "message"), [*LAUNCHED, *(pytest.param(*each, marks=pytest.mark.long) for each in LACKING[1:])]
+)
 def test_launching_finds_it_before_anything_is_submitted(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

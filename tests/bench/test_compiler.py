@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import pytest
+
 from bench.records.directory import RunDirectory
 
 COMPILES_LATER = """
@@ -27,6 +29,7 @@ print(torch._dynamo.config.__name__)
 """
 
 
+@pytest.mark.long
 def test_an_optimiser_steps_without_it_and_a_compilation_brings_it() -> None:
     done = subprocess.run([sys.executable, "-c", COMPILES_LATER], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -24,12 +24,25 @@ STEPS = 2
 """In an epoch."""
 
 every_method = pytest.mark.parametrize("name", GRADIENT_SEARCHES)
+SPACES_OF = {name: relaxed_spaces(name) for name in GRADIENT_SEARCHES}
+
+
+def is_often(name: str, space: str) -> bool:
+    """`make test` has every method in one space, and every space with one method; `make test-long` has all pairs."""
+    return space == SPACES_OF[name][0] or name == next(each for each in SPACES_OF if space in SPACES_OF[each])
+
+
 every_search = pytest.mark.parametrize(
     ("name", "space"),
     [
-        pytest.param(name, space, id=f"{name}-{space}" if space else name)
-        for name in GRADIENT_SEARCHES
-        for space in relaxed_spaces(name)
+        pytest.param(
+            name,
+            space,
+            id=f"{name}-{space}" if space else name,
+            marks=() if is_often(name, space) else pytest.mark.long,
+        )
+        for name, spaces in SPACES_OF.items()
+        for space in spaces
     ],
 )
 """Every method in every space that its options allow."""

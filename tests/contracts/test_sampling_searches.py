@@ -23,7 +23,16 @@ SPACES = [name for name in space_names() if has_decisions(get_space(name))]
 SAMPLES = 40
 
 every_method = pytest.mark.parametrize("name", SAMPLING_SEARCHES)
-every_space = pytest.mark.parametrize("space", SPACES)
+OFTEN = ("chain_xs", "darts_cell", "nasbench201", "resnet_widths")
+every_pair = pytest.mark.parametrize(
+    ("name", "space"),
+    [
+        pytest.param(name, space, marks=() if space in OFTEN or name == "random_sampling" else pytest.mark.long)
+        for name in SAMPLING_SEARCHES
+        for space in SPACES
+    ],
+)
+"""Every method in every space; `make test` has one method in all and all methods in one of each family."""
 
 
 def search(name: str, space: str = "nasbench201", samples: int = SAMPLES, seed: int = 3) -> SamplingSearch:
@@ -67,8 +76,7 @@ def test_its_options_leave_old_signatures_alone(name: str) -> None:
     assert fields["samples"].default in (1, 100)
 
 
-@every_method
-@every_space
+@every_pair
 def test_it_works_in_any_space_with_decisions(name: str, space: str) -> None:
     """The answer is one of its proposals, the best; it is valid, and codes for itself."""
     if space in refused(name):

@@ -78,7 +78,11 @@ def compare(fast, oracle, images, labels):
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize(
     ("channels", "cells", "size", "share", "edge_normalisation"),
-    [(4, 3, 8, 1, False), (2, 4, 12, 1, True), (4, 3, 12, 2, True), (8, 3, 8, 4, False)],
+    [
+        (2, 4, 12, 1, True),
+        (8, 3, 8, 4, False),
+        *(pytest.param(*each, marks=pytest.mark.long) for each in ((4, 3, 8, 1, False), (4, 3, 12, 2, True))),
+    ],
 )
 def test_equals_one_module_per_edge(channels, cells, size, share, edge_normalisation, training):
     fast, oracle = pair(channels, cells, share, edge_normalisation)

@@ -48,7 +48,7 @@ def oracle_of(method, share=1):
     return oracle, copy.deepcopy(method.parameterisation)
 
 
-@pytest.mark.parametrize(("cls", "share"), [(DARTS, 1), (PCDARTS, 4)])
+@pytest.mark.parametrize(("cls", "share"), [(DARTS, 1), pytest.param(PCDARTS, 4, marks=pytest.mark.long)])
 def test_first_order_search_equals_the_textbook_loop(cls, share):
     lr, arch_lr = 0.0625, 0.125  # exact in binary, and large, so that the genotype changes
     method = search(cls, torch.float64, lr=lr, arch_lr=arch_lr, arch_start_epoch=0)
@@ -192,7 +192,7 @@ def test_resumed_search_has_the_same_bits(cls, options):
     assert resumed.provenance() == straight.provenance()
 
 
-@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize("unrolled", [pytest.param(False, marks=pytest.mark.long), True])
 def test_low_memory_search_has_the_same_bits(unrolled):
     searches = [search(PCDARTS, memory=memory, unrolled=unrolled, arch_start_epoch=0) for memory in ("full", "low")]
     for method in searches:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 from typing import Any
 
 import pytest
@@ -230,8 +231,13 @@ def test_a_move_grows_condenses_adds_and_removes(space: str) -> None:
     assert values == {0.0, 2.0}, "of what is kept as it was, of what is new zero"
 
 
-@every_space
-@pytest.mark.parametrize("ratio", [0.5, 2.0])
+OPPOSITE = list(itertools.product((0.5, 2.0), WIDTHS))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "space"),
+    [pytest.param(*each, marks=() if n in (0, 3) else pytest.mark.long) for n, each in enumerate(OPPOSITE)],
+)
 def test_from_half_the_budget_it_grows_and_from_double_it_shrinks(space: str, ratio: float) -> None:
     """On noise, which prefers nothing: what decides is the budget."""
     method = search(space, ratio=ratio, arch_lr=0.2, epochs=8)

@@ -21,6 +21,12 @@ from tests.oracles.general_cell import logits
 SETTINGS = NetworkSettings(channels=8, cells=5)
 
 
+def seeds(often: int, all_of_them: int) -> pytest.MarkDecorator:
+    """Cells to draw: some in `make test`, all in `make test-long`."""
+    chosen = [pytest.param(seed, marks=() if seed < often else pytest.mark.long) for seed in range(all_of_them)]
+    return pytest.mark.parametrize("seed", chosen)
+
+
 def random_cell(draw: random.Random, gaps: bool, operations: list[str]) -> dict[str, Any]:
     """Up to five nodes of up to three operations, a concatenation of any states, inputs included."""
     nodes = draw.randint(2, 6)
@@ -43,7 +49,7 @@ def random_architecture(seed: int, without: tuple[str, ...] = ("noise",), **conv
     return Architecture("general_cell", {**cells, "conventions": chosen})
 
 
-@pytest.mark.parametrize("seed", range(24))
+@seeds(10, 24)
 def test_any_cell_computes_what_the_oracle_does(seed):
     architecture = random_architecture(seed)
     torch.manual_seed(seed)
@@ -58,7 +64,7 @@ def test_any_cell_computes_what_the_oracle_does(seed):
         torch.testing.assert_close(network(images), expected, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(24))
+@seeds(8, 24)
 @pytest.mark.parametrize("stem", ["cifar", "imagenet"])
 def test_closed_form_counts_are_the_counter_s(seed, stem):
     architecture, size = random_architecture(seed, ()), 32 if stem == "cifar" else 64
@@ -71,7 +77,7 @@ def test_closed_form_counts_are_the_counter_s(seed, stem):
     assert counts.macs == count_macs(network, (3, size, size))
 
 
-@pytest.mark.parametrize("seed", range(12))
+@seeds(5, 12)
 def test_channels_of_any_cell_can_be_removed(seed):
     """Norms without scale and noise are left out: a removed filter does not make their channel zero."""
     chosen = random.Random(seed).choice(["none", "affine"])

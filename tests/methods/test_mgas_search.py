@@ -131,12 +131,12 @@ def interesting_epochs(values: list[dict[str, Any]]) -> dict[str, int]:
 @pytest.mark.parametrize(
     "where",
     [
-        "inside a stage",
-        "after a commit",
+        pytest.param("inside a stage", marks=pytest.mark.long),
+        pytest.param("after a commit", marks=pytest.mark.long),
         "after a narrowing",
         "after a regrowing",
         "in the final phase",
-        "after the first snapshot",
+        pytest.param("after the first snapshot", marks=pytest.mark.long),
     ],
 )
 def test_a_restart_gives_the_same_bits(finished, where: str):
@@ -332,7 +332,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-OFTEN = ("official", "operations only", "fixed ratios")
+OFTEN = ("operations only", "fixed ratios")  # `official` goes through all phases in test_mgas_presets.py, too
 
 
 @pytest.mark.parametrize(

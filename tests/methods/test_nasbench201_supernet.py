@@ -200,7 +200,14 @@ def test_what_is_watched():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("cls", "options"), [(DARTS, {}), (DARTS, {"unrolled": True}), (PCDARTS, {})])
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [  # the contract tests restart every method, too
+        pytest.param(DARTS, {}, marks=pytest.mark.long),
+        pytest.param(DARTS, {"unrolled": True}, marks=pytest.mark.long),
+        (PCDARTS, {}),
+    ],
+)
 def test_a_continued_search_ends_with_the_same_bits(cls, options):
     options = {"arch_start_epoch": 1, "nesterov": True, "lr": 0.1, "arch_lr": 0.05, **options}
     data = batches(6, torch.float32)

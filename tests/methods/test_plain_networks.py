@@ -80,14 +80,14 @@ def test_published_files(name):
 
 
 @pytest.mark.parametrize("architecture", PLAIN, ids=lambda a: f"{a.space}{a.genotype['depth']}")
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.long) for seed in (1, 2))])
 def test_small_network_computes_what_the_large_one_does(architecture, seed):
     check_shrink(architecture, SETTINGS, seed, torch.float64, 1e-12)
     check_shrink(architecture, NetworkSettings(in_channels=1), seed, torch.float32, 1e-5, image=8)
 
 
 @pytest.mark.parametrize("architecture", PLAIN, ids=lambda a: f"{a.space}{a.genotype['depth']}")
-@pytest.mark.parametrize("size", [8, 9, 28, 32])
+@pytest.mark.parametrize("size", [9, 32, *(pytest.param(size, marks=pytest.mark.long) for size in (8, 28))])
 def test_any_image_size_and_gradients_reach_everything(architecture, size):
     torch.manual_seed(0)
     network = build(architecture, 7, NetworkSettings(in_channels=1, auxiliary=True)).train()

@@ -59,9 +59,18 @@ def test_the_closed_form_is_the_built_networks_size(name):
         assert model.counts(keep_masks(groups, keep)) == measure(built, SHAPE)
 
 
+OFTEN = {("params", l1), ("weights", l1), ("macs", slimming), ("filters", slimming)}
+
+
 @pytest.mark.parametrize("name", NETWORKS)
-@pytest.mark.parametrize("of", ["params", "macs", "weights", "filters"])
-@pytest.mark.parametrize("method", [l1, slimming])
+@pytest.mark.parametrize(
+    ("of", "method"),
+    [
+        pytest.param(of, method, marks=() if (of, method) in OFTEN else pytest.mark.long)
+        for of in ("params", "macs", "weights", "filters")
+        for method in (l1, slimming)
+    ],
+)
 def test_the_achieved_ratio_is_the_asked_one(name, of, method):
     architecture, network = make(name)
     for ratio in (0.15, 0.45):

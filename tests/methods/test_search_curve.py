@@ -86,7 +86,7 @@ class _Textbook:
     ("name", "channels", "share", "steps"),
     [
         pytest.param("darts", 2, 1, 200, id="darts", marks=pytest.mark.long),
-        pytest.param("darts", 2, 1, 8, id="darts-8-steps"),
+        pytest.param("darts", 2, 1, 8, id="darts-8-steps", marks=pytest.mark.long),
         pytest.param("pc_darts", 8, 4, 200, id="pc_darts", marks=pytest.mark.long),
         pytest.param("pc_darts", 8, 4, 8, id="pc_darts-8-steps"),
     ],

@@ -30,6 +30,8 @@ YANG_DARTS = (97.47, 97.15, 97.41, 97.05, 96.93, 97.13, 97.4, 97.34)
 YANG_RANDOM_PDARTS = (96.45, 96.69, 96.7, 96.89, 96.9, 96.65, 95.96, 96.73)
 YANG_PDARTS = (97.14, 96.89, 96.99, 97.26, 97.23, 97.22, 97.07, 97.2)
 
+long = pytest.mark.long
+
 
 def as_searches(accuracies):
     return [[100 - value] for value in accuracies]
@@ -80,7 +82,12 @@ def test_no_interval_from_no_spread(samples):
 
 
 @pytest.mark.parametrize(
-    "retrainings", [(6, 1), (2, 1, 1, 1), (3, 1, 1, 1), (1, 1, 1, 6), (10, 1, 1, 1, 1, 1, 1, 1), (3, 3, 3, 3)]
+    "retrainings",
+    [
+        (6, 1),
+        (10, 1, 1, 1, 1, 1, 1, 1),
+        *(pytest.param(each, marks=long) for each in ((2, 1, 1, 1), (3, 1, 1, 1), (1, 1, 1, 6), (3, 3, 3, 3))),
+    ],
 )
 @pytest.mark.parametrize("between", [0.05, 0.20])
 def test_interval_covers_what_it_says(retrainings, between):
@@ -94,7 +101,14 @@ def test_interval_covers_what_it_says(retrainings, between):
     assert hits / 8 > 93
 
 
-@pytest.mark.parametrize("retrainings", [(2, 1, 1, 1), (3, 1, 1, 1), (1, 1, 1, 6), (10, 1, 1, 1, 1, 1, 1, 1), (1, 4)])
+@pytest.mark.parametrize(
+    "retrainings",
+    [
+        (1, 4),
+        (3, 1, 1, 1),
+        *(pytest.param(each, marks=long) for each in ((2, 1, 1, 1), (1, 1, 1, 6), (10, 1, 1, 1, 1, 1, 1, 1))),
+    ],
+)
 def test_the_interval_covers_where_searches_have_unequal_numbers_of_retrainings(retrainings):
     """An interval that shrinks the searches' means by the retraining noise covers 56 to 90 % here."""
     generator, hits = np.random.default_rng(1), 0
@@ -128,7 +142,7 @@ def test_the_documents_tables_are_the_files():
         assert f"| {count} | {seeds_needed(0.2, 0.2, count)} | {seeds_needed(0.2, 0.3, count)} |" in text
 
 
-@pytest.mark.parametrize("searches", [2, 4, 16])
+@pytest.mark.parametrize("searches", [2, pytest.param(4, marks=long), pytest.param(16, marks=long)])
 def test_shipped_coverage_can_be_measured_again(searches):
     """10,000 experiments have a standard error of 0.2 points; the ends of a range are extremes of many cases."""
     generator = np.random.default_rng(searches)
@@ -209,7 +223,9 @@ def test_welch_beside_far_more_units_takes_the_smaller_rows_freedom(few, many, o
     assert found.high - found.low == pytest.approx(2 * half)
 
 
-@pytest.mark.parametrize("sides", [(2, 2), (2, 16), (3, 4), (3, 16), (4, 8), (16, 16)])
+@pytest.mark.parametrize(
+    "sides", [(2, 2), (3, 16), *(pytest.param(each, marks=long) for each in ((2, 16), (3, 4), (4, 8), (16, 16)))]
+)
 def test_coverage_of_differences(sides):
     generator = np.random.default_rng(0)
     (case,) = (c for c in coverage.measured() if c.of == "difference" and (c.searches, c.others) == sides)
@@ -268,7 +284,12 @@ def paired_p(a, b):
 
 
 @pytest.mark.parametrize(
-    ("n", "effect", "level"), [(2, 6.0, 0.05), (3, 3.0, 0.05), (4, 2.5, 0.05), (9, 1.5, 0.05), (5, 3.0, 0.05 / 15)]
+    ("n", "effect", "level"),
+    [
+        (2, 6.0, 0.05),
+        (5, 3.0, 0.05 / 15),
+        *(pytest.param(*each, 0.05, marks=long) for each in ((3, 3.0), (4, 2.5), (9, 1.5))),
+    ],
 )
 def test_power_of_both_tests_by_simulation(n, effect, level):
     """20,000 rounds have a standard error of at most 0.35 points."""

@@ -53,6 +53,7 @@ def ended(pid: int) -> bool:
     return os.waitpid(pid, os.WNOHANG) != (0, 0)
 
 
+@pytest.mark.long
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """SIGKILL at seeded random moments, a search and a training in turn, some of them twice."""
     search, training = runs_of("arrays", "darts")[:2]

@@ -40,7 +40,9 @@ def test_an_edit_changes_one_open_decision() -> None:
     assert shares == pytest.approx({edit: found[edit].item() for edit in allowed}, abs=0.08)
 
 
-@pytest.mark.parametrize("optimum", [(0, 2), (1, 1), (2, 3)])
+@pytest.mark.parametrize(
+    "optimum", [(2, 3), *(pytest.param(each, marks=pytest.mark.long) for each in ((0, 2), (1, 1)))]
+)
 def test_the_policy_gradient_finds_the_optimum_of_a_bandit(optimum: tuple[int, int]) -> None:
     learned, here = policy(), (0, 0, 0)
     before = learned.log_probabilities(here, 3).exp()[optimum].item()
@@ -103,8 +105,9 @@ def test_it_edits_the_best_that_keeps_all_constraints() -> None:
         assert search.best[1] == max(SCORES[each] for each in search.codes)
 
 
-@pytest.mark.parametrize("at_once", [1, 5])
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("seed", "at_once"), [(0, 1), (1, 5), *(pytest.param(*each, marks=pytest.mark.long) for each in ((0, 5), (1, 1)))]
+)
 def test_what_it_returns_keeps_all_constraints(seed: int, at_once: int) -> None:
     """Counted on the built network; without the constraints the answer would break them."""
     bounds = {"params": 400_000.0, "macs": 5.5e7}
