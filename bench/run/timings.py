@@ -84,9 +84,15 @@ def key_of(info: RunInfo, network: Architecture | None, source: RunInfo | None, 
         config["architecture"] = network.digest
     if info.phase == "inherit" and source is not None:
         config["architecture"] = {**config["architecture"], "run": key_of(source, None, None, ())}
-    if _is_a(SharedWeights, info) or (_is_a(SamplingSearch, info) and "recipe" in config):
-        config["scores"] = "timed"  # which earlier versions left out
+    if _was_timed_in_part(info):
+        config["timed"] = "whole"
     return signature({"config": config, **dict(where)})
+
+
+def _was_timed_in_part(info: RunInfo) -> bool:
+    """Whether earlier versions left something out: scores, short trainings, or architecture steps that begin late."""
+    short_trainings = _is_a(SamplingSearch, info) and "recipe" in info.config
+    return short_trainings or _is_a(SharedWeights, info) or bool(info.config.get("options", {}).get("arch_start_epoch"))
 
 
 def _is_a(kind: type[Method], info: RunInfo) -> bool:

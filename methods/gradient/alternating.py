@@ -196,6 +196,10 @@ class AlternatingSearch(GradientSearch):
         group["lr"].fill_(self.lr(epoch))
         return epoch == o.arch_start_epoch > 0
 
+    def enter_longest_step(self) -> None:
+        """With an architecture step."""
+        self.on_epoch_start(self.options.arch_start_epoch)
+
     def lr(self, epoch: int) -> float:
         """The weights' learning rate."""
         o = self.options

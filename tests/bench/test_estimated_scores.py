@@ -24,7 +24,9 @@ from methods.base import SearchContext
 from methods.gradient.autoslim import AutoSlim, AutoSlimOptions
 from methods.gradient.mutualnet import MutualNet, MutualNetOptions
 from methods.gradient.us_net import USNet, USNetOptions
+from methods.registry import all_methods
 from tests.bench.test_inherited import experiment
+from tests.contracts.tiny import context_of, relaxed_spaces, tiny
 
 XS = "chain_xs_widths"
 CONTEXT = SearchContext(10, 1, 32, seed=1)
@@ -170,3 +172,15 @@ def test_images_of_a_final_evaluation_are_known_without_opening_them(tmp_path: P
     assert images_to_test(run, 1000) == 10_000
     run.config["data"]["most_test_images"] = 500
     assert images_to_test(run, 1000) == 500
+
+
+@pytest.mark.parametrize("name", ["fbnetv2", "pc_darts", "dna"])
+def test_a_step_of_an_estimate_has_the_architectures_part(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which begins after some epochs."""
+    cls, space = all_methods()[name], relaxed_spaces(name)[0]
+    method: Any = cls(cls.Options(**tiny(name, space) | {"arch_start_epoch": 1}), context_of(name, space, 1))  # type: ignore[call-arg]
+    method.to(torch.device("cpu"))
+    batch = torch.randn(4, 1, 8, 8), torch.randint(10, (4,))
+    assert "valid_count" not in method.step(batch, batch)
+    method.enter_longest_step()
+    assert "valid_count" in method.step(batch, batch)

@@ -73,6 +73,10 @@ class DNA(GradientSearch):
         self.adapted.optimisers.set_lr(cosine(epoch, o.epochs, o.lr, o.lr_end))
         return changed or epoch == o.arch_start_epoch > 0
 
+    def enter_longest_step(self) -> None:
+        """With an architecture step."""
+        self.on_epoch_start(self.options.arch_start_epoch)
+
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
         """One step of the architecture, once it is due, and one of the weights, each by a network drawn for it."""
         sums: dict[str, Tensor] = {}
