@@ -26,6 +26,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--count", action="store_true", help="count what steps do on a GPU instead of timing; needs none"
     )
+    parser.add_argument(
+        "--in-turn",
+        action="store_true",
+        help="a step of each case in turn, all in memory at once: ratios of cases hold beside other work",
+    )
     parser.add_argument("--no-oracle", action="store_true", help="leave the textbook implementation out")
     text = "an image folder: how many of its images a core decodes, beside what the steps need"
     parser.add_argument("--images", type=local_path, metavar="FOLDER", help=text)
@@ -89,25 +94,40 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
     )
     size = options.size or ("published" if device.type == "cuda" else "small")
-    rows = []
-    for case in cases(options.cases, size, engine, not options.no_oracle):
-        row = measure(case, engine, options.repeats, limits)
-        if files is not None:
-            row |= beside_decoding(case, row["step_ms"], files, engine)
-        rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
-        eager = f", without its graph {row['eager_ms']:.1f} ms" if row["eager_ms"] else ""
-        beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
-        console.print(
-            f"{case.name:10} C={case.channels} cells={case.cells} batch={case.batch}: {row['step_ms']:.1f} ms "
-            f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
-            f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
-        )
-        if files is not None:
-            console.print(
-                f"  takes {row['images_per_s']:.0f} images/s; a core decodes {row['decode_per_s_core']:.0f} of "
-                f"{case.side} pixels: {row['decode_cores']} cores for one such step at a time"
-            )
+    rows: list[dict[str, Any]] = []
+    made = cases(options.cases, size, engine, not options.no_oracle)
+    for group in [list(made)] if options.in_turn else ([case] for case in made):
+        for case, row in zip(group, measure(group, engine, options.repeats, limits), strict=True):
+            if files is not None:
+                row |= beside_decoding(case, row["step_ms"], files, engine)
+            rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
+            _print_times(row, f"{case.side} pixels")
+    if options.in_turn:
+        _print_ratios(rows)
     return rows, file_name(engine)
+
+
+def _print_times(row: dict[str, Any], side: str) -> None:
+    eager = f", without its graph {row['eager_ms']:.1f} ms" if row["eager_ms"] else ""
+    beside = f", textbook {row['oracle_ms']:.0f} ms ({row['speedup']:.1f}x)" if row["oracle_ms"] else ""
+    console.print(
+        f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']}: {row['step_ms']:.1f} ms "
+        f"({row['step_ms_min']:.1f} to {row['step_ms_max']:.1f}, n={row['n']}){eager}{beside}; "
+        f"roofline {row['roofline_ms']:.1f} ms; data {row['data_share_percent']:.1f} %"
+    )
+    if "decode_cores" in row:
+        console.print(
+            f"  takes {row['images_per_s']:.0f} images/s; a core decodes {row['decode_per_s_core']:.0f} of "
+            f"{side}: {row['decode_cores']} cores for one such step at a time"
+        )
+
+
+def _print_ratios(rows: list[dict[str, Any]]) -> None:
+    """Every other case beside the first."""
+    first = rows[0]
+    for row in rows[1:]:
+        time, kept = (row[name] / first[name] for name in ("step_ms", "saved_bytes"))
+        console.print(f"{row['case']}: {time:.2f} of the time of {first['case']}, {kept:.2f} of its kept bytes")
 
 
 def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:

@@ -26,6 +26,7 @@ from bench.plan.recipe import Recipe
 from bench.run.train import make_optimizer
 from methods.base import GradientSearch, SearchContext
 from methods.genotypes import published
+from methods.parts.executors.protocol import branches_on_host
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 from methods.spaces.supernets import relaxation
@@ -96,6 +97,7 @@ class Case:
 
     They have `side` pixels in height and width.
     `step` is run as the loops run it; where that is a CUDA graph, `eager` is the same step kernel by kernel.
+    `draws` says that every step runs other paths, so that what it keeps differs.
     """
 
     name: str
@@ -107,6 +109,7 @@ class Case:
     oracle: Step | None = None
     eager: Step | None = None
     side: int = CIFAR_PIXELS
+    draws: bool = False
 
 
 def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator[Case]:
@@ -138,7 +141,8 @@ def cases(names: list[str], size: str, engine: Engine, oracle: bool) -> Iterator
 
         step, eager = _as_the_loops_do(update, (train, second), engine, method.supernet)
         textbook = _textbook(method, train, valid, engine) if oracle and name in TEXTBOOKS else None
-        yield Case(name, channels, cells, batch, batch * (2 if paired else 1), step, textbook, eager)
+        images, draws = batch * (2 if paired else 1), branches_on_host(method.supernet)
+        yield Case(name, channels, cells, batch, images, step, textbook, eager, draws=draws)
         _forget(step)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -20,6 +21,9 @@ from bench.speed.cases import Case, Step
 from bench.speed.count import moved, saved_bytes
 from methods.parts.convolution import CpuChoices, chosen
 from methods.parts.executors import kernels
+
+Times = tuple[list[float], list[float], list[float]]
+"""Milliseconds of a case's step, of its textbook and of its step without a graph."""
 
 KINDS = {
     "batch norm": r"batch_norm|native_batch_norm|bn_|weighted_sum|statistics_|norm_gradient",
@@ -33,22 +37,43 @@ KINDS = {
 }
 
 
-def measure(case: Case, engine: Engine, repeats: int, limits: dict[str, float]) -> dict[str, Any]:
-    """One row of the table: times in milliseconds, memory in bytes, shares in percent of the profiled time."""
-    gpu = engine.device.type == "cuda"
+def measure(group: Sequence[Case], engine: Engine, repeats: int, limits: dict[str, float]) -> Iterator[dict[str, Any]]:
+    """A row of the table for each case: times in milliseconds, memory in bytes, shares in percent of the profiled time.
+
+    The steps of all cases of a group are timed in turn. Memory held on a GPU is that of one case alone in its group.
+    """
+    held = [_warm_up(case, engine) for case in group]
+    alone = len(group) == 1
+    for case, memory, times in zip(group, held, _alternate(group, engine, repeats), strict=True):
+        beside = " ".join(other.name for other in group if other is not case)
+        yield {
+            **_timed(case, times, engine),
+            **_counted(case, engine, limits, repeats),
+            "peak_memory": memory[0] if alone else None,
+            "reserved_memory": memory[1] if alone else None,
+            "graph": how_run(case),
+            "own_kernels": kernels.why_not() or "yes",
+            "cpu_choices": None if engine.device.type == "cuda" else describe(chosen()),
+            **_profile(case.step, engine),
+            "in_turn_with": beside or None,
+        }
+
+
+def _warm_up(case: Case, engine: Engine) -> tuple[int | None, int | None]:
+    """First steps, with their recording on a GPU; there, what they held at most and what the allocator holds after."""
     engine.reset_peak_memory()
     for _ in range(WARM_UP + 2 if case.eager else 1):
         case.step()
     engine.synchronize()
-    peak = engine.peak_memory() if gpu else None
-    reserved = torch.cuda.memory_reserved(engine.device) if gpu else None
-    times, oracle_times, eager_times = _alternate(case, engine, repeats)
-    saved = saved_bytes(case.eager or case.step)
-    with kernels.disabled():  # which are no dispatched operations
-        counts = moved(case.eager or case.step)
-    roofline = max(counts["flops"] / limits["flops_per_s"], counts["bytes"] / limits["bytes_per_s"]) * 1e3
-    step = statistics.median(times)
-    oracle = statistics.median(oracle_times) if oracle_times else None
+    if engine.device.type != "cuda":
+        return None, None
+    return engine.peak_memory(), torch.cuda.memory_reserved(engine.device)
+
+
+def _timed(case: Case, times: Times, engine: Engine) -> dict[str, Any]:
+    own, oracles, eagers = times
+    step = statistics.median(own)
+    oracle = statistics.median(oracles) if oracles else None
     return {
         "case": case.name,
         "channels": case.channels,
@@ -58,26 +83,33 @@ def measure(case: Case, engine: Engine, repeats: int, limits: dict[str, float]) 
         "device": device_name(engine.device),
         "threads": torch.get_num_threads(),
         "torch": torch.__version__,
-        "n": len(times),
+        "n": len(own),
         "step_ms": step,
-        "step_ms_min": min(times),
-        "step_ms_max": max(times),
+        "step_ms_min": min(own),
+        "step_ms_max": max(own),
         "images_per_s": case.images / step * 1e3,
         "data_share_percent": data_share(step / 1e3, case.images, engine),
-        "eager_ms": statistics.median(eager_times) if eager_times else None,
+        "eager_ms": statistics.median(eagers) if eagers else None,
         "oracle_ms": oracle,
         "speedup": oracle / step if oracle else None,
+    }
+
+
+def _counted(case: Case, engine: Engine, limits: dict[str, float], repeats: int) -> dict[str, Any]:
+    """What a step does and keeps; where every step draws paths, the median of what `repeats` of them keep."""
+    step = case.eager or case.step
+    saved = [saved_bytes(step) for _ in range(repeats if case.draws else 1)]
+    with kernels.disabled():  # which are no dispatched operations
+        counts = moved(step)
+    roofline = max(counts["flops"] / limits["flops_per_s"], counts["bytes"] / limits["bytes_per_s"]) * 1e3
+    return {
         "roofline_ms": roofline,
         "gflop": counts["flops"] / 1e9,
         "gbyte_moved": counts["bytes"] / 1e9,
-        "saved_bytes": saved,
-        "peak_memory": peak,
-        "reserved_memory": reserved,
-        "graph": how_run(case),
-        "own_kernels": kernels.why_not() or "yes",
-        "cpu_choices": None if gpu else describe(chosen()),
+        "saved_bytes": int(statistics.median(saved)),
+        "saved_bytes_min": min(saved),
+        "saved_bytes_max": max(saved),
         "operations": counts["operations"],
-        **_profile(case.step, engine),
     }
 
 
@@ -95,10 +127,16 @@ def how_run(case: Case) -> str:
     return "yes" if step.func.recording is not None else "no: the step could not be recorded"
 
 
-def _alternate(case: Case, engine: Engine, repeats: int) -> tuple[list[float], list[float], list[float]]:
-    """Times of ours, of the oracle and of ours without a graph in turn, so that a busy machine slows all."""
-    times: tuple[list[float], list[float], list[float]] = ([], [], [])
-    pairs = [(step, own) for step, own in zip((case.step, case.oracle, case.eager), times, strict=True) if step]
+def _alternate(group: Sequence[Case], engine: Engine, repeats: int) -> list[Times]:
+    """Of every case, times of ours, of the oracle and of ours without a graph; all in turn, so that a busy machine
+    slows all."""
+    times: list[Times] = [([], [], []) for _ in group]
+    pairs = [
+        (step, own)
+        for case, lists in zip(group, times, strict=True)
+        for step, own in zip((case.step, case.oracle, case.eager), lists, strict=True)
+        if step
+    ]
     for step, _ in pairs:
         step()
     for _ in range(repeats):

@@ -353,10 +353,9 @@ def test_a_search_through_all_phases_of_mgas_never_replays_a_stale_recording(
 def test_speed_times_the_step_as_the_loops_run_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "small", {"darts": (2, 3, 4), "retrain": (4, 3, 4)})
     engine = Engine(CPU, recorder=FakeRecorder())
-    rows = [
-        measure(case, engine, 2, {"flops_per_s": 1e9, "bytes_per_s": 1e9})
-        for case in cases(["darts", "retrain"], "small", engine, oracle=False)
-    ]
+    limits = {"flops_per_s": 1e9, "bytes_per_s": 1e9}
+    made = cases(["darts", "retrain"], "small", engine, oracle=False)
+    rows = [row for case in made for row in measure([case], engine, 2, limits)]
     assert [row["graph"] for row in rows] == ["yes", "yes"]
     assert all(row["eager_ms"] > 0 and row["operations"] > 100 for row in rows)
     assert engine.recorder.log.count("release") == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +15,7 @@ from bench.cli import main
 from bench.config import ConfigError
 from bench.device.engine import Engine
 from bench.speed import count
-from bench.speed.cases import SIZES, TEXTBOOKS, cases
+from bench.speed.cases import SIZES, TEXTBOOKS, Case, Step, cases
 from methods.parts.executors import kernels
 
 ENGINE = Engine(torch.device("cpu"))
@@ -60,6 +62,37 @@ def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert table["speedup"][0] > 0
     assert pd.isna(table["speedup"][1])
     assert (table["step_ms"] > table["roofline_ms"]).all()
+
+
+def test_cases_in_turn_are_compared_and_what_draws_is_kept_with_its_range(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(SIZES, "small", {"darts-201": (4, 1, 4), "gdas-201": (4, 1, 4)})
+    order: list[str] = []
+    whole = cases
+
+    def followed(*arguments: object) -> list[Case]:
+        made = whole(*arguments)  # type: ignore[arg-type]
+        return [replace(case, step=partial(noted, order, case.name, case.step)) for case in made]
+
+    monkeypatch.setattr("bench.speed.cases.cases", followed)
+    arguments = ["darts-201", "gdas-201", "--in-turn", "--no-oracle", "--device", "cpu", "--repeats", "4"]
+    assert main(["speed", *arguments, "--out", str(tmp_path)]) == 0
+    assert "".join(name[0] for name in order).startswith("dg" * 6)  # a step to warm up, one before, four that count
+    (path,) = tmp_path.glob("*.csv")
+    table = pd.read_csv(path, index_col="case")
+    assert table["in_turn_with"].to_dict() == {"darts-201": "gdas-201", "gdas-201": "darts-201"}
+    bounds = table[["saved_bytes_min", "saved_bytes", "saved_bytes_max"]]
+    assert bounds.loc["darts-201"].nunique() == 1
+    least, middle, most = bounds.loc["gdas-201"]
+    assert least <= middle <= most < bounds.loc["darts-201", "saved_bytes"]
+    ratio = table["step_ms"]["gdas-201"] / table["step_ms"]["darts-201"]
+    assert f"gdas-201: {ratio:.2f} of the time of darts-201" in capsys.readouterr().out
+
+
+def noted(order: list[str], name: str, step: Step) -> object:
+    order.append(name)
+    return step()
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(
