@@ -57,6 +57,7 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.commands.again import note, records_digest, report_folder
     from bench.commands.mirroring import Tracking
     from bench.device.calibration import calibrate
+    from bench.device.engine import choose_device, emulated
     from bench.plan.experiment import load_experiment
     from bench.records.moved import note_where_images_are
     from bench.run.check import check, check_files
@@ -90,6 +91,9 @@ def whole_way(options: argparse.Namespace) -> int:
         console.print(sentence, markup=False)
     console.print(f"{len(devices)} at once on {', '.join(sorted(set(devices)))}; records in {folder}", markup=False)
     if todo:
+        slow = emulated(choose_device(devices[0]), profile.precision)
+        if slow:
+            console.print(slow, markup=False)
         if devices[0] == "cpu" and not options.dry_run:
             calibrate(options.runs_dir, profile.threads)
         print_estimate(todo, planned, data, devices, options.runs_dir, remember=not options.dry_run)
@@ -168,16 +172,19 @@ def print_estimate(
 ) -> None:
     """Time a few steps of each kind of run that is left to do, and say how long these will take."""
     from bench.device.engine import choose_device
-    from bench.run.estimate import EstimateError, estimate_seconds, makespan
+    from bench.run.estimate import EstimateError, makespan, timings_of
     from bench.run.progress import duration
+    from bench.run.timings import said_of_parts
 
     console.print("Timing a few steps of each kind of run ...")
     try:
-        seconds = estimate_seconds(todo, data, choose_device(devices[0]), runs_dir, remember, planned)
+        timings = timings_of(todo, data, choose_device(devices[0]), runs_dir, remember, planned)
     except EstimateError as error:
         console.print(f"{error}; the runs start all the same", markup=False)
     else:
-        console.print(f"Estimated time: about {duration(makespan(todo, seconds, len(devices)))}")
+        seconds = {name: timing.seconds for name, timing in timings.items()}
+        about = duration(makespan(todo, seconds, len(devices)))
+        console.print(f"Estimated time: about {about}{said_of_parts(list(timings.values()))}", markup=False)
 
 
 def print_failures(jobs: Sequence[Job], queue: Queue) -> None:

@@ -167,6 +167,16 @@ def make_engine(
     return Engine(device, precision, deterministic, group, recorder, remark)
 
 
+def emulated(device: torch.device, precision: str) -> str | None:
+    """What to say where the device computes in the precision, but not by itself; None where it does."""
+    if precision == "fp32" or device.type != "cpu" or torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return None
+    return (
+        f"{precision} is slow on this processor: without AVX-512 oneDNN has none, and torch's convolutions take "
+        "several times longer than in fp32; the profile is meant for a GPU"
+    )
+
+
 def device_name(device: torch.device) -> str:
     """The hardware's name, e.g. "NVIDIA H200" or the processor's model."""
     if device.type == "cuda":

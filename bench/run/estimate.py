@@ -19,10 +19,15 @@ from bench.device.calibration import recall
 from bench.device.engine import make_engine
 from bench.plan.stand_ins import stand_in
 from bench.records.directory import RunInfo
+from bench.run.step_time import Allowance
 from bench.run.timed_runs import Images, Unmade, seconds_of
 from bench.run.timings import Timing, key_of, place_of, read_timings, sources_of, write_timings
 from methods.architecture import Architecture
 from methods.parts.convolution import CpuChoices
+
+MOST_SECONDS = 120.0
+"""For the steps of all kinds of run on a CPU; each has an even share of what is left. What does not fit in is timed on
+fewer images."""
 
 
 class EstimateError(RuntimeError):
@@ -85,7 +90,7 @@ def timings_of(
                 raise EstimateError(
                     "the time cannot be estimated: the process that timed a few steps died (killed, or out of memory)"
                 ) from None
-        known |= {key: Timing(*each, where) for key, each in zip(missing, found, strict=True)}
+        known |= {key: Timing(*each[:2], where, each[2]) for key, each in zip(missing, found, strict=True)}
         if remember:
             write_timings(runs_dir, known)
     return {name: known[key] for name, key in keys.items()}
@@ -115,8 +120,9 @@ def _time_runs(
     images: Images | None,
     device: torch.device,
     choices: CpuChoices,
-) -> list[tuple[float, int | None]]:
-    """In a new process: its start, and the steps of each run; and the memory that these take on a GPU.
+) -> list[tuple[float, int | None, float]]:
+    """In a new process: its start, and the steps of each run; the memory that these take on a GPU; the part of a batch
+    that was timed.
 
     Args:
         images: None where no run needs any.
@@ -125,10 +131,12 @@ def _time_runs(
     config = runs[0].info.config
     engine = make_engine(device, config["precision"], config["deterministic"], config["threads"], choices=choices)
     found = []
-    for each in runs:
+    until = time.perf_counter() + MOST_SECONDS
+    for number, each in enumerate(runs):
         engine.reset_peak_memory()
-        seconds = start + seconds_of(each, images, engine)
-        found.append((seconds, engine.peak_memory() if engine.device.type == "cuda" else None))
+        allowance = Allowance(max(0.0, until - time.perf_counter()) / (len(runs) - number))
+        seconds = start + seconds_of(each, images, engine, allowance)
+        found.append((seconds, engine.peak_memory() if engine.device.type == "cuda" else None, allowance.part))
     return found
 
 

@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.config import restore
 from bench.data.datasets import DatasetInfo
 from bench.data.search_protocol import search_protocol
 from bench.device.engine import Engine
-from bench.device.graph import WARM_UP
 from bench.plan.recipe import Recipe
 from bench.plan.stand_ins import searched_space
 from bench.records.directory import RunInfo
 from bench.run.phases.lookup import seconds_of_lookup
 from bench.run.phases.start import imagined_start
 from bench.run.published_images import test_images
+from bench.run.step_time import Allowance, seconds_per_step
 from bench.run.train import training_loss
 from methods.architecture import Architecture
 from methods.base import GradientSearch, SamplingSearch, SearchContext, SearchSplit, SharedWeights
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build, get_space
-
-TIMED_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,14 @@ class Unmade:
     source: RunInfo | None
 
 
-def seconds_of(unmade: Unmade, images: Images | None, engine: Engine) -> float:
+def seconds_of(unmade: Unmade, images: Images | None, engine: Engine, allowance: Allowance | None = None) -> float:
     """Of one run from its start to its end; an upper bound where a method may stop early.
 
     Args:
         images: None where no run needs any.
+        allowance: of time for its steps, which is also told what was timed; None for all they take.
     """
+    allowance = allowance or Allowance()
     run, network = unmade.info, unmade.network
     if run.phase == "lookup":
         return seconds_of_lookup(run)
@@ -73,12 +75,12 @@ def seconds_of(unmade: Unmade, images: Images | None, engine: Engine) -> float:
 
         return seconds_of_collecting(run, images.info)
     if run.phase == "search":
-        return _seconds_of_search(run, network, images, engine)
+        return _seconds_of_search(run, network, images, engine, allowance)
     if run.phase == "inherit":
         return _seconds_of_inherit(run, unmade.source, images, engine)
     if run.phase != "train" or network is None:
         return 1.0
-    return _seconds_of_training(run, network, images.info, train_images(run, images), engine)
+    return _seconds_of_training(run, network, images.info, train_images(run, images), engine, allowance)
 
 
 def train_images(run: RunInfo, images: Images) -> int:
@@ -95,11 +97,13 @@ def _seconds_of_fit(measured: RunInfo | None) -> float:
     return seconds_of_fitting(measured.config["space"], measured.config["latency"]["measurements"])
 
 
-def _seconds_of_search(run: RunInfo, network: Architecture | None, images: Images, engine: Engine) -> float:
+def _seconds_of_search(
+    run: RunInfo, network: Architecture | None, images: Images, engine: Engine, allowance: Allowance
+) -> float:
     """Its steps, and of one with shared weights the scores after them; or the trainings of what is proposed."""
     cls = get_method(run.method)
     if issubclass(cls, SamplingSearch):
-        return _seconds_of_proposals(run, images, engine)
+        return _seconds_of_proposals(run, images, engine, allowance)
     start = imagined_start(run, network, images.info.num_classes, images.info.channels)
     method: Any = made(run, images, start=start)
     assert isinstance(method, GradientSearch)
@@ -107,9 +111,12 @@ def _seconds_of_search(run: RunInfo, network: Architecture | None, images: Image
     method.enter_longest_step()
     split = search_protocol(run.config).split(method.split)
     train, valid = (round(train_images(run, images) * share) for share in (split.train, split.valid))
-    batch = _fake_batch(method.batch_size, images.info, engine)
-    beside = batch if method.split.paired else None
-    step = _seconds_per_step(lambda: method.step(batch, beside), engine, method.supernet)
+
+    def step_on(count: int) -> Callable[[], object]:
+        batch = _fake_batch(count, images.info, engine)
+        return partial(method.step, batch, batch if method.split.paired else None)
+
+    step = seconds_per_step(step_on, method.batch_size, engine, method.supernet, allowance)
     steps = method.epochs * max(1, round(train / method.batch_size)) * step
     if not isinstance(method, SharedWeights):
         return steps
@@ -126,14 +133,14 @@ def made(run: RunInfo, images: Images, **more: Any) -> Any:
     return cls(restore(cls.Options, run.config["options"], "options"), context)  # type: ignore[call-arg]
 
 
-def _seconds_of_proposals(run: RunInfo, images: Images, engine: Engine) -> float:
+def _seconds_of_proposals(run: RunInfo, images: Images, engine: Engine, allowance: Allowance) -> float:
     """Of short trainings, each on the search's part of the images; what other evaluators take is not known here."""
     samples = run.config["options"].get("samples", 1)
     if "recipe" not in run.config or samples < 2:
         return 0.0
     train = round(train_images(run, images) * search_protocol(run.config).split(SearchSplit()).train)
     network = get_space(searched_space(run)).reference()
-    return samples * _seconds_of_training(run, network, images.info, train, engine)
+    return samples * _seconds_of_training(run, network, images.info, train, engine, allowance)
 
 
 def _seconds_of_inherit(run: RunInfo, source: RunInfo | None, images: Images, engine: Engine) -> float:
@@ -150,42 +157,26 @@ def _seconds_of_inherit(run: RunInfo, source: RunInfo | None, images: Images, en
 
 
 def _seconds_of_training(
-    run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine
+    run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine, allowance: Allowance
 ) -> float:
     recipe = restore(Recipe, run.config["recipe"], "recipe")
     auxiliary = recipe.auxiliary_weight > 0
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
     network = build(architecture, info.num_classes, settings).to(engine.device)
     network.to(memory_format=engine.memory_format)
-    inputs, labels = _fake_batch(recipe.batch_size, info, engine)
 
-    def step() -> None:
+    def step_on(count: int) -> Callable[[], object]:
+        return partial(step, *_fake_batch(count, info, engine))
+
+    def step(inputs: Tensor, labels: Tensor) -> None:
         network.zero_grad()
         _, loss = training_loss(network(inputs), labels, recipe)
         loss.backward()
 
-    return recipe.epochs * max(1, round(images / recipe.batch_size)) * _seconds_per_step(step, engine, network)
+    seconds = seconds_per_step(step_on, recipe.batch_size, engine, network, allowance)
+    return recipe.epochs * max(1, round(images / recipe.batch_size)) * seconds
 
 
 def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
     images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
     return images, torch.randint(info.num_classes, (size,), device=engine.device)
-
-
-def _seconds_per_step(step: Any, engine: Engine, network: torch.nn.Module) -> float:
-    """In the precision of the run, and on a GPU as a graph where it is recorded."""
-
-    def work() -> dict[str, torch.Tensor]:
-        with engine.autocast():
-            step()
-        return {}
-
-    timed = engine.graphed(work, network)
-    for _ in range(1 if timed.recorder is None else WARM_UP + 1):
-        timed()
-    engine.synchronize()
-    started = time.perf_counter()
-    for _ in range(TIMED_STEPS):
-        timed()
-    engine.synchronize()
-    return (time.perf_counter() - started) / TIMED_STEPS

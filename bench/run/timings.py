@@ -45,11 +45,13 @@ class Timing:
         seconds: from start to end; an upper bound for methods that may stop early.
         peak_memory: bytes that its steps hold on a GPU; None where that was not measured.
         where: as `Place`; empty for what earlier versions kept.
+        part: of a batch that its steps were timed on; below 1 `seconds` are an upper bound.
     """
 
     seconds: float
     peak_memory: int | None = None
     where: Place = ()
+    part: float = 1.0
 
     @property
     def device(self) -> str:
@@ -116,7 +118,9 @@ def _read(value: Any) -> Timing | None:
     try:
         where = tuple(sorted((str(name), str(what)) for name, what in dict(value["where"]).items()))
         peak = value["peak_memory"]
-        return Timing(float(value["seconds"]), None if peak is None else int(peak), where)
+        return Timing(
+            float(value["seconds"]), None if peak is None else int(peak), where, float(value.get("part", 1.0))
+        )
     except (KeyError, TypeError, ValueError):
         return None
 
@@ -149,6 +153,16 @@ def timed_on(
         found[where] = {name: timings[key] for name, key in keys.items() if key in timings}
     best = max(found, key=lambda where: (bool(found[where]) and _is_gpu(where), len(found[where])), default=None)
     return found[best] if best is not None else {}
+
+
+def said_of_parts(timings: Sequence[Timing]) -> str:
+    """In brackets, where some were timed on a part of a batch; nothing otherwise."""
+    parts = [timing for timing in timings if timing.part < 1]
+    kinds = len({timing.seconds for timing in parts})
+    what = "kind of run" if kinds == 1 else "kinds of run"
+    if not parts:
+        return ""
+    return f" (at most: steps of {kinds} {what} are too long here and were timed on fewer images)"
 
 
 def devices(timings: Mapping[str, Timing]) -> list[str]:

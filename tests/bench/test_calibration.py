@@ -20,6 +20,7 @@ from bench.records.directory import RunDirectory, SilentDirectory
 from bench.run import one_run as run
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from bench.run.stop import StopFlag
+from bench.run.timings import Timing
 from methods.parts.convolution import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, kill, outcome
@@ -220,7 +221,7 @@ def test_dasbench_run_measures_and_doctor_tells(
         return next(check.text for check in checks(tmp_path) if check.name == "calibration")
 
     monkeypatch.setattr(
-        "bench.run.estimate.estimate_seconds", lambda todo, *rest: {info.signature: 1.0 for info in todo}
+        "bench.run.estimate.timings_of", lambda todo, *rest: {info.signature: Timing(1.0) for info in todo}
     )
     assert "the next `dasbench run` on it makes one" in text()
     command = ["run", str(TINY), "--runs-dir", str(tmp_path), "--device", "cpu", "--no-tracking"]

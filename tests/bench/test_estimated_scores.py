@@ -92,7 +92,7 @@ def searches_and_inherits(tmp_path: Path, **options: Any) -> list[RunInfo]:
 def test_runs_on_shared_weights_are_timed_by_their_search(
     tmp_path: Path, timed: list[Architecture], engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timed_runs, "_seconds_per_step", lambda *arguments: 0.0)
+    monkeypatch.setattr(timed_runs, "seconds_per_step", lambda *arguments: 0.0)
     runs = searches_and_inherits(tmp_path, batches=2)
     sources, images = sources_of(runs), Images(load("digits").info, 1000)
     found = [
@@ -118,9 +118,9 @@ def test_what_is_done_still_says_what_the_rest_is_of(tmp_path: Path, monkeypatch
     """Of a search that is done, the networks are of its space, and its inherited weights are not a second's work."""
     asked: list[Unmade] = []
 
-    def noted(runs: list[Unmade], *more: Any) -> list[tuple[float, None]]:
+    def noted(runs: list[Unmade], *more: Any) -> list[tuple[float, None, float]]:
         asked.extend(runs)
-        return [(1.0, None)] * len(runs)
+        return [(1.0, None, 1.0)] * len(runs)
 
     class AtOnce:
         def __init__(self, *arguments: Any) -> None: ...
@@ -151,7 +151,7 @@ def test_what_is_done_still_says_what_the_rest_is_of(tmp_path: Path, monkeypatch
 def test_short_trainings_are_as_many_as_proposals(
     tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timed_runs, "_seconds_per_step", lambda *arguments: 1.0)
+    monkeypatch.setattr(timed_runs, "seconds_per_step", lambda *arguments: 1.0)
     images = Images(load("digits").info, 1000)
     drawn = {"method": "random_sampling"}
     path = experiment(tmp_path, {"searched": {**drawn, "options": {"samples": 3}}, "drawn": drawn})
