@@ -7,13 +7,15 @@ import torch
 
 from methods.architecture import Architecture
 from methods.domain import MethodError
-from methods.parts.costs.encodings import encoding_of
+from methods.parts.costs.encodings import Way, encoding_of
 from methods.parts.costs.fitted import FittedCost, restored
 from methods.parts.costs.predictors import KINDS, Graph, Logarithmic, Perceptron
 from methods.parts.costs.regression import fit_table, learn
 from methods.parts.gates import Gates, straight_through
 from methods.spaces import get_space
+from methods.spaces.decisions import SubsetDecision
 from methods.spaces.supernets import RELAXATIONS
+from methods.spaces.width_supernet import width_relaxation
 
 SPACES = ("chain_xs", "darts_cell", "nasbench201")
 
@@ -115,6 +117,44 @@ def test_a_table_of_independent_choices_is_the_mean_over_all_architectures() -> 
     assert cost.expected({"slot": Gates(mixed, gates.weights)}).item() == pytest.approx(total, abs=1e-6)
 
 
+@pytest.mark.parametrize("space", ["chain_xs_widths", "resnet_widths"])
+@pytest.mark.parametrize("way", ["soft", "straight_through"])
+def test_gates_of_widths_are_read_as_the_networks_that_were_measured(space: str, way: Way) -> None:
+    """FBNetV2's: a table's expectation is the sum over decisions of the mean over their options."""
+    relaxed, generator = width_relaxation(space), torch.Generator().manual_seed(5)
+    encoding, measured = encoding_of(space, way, relaxed), encoding_of(space)
+    predictor = KINDS["table"](measured)
+    predictor.get_buffer("options").copy_(torch.rand(measured.size, generator=generator))
+    cost = FittedCost(encoding, predictor.requires_grad_(False), "ms")
+    (kind,), (_, decisions, columns) = relaxed.topology.kinds, relaxed.topology.shape
+    alpha = torch.randn(decisions, columns, generator=generator).requires_grad_()
+    there = torch.ones(decisions, columns, dtype=torch.bool)
+    for place in relaxed.topology.absent:
+        there[place] = False
+    gates = {kind: Gates(alpha.masked_fill(~there, -torch.inf).softmax(-1), torch.ones(decisions))}
+    derived = relaxed.derive(gates)
+    assert torch.equal(encoding.discrete(derived), measured.discrete(derived))
+    assert cost.expected(relaxed.hard(gates)).item() == pytest.approx(cost.discrete(derived), rel=1e-6)
+    table = predictor.get_buffer("options").split([len(each.options) for each in get_space(space).decisions()])
+    means = [(gates[kind].options[row, : len(each)] * each).sum() for row, each in enumerate(table)]
+    wanted = cost.discrete(derived) if way == "straight_through" else sum(each.item() for each in means)
+    assert cost.expected(gates).item() == pytest.approx(wanted, rel=1e-5)
+    (gradient,) = torch.autograd.grad(cost.expected(gates), alpha, retain_graph=True)
+    torch.testing.assert_close(gradient, torch.autograd.grad(sum(means), alpha)[0])
+
+
+def test_of_a_subset_every_item_is_in_it_or_is_not() -> None:
+    space, encoding = get_space("dense_chain_xs"), encoding_of("dense_chain_xs")
+    decisions = space.decisions()
+    architecture = space.sample(torch.Generator().manual_seed(0))
+    numbers, place = encoding.discrete(architecture), 0
+    for decision, option in zip(decisions, space.encode(architecture), strict=True):
+        assert isinstance(decision, SubsetDecision)
+        items = numbers[place : (place := place + len(decision.options.items))]
+        assert items.tolist() == [float(item in decision.options[option]) for item in decision.options.items]
+    assert place == encoding.size
+
+
 def test_a_slow_operation_for_a_skip_lowers_a_learned_prediction() -> None:
     """Fitted where separable convolutions of five pixels take long."""
     encoding, space = encoding_of("darts_cell"), get_space("darts_cell")
@@ -178,8 +218,8 @@ def test_what_no_decision_describes_is_refused() -> None:
         cost_of("darts_cell", "mlp").expected({"normal": gates_of("darts_cell")["normal"]})
     with pytest.raises(MethodError, match="no relaxation"):
         encoding_of("nasbench_macro").expected({})
-    with pytest.raises(MethodError, match="subsets"):
-        encoding_of("dense_cell")
+    with pytest.raises(MethodError, match="networks with other decisions"):
+        encoding_of("chain_s_widths", relaxed=width_relaxation("chain_xs_widths"))
     with pytest.raises(MethodError, match="does not fit this version"):
         restored("table", "chain_xs", {"constant": torch.zeros(())}, "ms", {})
     with pytest.raises(MethodError, match="unknown predictor 'tree'"):

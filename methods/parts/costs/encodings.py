@@ -2,8 +2,9 @@
 
 Where a space has a relaxation these are its choices (`methods.spaces.relaxation`): of an architecture zeros and ones,
 of gates what they say of the architecture that is derived from them. In the cells of DARTS they are 2 kinds of 14
-edges with 7 operations and "absent", 224 numbers. Elsewhere they are an architecture's code, one-hot, and gates have
-none.
+edges with 7 operations and "absent", 224 numbers. Elsewhere they are an architecture's code: every option one-hot, and
+of a decision among subsets whether each item is in it. Gates have that one where a search relaxes the very decisions
+of the space, as widths.
 
 How soft gates are encoded is ours: LA-DARTS (arXiv 2001.06392) says no more than that its regressor reads the relaxed
 architecture. "soft" takes the choices' expectation, the rule of two edges into a node relaxed by the edges' strengths
@@ -13,7 +14,7 @@ architecture. "soft" takes the choices' expectation, the rule of two edges into 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -26,7 +27,7 @@ from methods.parts.choices import Choices
 from methods.parts.gates import Gates
 from methods.parts.topology import Topology
 from methods.spaces import get_space
-from methods.spaces.decisions import SubsetDecision
+from methods.spaces.decisions import Decision, SubsetDecision
 from methods.spaces.relaxation import Relaxation
 from methods.spaces.supernets import RELAXATIONS
 
@@ -87,11 +88,7 @@ class ChoiceEncoding:
             ) from None
 
     def expected(self, gates: Mapping[str, Gates]) -> Tensor:
-        soft = self._flat(self.relaxed.choices(gates))
-        if self.way == "soft":
-            return soft
-        hard = self._flat(self.relaxed.choices(self.relaxed.hard(gates)))
-        return (hard - soft).detach() + soft
+        return _of_gates(self.relaxed, gates, self.way, self._flat)
 
     def _flat(self, choices: Choices) -> Tensor:
         _, decisions, options = self.topology.shape
@@ -106,32 +103,58 @@ class ChoiceEncoding:
         return torch.cat([each.flatten() for each in rows])
 
 
+def _of_gates(relaxed: Relaxation, gates: Mapping[str, Gates], way: Way, flat: Callable[[Choices], Tensor]) -> Tensor:
+    soft = flat(relaxed.choices(gates))
+    if way == "soft":
+        return soft
+    hard = flat(relaxed.choices(relaxed.hard(gates)))
+    return (hard - soft).detach() + soft
+
+
 @dataclass(frozen=True)
 class CodeEncoding:
-    """The code of an architecture, one-hot; for spaces without a relaxation."""
+    """The code of an architecture; for spaces without a relaxation of their own.
+
+    Attributes:
+        relaxed: what gates are of, where a search relaxes the space's decisions, option by option in their order.
+    """
 
     space: str
+    way: Way = "soft"
+    relaxed: Relaxation | None = None
     topology: None = None
 
     @property
     def size(self) -> int:
-        return sum(self._options())
+        return sum(self._sizes())
 
-    def _options(self) -> list[int]:
+    def _sizes(self) -> list[int]:
+        """Numbers of each decision."""
         decisions = get_space(self.space).decisions()
-        if any(isinstance(decision, SubsetDecision) for decision in decisions):
-            raise MethodError(f"{self.space} decides subsets, which have no encoding here")
-        return [len(decision.options) for decision in decisions]
+        return [len(each.options.items if isinstance(each, SubsetDecision) else each.options) for each in decisions]
 
     def discrete(self, architecture: Architecture) -> Tensor:
         if architecture.space != self.space:
             refuse_own_size(self.space, architecture)
-        code, sizes = get_space(self.space).encode(architecture), self._options()
-        parts = [torch.eye(size)[option] for size, option in zip(sizes, code, strict=True)]
-        return torch.cat(parts)
+        space = get_space(self.space)
+        chosen = zip(space.decisions(), space.encode(architecture), strict=True)
+        return torch.cat([_numbers_of(decision, option) for decision, option in chosen])
 
     def expected(self, gates: Mapping[str, Gates]) -> Tensor:
-        raise MethodError(f"{self.space} has no relaxation: a latency of its gates cannot be predicted")
+        if self.relaxed is None:
+            raise MethodError(f"{self.space} has no relaxation: a latency of its gates cannot be predicted")
+        return _of_gates(self.relaxed, gates, self.way, self._flat)
+
+    def _flat(self, choices: Choices) -> Tensor:
+        (rows,) = choices.values()
+        return torch.cat([row[:size] for row, size in zip(rows, self._sizes(), strict=True)])
+
+
+def _numbers_of(decision: Decision, option: int) -> Tensor:
+    if isinstance(decision, SubsetDecision):
+        subset = decision.options[option]
+        return torch.tensor([float(item in subset) for item in decision.options.items])
+    return torch.eye(len(decision.options))[option]
 
 
 def encoding_of(space: str, way: Way = "soft", relaxed: Relaxation | None = None) -> Encoding:
@@ -139,26 +162,30 @@ def encoding_of(space: str, way: Way = "soft", relaxed: Relaxation | None = None
     relaxed: what gates are of, where not as the space relaxes it: another rule derives an architecture from them.
 
     Raises:
-        MethodError: the space's decisions have no encoding, or those of `relaxed` are not the space's; an unknown way.
+        MethodError: the decisions of `relaxed` are not the space's; an unknown way.
+        NoDecisionsError: the space has none.
     """
     if way not in WAYS:
         raise MethodError(f"way={shown(way)} is none of {', '.join(WAYS)}")
+    usual = RELAXATIONS.get(space)
     if relaxed is not None:
-        _refuse_other_decisions(space, relaxed)
-        return ChoiceEncoding(relaxed, way)
-    if space in RELAXATIONS:
-        return ChoiceEncoding(RELAXATIONS[space], way)
-    found = CodeEncoding(space)
+        _refuse_other_decisions(space, relaxed, usual)
+    if usual is not None:
+        return ChoiceEncoding(relaxed or usual, way)
+    found = CodeEncoding(space, way, relaxed)
     _ = found.size  # refuses what has none
     return found
 
 
-def _refuse_other_decisions(space: str, relaxed: Relaxation) -> None:
-    usual = RELAXATIONS[space].topology
-    if relaxed.topology.shape != usual.shape:
+def _refuse_other_decisions(space: str, relaxed: Relaxation, usual: Relaxation | None) -> None:
+    if usual is None:
+        if [len(each) for each in relaxed.topology.options] != CodeEncoding(space)._sizes():
+            raise MethodError(f"latencies of {space} are of networks with other decisions than those of this search")
+    elif relaxed.topology.shape != usual.topology.shape:
         raise MethodError(
-            f"latencies of {space} are of networks that decide {' and '.join(usual.kinds)}; this search decides "
-            f"{' and '.join(relaxed.topology.kinds)} alone, and of what it fixes no measured network says anything"
+            f"latencies of {space} are of networks that decide {' and '.join(usual.topology.kinds)}; this search "
+            f"decides {' and '.join(relaxed.topology.kinds)} alone, and of what it fixes no measured network says "
+            "anything"
         )
 
 
