@@ -277,6 +277,8 @@ class SamplingSearch(Method):
     """
 
     samples: int
+    shrinks: ClassVar[bool] = False
+    """Whether it leaves a list of architectures (`listed`) that another row's search can keep to."""
     draws_at_size: ClassVar[bool] = False
     """Whether it can keep to the size of another row's architecture (`SearchContext.match`), in a space that can."""
     anytime: ClassVar[bool] = False

@@ -26,6 +26,8 @@ SEED_KEYS = frozenset({"search_seed", "retrain_seed", "run", "found", "source", 
 they found, and where the file of a given architecture lay (older records name it; its digest stands beside it)."""
 SHOWN = ("train", "count")
 """Phases whose runs are the rows of a table."""
+PART = "score"
+"""Runs that are parts of a search, whose record says what they took together."""
 
 
 def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
@@ -217,7 +219,7 @@ def _attach_searches(
             run.info.signature: run
             for train in [*row.trains, *row.unfinished]
             for run in ancestors(train, by_signature, built_on)
-            if run.info.phase not in SHOWN
+            if run.info.phase not in (*SHOWN, PART)
         }
         used |= set(found)
         rested = [*row.trains, *(run for train in row.trains for run in ancestors(train, by_signature))]
@@ -225,7 +227,7 @@ def _attach_searches(
         row.searches = sorted(found.values(), key=lambda run: (run.info.phase, search_seed(run)))
     for record in records:
         info = record.info
-        if info.phase in (*SHOWN, "inherit") or info.signature in used:
+        if info.phase in (*SHOWN, PART, "inherit") or info.signature in used:
             continue
         for row in rows.values():
             same = (row.label, row.method, row.setting.dataset, row.setting.profile)

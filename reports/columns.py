@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reports.analysis import Entry, Table
 from reports.numbers import Number
 from reports.rows import is_random
+from reports.summary import Summary
 
 GIB = 1024.0**3
 NOT_APPLICABLE = "–"
@@ -93,6 +94,13 @@ def _published(entry: Entry) -> str:
         return ""
     text = f"{reference.value:.2f}" + ("" if reference.std is None else f"±{reference.std:.2f}")
     return f"({text})" if entry.verdict and not entry.verdict.comparable else text
+
+
+def _spent(summary: Summary) -> str:
+    if summary.evaluations is None:
+        return ""
+    several = summary.different is not None and summary.different < summary.evaluations
+    return f"{summary.evaluations:.4g}" + (f" ({summary.different:.4g})" if several else "")
 
 
 def _verdict(entry: Entry) -> str:
@@ -186,6 +194,16 @@ COLUMNS: tuple[Column, ...] = (
         detail=True,
     ),
     Column(
+        "evaluations",
+        ("evalu-", "ations"),
+        lambda e: _spent(e.summary),
+        lambda e: e.summary.evaluations,
+        "proposals that a search had scored, and the different networks among them where some came again; mean over "
+        "searches",
+        wide=True,
+        applies=lambda e: e.summary.evaluations is not None,
+    ),
+    Column(
         "search_hours",
         ("search", "dev-h"),
         lambda e: hours(e.summary.search_hours),
@@ -268,7 +286,8 @@ def columns(table: Table, wide: bool = True) -> list[Column]:
 
     Rank, seeds, error and counts always stand, empty or not. Numbers measured elsewhere come last but for the verdict.
     """
-    optional = ("ri", "interval", "search_memory", "train_memory", "latency_ms", "seeds_wanted", "published", "verdict")
+    optional = ("ri", "interval", "evaluations", "search_memory", "train_memory", "latency_ms", "seeds_wanted")
+    optional += ("published", "verdict")
     return [
         column
         for column in every_column(table)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.records.directory import Record
+from bench.run.proposals import DIFFERENT, EVALUATIONS
 from reports.rows import Row, mean_of_means, number, part, search_seed
 
 HOUR = 3600.0
@@ -26,6 +27,8 @@ class Summary:
         std_searches: standard deviation of the searches' means (it contains the retraining noise over retrainings).
         std_retrains: standard deviation between retrainings of one architecture, pooled over the searches.
         params, params_nonzero, macs, macs_sparse: means over searches, in units (not millions).
+        evaluations, different: proposals of a sampling search that were scored, and the different networks among them;
+            means over searches.
         search_hours: device-hours of all searches and transforms of the row together.
         search_memory, train_memory: largest peak, bytes.
     """
@@ -42,6 +45,8 @@ class Summary:
     params_training: float | None
     macs: float | None
     macs_sparse: float | None
+    evaluations: float | None
+    different: float | None
     search_hours: float | None
     train_hours: float | None
     search_memory: float | None
@@ -69,6 +74,8 @@ def summarise(row: Row) -> Summary:
         params_training=_cost(row, "params_training"),
         macs=_cost(row, "macs"),
         macs_sparse=_cost(row, "macs_sparse"),
+        evaluations=_reported(row, EVALUATIONS),
+        different=_reported(row, DIFFERENT),
         search_hours=_search_hours(row),
         train_hours=_train_hours(row),
         search_memory=_largest(row, "search_peak_memory"),
@@ -105,6 +112,13 @@ def _cost(row: Row, name: str) -> float | None:
             return None
         nested[search_seed(record)][index] = value
     return mean_of_means(nested)
+
+
+def _reported(row: Row, name: str) -> float | None:
+    """Mean over the row's own searches of a number in their reports; None where none says it."""
+    own = [run for run in row.searches if run.info.phase == "search" and run.info.method == row.method]
+    values = [value for run in own if (value := number(part(run, "report").get(name))) is not None]
+    return float(np.mean(values)) if values else None
 
 
 def _largest(row: Row, name: str) -> float | None:

@@ -2,7 +2,8 @@
 
 The tasks of an array are numbered from 0 without a gap. Runs of one phase that need nothing unfinished make one array.
 Runs that need others go into arrays whose task i needs task i of the arrays before (`aftercorr`), so that a failed
-search holds back its own retraining and no other. What does not line up becomes a job of its own (`afterok`).
+search holds back its own retraining and no other. What does not line up goes into arrays of runs that need the same
+(`afterok`), often a job of one.
 """
 
 from __future__ import annotations
@@ -141,8 +142,12 @@ def _level(
             if chunk is not None and length > chunk:
                 yield Array(phase, [layer.pop(position) for position in range(length)], chunk, corresponding=jobs)
             single += layer.values()
+    rounds: dict[tuple[str, tuple[Place, ...]], list[RunInfo]] = defaultdict(list)
     for info in single:
-        yield Array(info.phase, [info], 1, after=tuple(places[need] for need in info.needs if need in places))
+        rounds[info.phase, tuple(places[need] for need in info.needs if need in places)].append(info)
+    for (phase, after), infos in rounds.items():
+        for start in range(0, len(infos), largest):
+            yield Array(phase, infos[start : start + largest], 1, after=after)
 
 
 def _chunk(layer: Mapping[int, RunInfo], places: Mapping[str, Place]) -> int | None:

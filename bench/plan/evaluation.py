@@ -26,11 +26,13 @@ class Evaluation:
         name: the evaluator's.
         trains: whether a score is a training with the experiment's recipe, which is then part of the search's run.
         sees_images: whether it scores on a division of the training images.
+        at_once: proposals that are asked for before the first is told; above 1, each is scored by a run of its own.
     """
 
     name: ClassVar[str]
     trains: ClassVar[bool] = False
     sees_images: ClassVar[bool] = True
+    at_once: int = 1
 
     def refuse(self, space: str, method: str) -> None:
         """Raises ConfigError for a space whose architectures it cannot score; "" is one that is not known."""

@@ -17,6 +17,7 @@ from bench.data.folder_settings import FolderSettings, beside
 from bench.data.search_protocol import SearchProtocol
 from bench.plan.cost_checks import check_row_cost
 from bench.plan.inherited_checks import check_inherited
+from bench.plan.listed_rows import check_listed, check_same_space
 from bench.plan.of_rows import check_of, check_rest, is_transform, starts_from_training
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
@@ -155,6 +156,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)
             search_protocol_of(profile, label, row, f"{where} with rows.{label}.search_data")
             check_rest(experiment, profile, label, row, where)
+            check_same_space(experiment, profile, label, row, f"{where} with rows.{label}")
             if row.match is not None and not issubclass(get_method(row.method), Transform):
                 _check_space(profile, label, row, where)
                 _check_scale(experiment, profile, label, row.match.row, f"{where} with rows.{label}")
@@ -218,11 +220,12 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     if row.weights == "inherited":
         check_inherited(experiment, label, row, where)
     if row.method is None:
-        if row.options or row.search_data:
-            raise ConfigError(f"{where}: a given architecture has no options and no search_data")
+        if row.options or row.search_data or row.listed:
+            raise ConfigError(f"{where}: a given architecture has no options, no search_data and no listed")
         return
     method = _method(row.method, where)
     check_of(experiment, label, row, method, where)
+    check_listed(experiment, label, row, method, where)
     if issubclass(method, Transform) and method.enlarges and row.match is not None:
         raise ConfigError(f"{where}: {row.method} makes a network larger by a rule of its own; leave 'match' out")
     if row.match is not None and not issubclass(method, Transform):

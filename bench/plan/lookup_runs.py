@@ -20,10 +20,8 @@ def look_up(whole: Plan, lookup: Lookup, label: str, search_seeds: Sequence[int]
     """Add what a row needs whose last phase is a look-up: batches where the table scores it, else one a search seed."""
     row = whole.experiment.rows[label]
     if is_scored_by_table(row):
-        count = min(whole.profile.table_seeds, row.table_seeds or whole.profile.table_seeds)
-        seeds = seeds_as_text(range(count) if search_seeds is None else search_seeds)
         for dataset in lookup.datasets:
-            _batch(whole, lookup, label, dataset, seeds)
+            _batch(whole, lookup, label, dataset, search_seeds)
     elif row.method is None:
         _one(whole, lookup, label, "published", None, whole.given(label, row), [], given=row.architecture)
     else:
@@ -32,7 +30,14 @@ def look_up(whole: Plan, lookup: Lookup, label: str, search_seeds: Sequence[int]
             _one(whole, lookup, label, row.method, seed, {"run": found, "select": None}, [found])
 
 
-def _batch(whole: Plan, lookup: Lookup, label: str, dataset: str, seeds: str) -> RunInfo:
+def _seeds(whole: Plan, label: str, search_seeds: Sequence[int] | None) -> str:
+    """Those of a row's batches: those asked for, or the first ones, no more than it has lists to keep to."""
+    rows = [whole.experiment.rows[name] for name in whole.experiment.rests_on(label)]
+    count = min(row.table_seeds or whole.profile.table_seeds for row in rows)
+    return seeds_as_text(range(min(count, whole.profile.table_seeds)) if search_seeds is None else search_seeds)
+
+
+def _batch(whole: Plan, lookup: Lookup, label: str, dataset: str, search_seeds: Sequence[int] | None) -> RunInfo:
     """A row's searches on one data set of the table, all seeds in one run.
 
     It answers after every budget of the experiment; a row that names its own `samples` has that one alone.
@@ -46,13 +51,16 @@ def _batch(whole: Plan, lookup: Lookup, label: str, dataset: str, seeds: str) ->
         "options": {**whole.options(label, row), "samples": budgets[-1]},
         **as_config(evaluation_of(whole.experiment, whole.profile, label, row)),
         "lookup": lookup.as_config(),
-        "seeds": seeds,
+        "seeds": _seeds(whole, label, search_seeds),
         "budgets": list(budgets),
         "budget": budget,
     }
-    return whole.add(
-        label, row.method, "lookup", config, {**BY_TABLE, "dataset": dataset}, search_seed=None, retrain_seed=None
-    )
+    needs: list[str] = []
+    if row.listed is not None:
+        needs = [_batch(whole, lookup, row.listed, dataset, search_seeds).signature]
+        config["listed"] = {"run": needs[0]}
+    unseeded: dict[str, Any] = {"search_seed": None, "retrain_seed": None, "needs": needs}
+    return whole.add(label, row.method, "lookup", config, {**BY_TABLE, "dataset": dataset}, **unseeded)
 
 
 def _one(

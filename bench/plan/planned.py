@@ -21,6 +21,7 @@ from bench.plan.of_rows import starts_from_training
 from bench.plan.recipe import Recipe, load_recipe
 from bench.plan.row_cost import RowCost
 from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
+from bench.plan.score_runs import score_runs
 from bench.plan.scoring import evaluation_of, space_of
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
@@ -180,12 +181,17 @@ class Plan:
             if evaluation.trains:
                 recipe = evaluation.recipe_of(self.recipe(row))
                 config |= {"network": self.network, "recipe": self._identity(recipe)[0]}
+            if evaluation.at_once > 1:
+                config["at_once"] = evaluation.at_once
         needs: list[str] = []
         given = None
         if row.of is not None:
             start, needs = self._start(row.method, row.of, (seed, retrain_seed))
             config |= {"start": start, "network": self.network}
             given = self.experiment.rows[row.of].architecture if not start.get("weights") else None
+        if row.listed is not None:
+            config["listed"] = {"run": self.search(row.listed, self.experiment.rows[row.listed], seed).signature}
+            needs = [*needs, config["listed"]["run"]]
         if row.match is not None:
             match, more = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
@@ -199,8 +205,10 @@ class Plan:
             needs += more
         preset = given_options(self.profile, label, row).get("preset")
         measured = row.cost.file if row.cost is not None else None
-        said: dict[str, Any] = {"preset": preset, "measured": measured, "given": given, "needs": needs}
-        return self.add(label, row.method, "search", config, search_seed=seed, retrain_seed=retrain_seed, **said)
+        said: dict[str, Any] = {"preset": preset, "measured": measured, "given": given}
+        of_seed = partial(self.add, label, row.method, search_seed=seed, retrain_seed=retrain_seed)
+        said["needs"] = [*needs, *score_runs(config, needs, of_seed)]
+        return of_seed("search", config, **said)
 
     def _start(self, method: str, of: str, seeds: tuple[int, int | None]) -> tuple[dict[str, Any], list[str]]:
         """What a search starts from, in its configuration, and the runs that it waits for."""

@@ -128,6 +128,8 @@ class Row:
             that row.
         inheritance: for a transform, or a search that gives weights, the lines it has: trained from scratch, fine-tuned
             from inherited weights.
+        listed: for a sampling search, a row that shrinks its space: what it lists is all that may be proposed, for each
+            search seed by the search of the same seed.
         match: for a transform, take the size of another row's result instead of the ratio; for random sampling from a
             space that can, draw at the size of another row's architecture.
         select: for a method that gives a family of sizes, the member this row takes.
@@ -149,6 +151,7 @@ class Row:
     note: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     of: str | None = None
+    listed: str | None = None
     inheritance: tuple[Inheritance, ...] = ("scratch", "finetune")
     match: Match | None = None
     select: Selection | None = None
@@ -262,7 +265,7 @@ class Experiment:
             if name is not None and name in self.rows and name not in found:
                 found[name] = None
                 row = self.rows[name]
-                frontier += [row.of, row.match.row if row.match else None]
+                frontier += [row.of, row.listed, row.match.row if row.match else None]
         return list(found)
 
     def at(self, name: str) -> Experiment:

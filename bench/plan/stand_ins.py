@@ -30,7 +30,9 @@ def stand_in(info: RunInfo, planned: Mapping[str, RunInfo]) -> Architecture:
     """
     if info.origin:
         return _load(info.origin["directory"], info.signature)
-    if info.phase == "search" and ("start" not in info.config or get_method(info.method).may_start_from):
+    if info.phase == "score" or (
+        info.phase == "search" and ("start" not in info.config or get_method(info.method).may_start_from)
+    ):
         return get_space(searched_space(info)).reference()
     if info.given is not None:
         return _load(info.given, (info.config.get("architecture") or info.config.get("start") or {}).get("digest", ""))

@@ -12,7 +12,7 @@ from bench.names import folder_form
 SCHEMA_VERSION = 1
 FITTED_NAME = "latency.fitted.safetensors"
 """In the directory of a run that fits predictors of latency, or was given them."""
-PHASES = ("collect", "fit", "search", "transform", "train", "inherit", "lookup", "count")
+PHASES = ("collect", "fit", "score", "search", "transform", "train", "inherit", "lookup", "count")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -27,10 +27,10 @@ class RunInfo:
     Attributes:
         label: the row of the table this run belongs to; unique in its experiment.
         method: registered method name, or "published" for a published genotype.
-        phase: "collect" (measures latencies), "fit" (fits predictors to them), "search" (finds an architecture),
-            "transform" (makes a trained network smaller or larger), "train", "inherit" (networks on a search's weights
-            are evaluated as they are), "lookup" (a table of trained networks answers), or "count" (the network is
-            built and counted).
+        phase: "collect" (measures latencies), "fit" (fits predictors to them), "score" (trains one proposal of a search
+            whose proposals are runs of their own), "search" (finds an architecture), "transform" (makes a trained
+            network smaller or larger), "train", "inherit" (networks on a search's weights are evaluated as they are),
+            "lookup" (a table of trained networks answers), or "count" (the network is built and counted).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
         retrain_seed: None for all but a retraining and a transform.
@@ -94,6 +94,12 @@ class RunInfo:
         return [name_commit(self.environment)]
 
     @property
+    def proposal(self) -> int | None:
+        """Of a run that scores one, its number in its search, from 0."""
+        number = self.config.get("proposal")
+        return number if isinstance(number, int) else None
+
+    @property
     def rows(self) -> list[str]:
         """The labels of all rows that this run belongs to."""
         return [self.label, *self.also]
@@ -105,12 +111,13 @@ class RunInfo:
         parts += ["finetune"] if self.inheritance == "finetune" else []
         parts += [] if self.search_seed is None else [f"s{self.search_seed}"]
         parts += [] if self.retrain_seed is None else [f"r{self.retrain_seed}"]
+        parts += [f"p{self.proposal}"] if self.proposal is not None else []
         return "-".join([*parts, self.signature[:10]])
 
 
 def built_on(info: RunInfo) -> list[str]:
     """The needs of a run without the search whose size alone it takes: it costs the run nothing."""
-    match = info.config.get("match") if info.phase == "search" else None
+    match = info.config.get("match") if info.phase in ("score", "search") else None
     taken = match.get("run") if isinstance(match, Mapping) else None
     return [name for name in info.needs if name != taken]
 

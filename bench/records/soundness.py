@@ -53,7 +53,7 @@ def identity_fault(document: Mapping[str, Any]) -> str | None:
 
 
 def _named_runs(config: Mapping[str, Any]) -> Iterator[str]:
-    for name in ("architecture", "match", "latency", "start"):
+    for name in ("architecture", "match", "latency", "start", "listed"):
         if isinstance(config.get(name), Mapping) and "run" in config[name]:
             yield config[name]["run"]
     if config.get("source") is not None:

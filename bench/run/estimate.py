@@ -111,7 +111,8 @@ def end_with_parent() -> None:
 def stand_ins(planned: Sequence[RunInfo]) -> dict[str, Architecture]:
     """By signature, the network that each training is of, or a search starts from, or one that stands in for it."""
     by_signature = {info.signature: info for info in planned}
-    known = [info for info in planned if info.phase == "train" or (info.phase == "search" and "start" in info.config)]
+    trained = ("score", "train")
+    known = [info for info in planned if info.phase in trained or (info.phase == "search" and "start" in info.config)]
     return {info.signature: stand_in(info, by_signature) for info in known}
 
 

@@ -63,6 +63,7 @@ def run_title(job: Job) -> str:
     tuned = " (fine-tuned)" if info.inheritance == "finetune" else ""
     seeds = [f"s{info.search_seed}"] if info.search_seed is not None else []
     seeds += [f"r{info.retrain_seed}"] if info.retrain_seed is not None else []
+    seeds += [f"p{info.proposal}"] if info.proposal is not None else []
     return f"{info.phase} {info.label}{tuned} {' '.join(seeds)}"
 
 

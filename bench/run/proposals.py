@@ -12,6 +12,8 @@ from bench.records.inputs import verified_file
 from methods.architecture import Architecture
 
 PROPOSALS_NAME = "proposals.jsonl"
+EVALUATIONS, DIFFERENT = "evaluations", "different networks"
+"""What a search that was told scores spent, in the report of its result."""
 
 
 def write_proposals(

@@ -83,7 +83,7 @@ def _sum(total: Any, more: Any) -> Any:
 
 def storage_of(info: RunInfo, network: Architecture | None, data: DatasetInfo) -> int:
     """Bytes that a run leaves: its checkpoints, and the weights of what was trained; records and curves are small."""
-    if info.phase == "train" and network is not None:
+    if info.phase in ("score", "train") and network is not None:
         return _of_training(info, network, data)
     cls = get_method(info.method) if info.phase == "search" else None
     return _of_search(info, network, data) if cls is not None and issubclass(cls, GradientSearch) else 0
@@ -98,7 +98,8 @@ def _of_training(info: RunInfo, architecture: Architecture, data: DatasetInfo) -
     parameters = count_params(module, auxiliary=True)
     weights = parameters + sum(buffer.numel() for buffer in module.buffers())
     averaged = weights if recipe.ema_decay else 0
-    return FLOAT * (weights + CHECKPOINTS * (weights + parameters + averaged))
+    kept = weights if info.phase == "train" else 0
+    return FLOAT * (kept + CHECKPOINTS * (weights + parameters + averaged))
 
 
 def _of_search(info: RunInfo, network: Architecture | None, data: DatasetInfo) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple
 from itertools import repeat
 from typing import Any
@@ -126,6 +126,7 @@ def sampling_search(
     keep: Callable[[int], None] = lambda number: None,
     told: Callable[[int, Architecture], None] = lambda number, proposal: None,
     preference: Indifferent | None = None,
+    at_once: int = 1,
 ) -> Architecture:
     """Ask, score, tell; a continued search replays the scores it already has.
 
@@ -136,23 +137,47 @@ def sampling_search(
         keep: called when the n-th score is in `state`, to write that down.
         told: called when the method knows all there is of the n-th proposal.
         preference: what it is told where costs count, too.
+        at_once: proposals of a round, which are asked for before the first of them is told; told in their order.
     """
     known: dict[str, Scored] = {}
     preference = preference or Indifferent()
-    for n in range(method.samples):
-        proposal, refused = _allowed(method, preference)
-        if method.needs_scores:
-            digest = proposal.digest
-            if n == len(state.scored):
-                again = known.get(digest)
-                state.scored.append(again.again() if again else evaluator.score([(n, proposal)])[0])
-                keep(n)
-            known.setdefault(digest, state.scored[n])
-            method.tell(proposal, preference.told(proposal, state.scored[n].score))
-        elif refused:
-            method.tell(proposal, 0.0)  # above all that were refused
-        told(n, proposal)
+    for first in range(0, method.samples, at_once):
+        for n, (proposal, refused) in enumerate(_round(method, preference, first, at_once), first):
+            if method.needs_scores:
+                digest = proposal.digest
+                if n == len(state.scored):
+                    again = known.get(digest)
+                    state.scored.append(again.again() if again else evaluator.score([(n, proposal)])[0])
+                    keep(n)
+                known.setdefault(digest, state.scored[n])
+                method.tell(proposal, preference.told(proposal, state.scored[n].score))
+            elif refused:
+                method.tell(proposal, 0.0)  # above all that were refused
+            told(n, proposal)
     return method.architecture()
+
+
+def proposals_to(
+    number: int, method: SamplingSearch, scored: Sequence[Scored], preference: Indifferent, at_once: int
+) -> list[Architecture]:
+    """What a new search proposes, up to the end of the round of proposal `number`.
+
+    Args:
+        scored: all proposals of the rounds before.
+    """
+    found: list[Architecture] = []
+    while True:
+        asked = [proposal for proposal, _ in _round(method, preference, len(found), at_once)]
+        if number < len(found) + len(asked):
+            return [*found, *asked]
+        for proposal in asked:
+            method.tell(proposal, preference.told(proposal, scored[len(found)].score))
+            found.append(proposal)
+
+
+def _round(method: SamplingSearch, preference: Indifferent, first: int, at_once: int) -> list[tuple[Architecture, int]]:
+    """The proposals of the round that begins with number `first`, as `_allowed` has them."""
+    return [_allowed(method, preference) for _ in range(min(at_once, method.samples - first))]
 
 
 def _allowed(method: SamplingSearch, preference: Indifferent) -> tuple[Architecture, int]:

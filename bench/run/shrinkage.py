@@ -107,6 +107,12 @@ def _indices(table: Table) -> dict[Code, int]:
     return {code: table.index(space.decode(code)) for code in enumerate_codes(space)}
 
 
+@cache
+def codes_of(table: Table) -> dict[int, Code]:
+    """The code of every network of a table, by its place."""
+    return {index: code for code, index in _indices(table).items()}
+
+
 def _described(table: Table, method: Shrinks, scored: Sequence[int]) -> dict[str, Any]:
     indices = _indices(table)
     codes = list(indices) if method.listed is None else method.listed.codes

@@ -27,7 +27,7 @@ from methods.registry import get_method
 FILE_NAME = "estimates.json"
 LONGEST = 1e12
 """Seconds; a larger estimate was not made by timing."""
-UNTIMED = ("search_seed", "retrain_seed", "source", "match")
+UNTIMED = ("search_seed", "retrain_seed", "source", "match", "proposal")
 """Parts of a configuration that are not timed."""
 OF_COSTS = ("cost", "latency", "network")
 """Of a search by gradients: a cost in its loss takes little beside a step and is left out, whatever it weighs;

@@ -61,12 +61,14 @@ def train(
     masks: Mapping[str, Tensor] | None = None,
     penalty: Callable[[nn.Module], Tensor | None] | None = None,
     evaluate_every: int = 1,
+    part: str = "test",
 ) -> tuple[dict[str, float], Loop]:
     """Train a network by a recipe; the network is changed in place (and holds the averaged weights if there are any).
 
     Args:
         evaluation: what loss and accuracy are reported on; never used to choose anything.
         make_loop: builds the `Loop` from the parts whose state a continued training needs.
+        part: what `evaluation` is of, as its values are called.
         masks: weights to be kept at zero, by parameter name.
         penalty: an extra loss of the network's weights (network slimming).
 
@@ -113,7 +115,7 @@ def train(
         values = loop.averages()
         engine.group.check_same(network)
         if (epoch + 1) % evaluate_every == 0 or epoch + 1 == recipe.epochs:
-            values |= evaluate(network if average is None else average.module, evaluation, engine, "test/")
+            values |= evaluate(network if average is None else average.module, evaluation, engine, f"{part}/")
         loop.end_epoch({**values, "lr": recipe.lr_at(epoch)})
     if average is not None:
         network.load_state_dict(average.module.state_dict())

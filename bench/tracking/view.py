@@ -80,6 +80,7 @@ def child_name(record: Record) -> str:
     parts += ["finetune"] if info.inheritance == "finetune" else []
     parts += [] if info.search_seed is None else [f"s{info.search_seed}"]
     parts += [] if info.retrain_seed is None else [f"r{info.retrain_seed}"]
+    parts += [] if info.proposal is None else [f"p{info.proposal}"]
     return " ".join(parts)
 
 

@@ -87,3 +87,11 @@ FBNETV2 = (
         "by cell", each="decision",
     ),
 )  # fmt: skip
+
+AUTOSHRINK_GATES = (
+    Watched("graph-edges", "Edges left", {"graph/edges": ""}, "edges", "Open edges on a way from input to output"),
+    Watched(
+        "graph-score", "Score of the graph", {"graph/score": ""}, "score",
+        "Validation accuracy of the open edges with the weights they have, less the points that their MACs cost",
+    ),
+)  # fmt: skip

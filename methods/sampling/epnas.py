@@ -12,7 +12,8 @@ and constraints on model size, compute and compute intensity. What is ours is al
   picked edits is no longer unbiased.
 - The reward is the score times a product of penalties, one a constraint (`methods.sampling.constraints`). The answer is
   the best score among networks that keep all of them; the smallest network has to.
-- `workers` proposals are made by one policy, and it learns from them at once when all of them are told.
+- `workers` proposals are made by one policy, and it learns from them at once when all of them are told; they are
+  trained side by side where the experiment asks for as many at once (`evaluation: {at_once: 4}`).
 """
 
 from __future__ import annotations
@@ -157,7 +158,7 @@ class EPNAS(CodeSearch):
         made = self.made[self.waiting[code].pop(0)]
         if made is not None:
             self.told.append((*made, score * self.constraints.penalty(architecture) / 100))
-        if len(self.told) >= self.options.workers:
+        if self.told and self.broken.total() % self.options.workers == 0:
             self.policy.learn(self.told)
             self.told = []
         if self.options.candidates > 1 and self.broken.total() % self.options.refit == 0 and len(self.scores) > 1:

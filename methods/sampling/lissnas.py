@@ -80,6 +80,7 @@ class LISSNAS(CodeSearch):
     """
 
     Options = LISSNASOptions
+    shrinks = True
     anytime = True
 
     def __init__(self, options: LISSNASOptions, context: SearchContext) -> None:

@@ -87,6 +87,13 @@ class ListedSpace:
     def sample(self, generator: torch.Generator) -> Architecture:
         return sample(self, generator)
 
+    @classmethod
+    def from_json(cls, base: DecisionSpace, stored: Mapping[str, Any]) -> ListedSpace:
+        """Of `to_json`'s answer. Raises ArchitectureError for a list of another space, or as `of`."""
+        if stored.get("space") != base.name:
+            raise ArchitectureError(f"the list is of {stored.get('space')}, not of {base.name}")
+        return cls.of(base, [tuple(code) for code in stored["codes"]])
+
     def to_json(self) -> dict[str, Any]:
         """The list as JSON values."""
         return {"space": self.base.name, "codes": [list(code) for code in self.codes]}

@@ -10,6 +10,7 @@ import torch
 from methods.base import GradientSearch, Method, MethodError, SamplingSearch, SearchContext, Start, Transform
 from methods.registry import all_methods
 from methods.spaces import NetworkSettings, build, get_space, space_names
+from methods.spaces.graph.space import GraphSpace
 from methods.spaces.supernets import RELAXATIONS, relaxation
 from methods.spaces.width_space import WidthSpace
 
@@ -58,6 +59,9 @@ TWINS = ("chain_s", "chain_s_widths", "staged_cell")
 WIDTHS = [name for name in space_names() if isinstance(get_space(name), WidthSpace)]
 """Spaces that have no relaxation of operations, but an elastic network."""
 
+GRAPHS = [name for name in space_names() if isinstance(get_space(name), GraphSpace)]
+"""As these; edges with gates are theirs."""
+
 CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
 
 
@@ -68,6 +72,8 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
     if issubclass(all_methods()[name], GradientSearch) and "space" in names:
         space = space or relaxed_spaces(name)[0]
         options |= OF_SPACES.get((name, space), {})
+        if space in GRAPHS:
+            return {key: value for key, value in options.items() if key not in SIZES[1:]} | {"space": space}
         if space in WIDTHS:
             return {key: value for key, value in options.items() if key not in SIZES} | {"space": space}
         others = {size for each in RELAXATIONS.values() for size in each.size} - set(relaxation(space).size)
@@ -78,7 +84,7 @@ def tiny(name: str, space: str = "") -> dict[str, Any]:
 def relaxed_spaces(name: str) -> list[str]:
     """Every space that a gradient search can be told to work in on these images; [""] for a method with its own."""
     spaces = [name for name, relaxed in RELAXATIONS.items() if CONTEXT.stem in relaxed.stems]
-    spaces = [name for name in [*spaces, *WIDTHS] if name not in TWINS]
+    spaces = [name for name in [*spaces, *WIDTHS, *GRAPHS] if name not in TWINS]
     options = all_methods()[name].Options
     if all_methods()[name].starts_from != "nothing":
         return [each for each in all_methods()[name].facts.space.split(", ") if each not in TWINS]

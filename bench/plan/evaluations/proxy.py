@@ -16,11 +16,14 @@ class Options(Evaluation):
 
     Attributes:
         epochs: of a proposal's training; None for as many as a retraining has.
+        at_once: proposals of a round. They are asked for before one of them is told, and each is trained by a run of
+            its own, so that a queue does as many at once as it has devices. The search is the same on however many.
     """
 
     name = "proxy"
     trains = True
     epochs: int | None = field(default=None, metadata=within("[1, 100000]") | {"absent": None})
+    at_once: int = field(default=1, metadata=within("[1, 1000]") | {"absent": 1})
 
     def __post_init__(self) -> None:
         check(self, ConfigError)

@@ -1,6 +1,7 @@
 """Scores by short trainings: every proposal is trained on search-train with the experiment's recipe.
 
-Each one is a training of its own below the run's directory, with its checkpoints, and continues where it was stopped.
+Each one is a training of its own below the run's directory, with its checkpoints, and continues where it was stopped;
+where several are proposed at once, each is a run of its own (`bench.run.phases.score`).
 """
 
 from __future__ import annotations
@@ -61,17 +62,22 @@ class ProxyEvaluator:
         return replace(scored, images=state["images"], seconds=state["seconds"], peak_memory=state["peak"])
 
     def score(self, proposals: Sequence[Proposal]) -> list[Scored]:
-        return [self._train(number, proposal) for number, proposal in proposals]
+        return [self._score(number, proposal) for number, proposal in proposals]
 
-    def _train(self, number: int, proposal: Architecture) -> Scored:
-        task, recipe, data = self.task, self.recipe, self.data
-        began, directory = time.monotonic(), self._directory(number)
+    def _score(self, number: int, proposal: Architecture) -> Scored:
+        directory = self._directory(number)
         make_folder(directory.path)
+        return self.train(proposal, directory, self._signature(number))
+
+    def train(self, proposal: Architecture, directory: RunDirectory, signature: str) -> Scored:
+        """Train a proposal; its metrics and checkpoints are in `directory`, and are its own by `signature`."""
+        task, recipe, data = self.task, self.recipe, self.data
+        began = time.monotonic()
         seed_everything(derive(seed=self.seed, use="weights"))
         network = build(proposal, data.info.num_classes, settings_for(task, recipe))
 
         def make_loop(parts: dict[str, Any]) -> Loop:
-            return Loop(directory, self._signature(number), self.seed, task.engine, parts, task.stop)
+            return Loop(directory, signature, self.seed, task.engine, parts, task.stop)
 
         values, loop = train(
             network,
@@ -82,9 +88,12 @@ class ProxyEvaluator:
             make_loop,
             num_classes=data.info.num_classes,
             evaluate_every=recipe.epochs,
+            part="valid",
         )
+        accuracy = values.get("valid/accuracy", values.get("test/accuracy"))  # as earlier versions called it
+        assert accuracy is not None
         seconds = time.monotonic() - began + loop.earlier_seconds
-        return Scored(values["test/accuracy"], loop.images, seconds, loop.peak_memory)
+        return Scored(accuracy, loop.images, seconds, loop.peak_memory)
 
     def _directory(self, number: int) -> RunDirectory:
         """Where the training of the n-th proposal keeps its metrics and checkpoints."""

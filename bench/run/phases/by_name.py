@@ -1,8 +1,8 @@
 """The phases of a run: search finds an architecture, transform makes a trained one smaller, train trains it.
 
-Inherit evaluates networks on a search's weights as they are. Collect measures latencies that a search is to heed, fit
-fits predictors to them. Lookup asks a table of trained networks instead of a training; count builds the network and
-counts it.
+Score trains one proposal of a search whose proposals are runs of their own. Inherit evaluates networks on a search's
+weights as they are. Collect measures latencies that a search is to heed, fit fits predictors to them. Lookup asks a
+table of trained networks instead of a training; count builds the network and counts it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,6 @@ def _by_gradient(info: RunInfo) -> bool:
 _SHARED = {
     "search": _by_gradient,
     "train": lambda info: True,
-    **dict.fromkeys(("collect", "fit", "transform", "inherit", "lookup", "count"), _never),
+    **dict.fromkeys(("collect", "fit", "score", "transform", "inherit", "lookup", "count"), _never),
 }
 PHASES = {name: Phase(name, shared) for name, shared in _SHARED.items()}

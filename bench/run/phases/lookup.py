@@ -10,6 +10,7 @@ import json
 import os
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from bench.records.run_info import RunInfo
 from bench.run.evaluators.table import TableEvaluator
 from bench.run.findings import means_of
 from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
+from bench.run.phases.listed import SEEDS_NAME, lists_by_seed
 from bench.run.phases.task import RunError, Task
 from bench.run.phases.train import chosen_architecture, cost_of_needs
 from bench.run.proposals import proposed, read_proposals
@@ -32,7 +34,6 @@ from bench.run.table_search import Answers, TableSearch
 from methods.base import SamplingSearch, SearchContext
 from methods.registry import get_method
 
-SEEDS_NAME = "seeds.jsonl"
 IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}
 """Classes, and pixels of a side, of the data sets of tables."""
 
@@ -66,9 +67,9 @@ def look_up(task: Task) -> dict[str, Any]:
 def run_batch(task: Task) -> dict[str, Any]:
     """Search with every seed of the batch, continued after the last one that is done, then look up the answers."""
     search, seeds = search_of(task.info, task.directory.checkpoints), seeds_of(task.config["seeds"])
-    batch = Batch(task, len(seeds))
+    batch, lists = Batch(task, len(seeds)), lists_by_seed(task, search.evaluator.table)
     for seed in seeds[len(batch.lines) :]:
-        context = context_of(task.info, task.seed("method", seed))
+        context = replace(context_of(task.info, task.seed("method", seed)), within=lists.get(seed))
         batch.add({"seed": seed, **search.run(task.seed("search", seed), context)})
     batch.keep()
     found = _answers(task)

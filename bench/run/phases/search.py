@@ -19,18 +19,21 @@ from bench.records.directory import save_architecture, write_atomically
 from bench.records.weights import WEIGHTS_NAME, save_weights
 from bench.run.evaluators import make_evaluator
 from bench.run.phases import heeded
+from bench.run.phases.listed import list_of
 from bench.run.phases.match import said, size_to_match
 from bench.run.phases.start import start_of
 from bench.run.phases.task import RunError, Task, divided, with_provenance
-from bench.run.proposals import write_proposals
+from bench.run.proposals import DIFFERENT, EVALUATIONS, write_proposals
+from bench.run.rounds import scores_before
 from bench.run.search import SamplingState, gradient_search, sampling_search
 from bench.run.shared_weights import choose
 from bench.run.shrinkage import LISTED_NAME, Shrinks
 from bench.seeds import seed_everything
 from methods.architecture import Architecture
-from methods.base import GradientSearch, SamplingSearch, SharedWeights
+from methods.base import GradientSearch, Method, SamplingSearch, SharedWeights
 from methods.parts.costs.preference import Indifferent, Preference
 from methods.registry import get_method
+from methods.spaces.base import SizeMatch
 
 
 @dataclass
@@ -47,19 +50,24 @@ class Found:
     shared: dict[str, Any] = field(default_factory=dict)
 
 
+def make_method(task: Task, match: SizeMatch | None) -> Method:
+    """The method of a search with all that it is told, from the search's seed."""
+    cls = get_method(task.info.method)
+    options: Any = restore(cls.Options, task.config["options"], "options")
+    seed_everything(task.seed("search", task.info.search_seed))
+    cost = heeded.cost_term(task) if issubclass(cls, GradientSearch) else None
+    told: dict[str, Any] = {"match": match, "cost": cost, "start": start_of(task), "within": list_of(task)}
+    context = replace(task.context(), **told)
+    return cls(options, context)  # type: ignore[call-arg]
+
+
 @sealed("the search of a method")
 def run_search(task: Task) -> dict[str, Any]:
     """Search, write architecture.json, return the result."""
-    cls = get_method(task.info.method)
-    options: Any = restore(cls.Options, task.config["options"], "options")
-    seed = task.seed("search", task.info.search_seed)
-    seed_everything(seed)
     match = size_to_match(task)
-    cost = heeded.cost_term(task) if issubclass(cls, GradientSearch) else None
-    context = replace(task.context(), match=match, cost=cost, start=start_of(task))
-    method = cls(options, context)  # type: ignore[call-arg]
+    method = make_method(task, match)
     if isinstance(method, GradientSearch):
-        found = run_gradient_search(task, method, seed)
+        found = run_gradient_search(task, method, task.seed("search", task.info.search_seed))
     elif isinstance(method, SamplingSearch):
         asked = heeded.preference(task)
         found = run_sampling_search(task, method, asked)
@@ -137,6 +145,7 @@ def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batch
 def run_sampling_search(task: Task, method: SamplingSearch, asked: Indifferent) -> Found:
     """Run a sampling search; what scores its proposals is the experiment's choice, and so is what else it heeds."""
     evaluator, state = make_evaluator(task), SamplingState()
+    state.scored = scores_before(task)
     prepared = evaluator.prepare() if method.needs_scores else None
     found = load_newest_checkpoint(evaluator.kept, task.info.signature)
     if found:
@@ -148,11 +157,13 @@ def run_sampling_search(task: Task, method: SamplingSearch, asked: Indifferent) 
 
     proposals: list[Architecture] = []
     told = lambda number, proposal: proposals.append(proposal)  # noqa: E731
-    architecture = sampling_search(method, evaluator, state, keep, told, asked)
+    architecture = sampling_search(method, evaluator, state, keep, told, asked, task.config.get("at_once", 1))
     if ("evaluator" in task.config or "cost" in task.config) and method.needs_scores:
         priced = [asked.of(each) for each in proposals] if isinstance(asked, Preference) else None
         write_proposals(task.directory.path, proposals, [each.score for each in state.scored], priced)
     more = (dict(prepared.metrics), prepared.epochs) if prepared else ({}, 0)
     if isinstance(method, Shrinks) and method.listed is not None:
         write_atomically(task.directory.path / LISTED_NAME, json.dumps(method.listed.to_json()))
-    return Found(architecture, state.costs(prepared), *more, report=method.findings())
+    counted = {EVALUATIONS: len(proposals), DIFFERENT: len({each.digest for each in proposals})}
+    told_scores = counted if method.needs_scores else {}
+    return Found(architecture, state.costs(prepared), *more, report={**told_scores, **method.findings()})

@@ -69,7 +69,10 @@ class GraphNetwork(nn.Module):
         self.classifier = nn.Linear(channels * 2 ** (STAGES - 1), num_classes)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = self.stages(self.stem(images))
+        return self.head(self.stages(self.stem(images)))
+
+    def head(self, x: Tensor) -> Tensor:
+        """From the last cell's output to logits."""
         return self.classifier(F.adaptive_avg_pool2d(F.relu(x), 1).flatten(1))
 
 

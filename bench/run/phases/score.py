@@ -1,0 +1,60 @@
+"""The score phase: one proposal of a search whose proposals are runs of their own is found and trained.
+
+The method is the search's, from its configuration and seed; it is told the scores of the rounds before and asked for
+this one. So all runs of a round, on whatever machines and in whatever order, train what one search would have, and what
+comes back is told in the order of the proposals.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple
+from typing import Any
+
+from bench.data.seal import sealed
+from bench.records.directory import save_architecture
+from bench.run.evaluators import make_evaluator
+from bench.run.evaluators.base import Scored
+from bench.run.evaluators.proxy import ProxyEvaluator
+from bench.run.phases import heeded
+from bench.run.phases.match import size_to_match
+from bench.run.phases.search import make_method
+from bench.run.phases.task import Task, with_provenance
+from bench.run.rounds import scores_before
+from bench.run.search import proposals_to
+from methods.base import SamplingSearch
+
+
+@sealed("the search of a method")
+def run_score(task: Task) -> dict[str, Any]:
+    """Train the proposal, write architecture.json, return the result with the scores of the rounds before.
+
+    One that was proposed before is not trained again; where that was in its own round, its score is not known here.
+    """
+    number, method, earlier = task.config["proposal"], make_method(task, size_to_match(task)), scores_before(task)
+    assert isinstance(method, SamplingSearch)
+    asked = proposals_to(number, method, earlier, heeded.preference(task), task.config["at_once"])
+    first = next(place for place, each in enumerate(asked) if each.digest == asked[number].digest)
+    evaluator = make_evaluator(task)
+    assert isinstance(evaluator, ProxyEvaluator)
+    scored: Scored | None = None
+    if first < len(earlier):
+        scored = earlier[first].again()
+    elif first == number:
+        scored = evaluator.train(asked[number], task.directory, task.info.signature)
+    architecture = with_provenance(task, asked[number], method.provenance())
+    save_architecture(architecture, task.directory.path)
+    seconds = scored.seconds if scored is not None else 0.0
+    return {
+        "metrics": {"valid_accuracy": scored.score if scored is not None else None},
+        "costs": {
+            "peak_memory": scored.peak_memory if scored is not None else None,
+            "wall_s": seconds,
+            "device_s": seconds,
+            "images": scored.images if scored is not None else 0,
+        },
+        "architecture": architecture.digest,
+        "epochs": evaluator.recipe.epochs if first == number else 0,
+        "report": {} if first == number else {"proposed before as number": first},
+        "told": [list(astuple(each)) for each in earlier],
+        "scored": None if scored is None else list(astuple(scored)),
+    }

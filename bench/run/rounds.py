@@ -1,0 +1,20 @@
+"""What came back of a search's proposals that are runs of their own."""
+
+from __future__ import annotations
+
+from bench.run.evaluators.base import Scored
+from bench.run.phases.task import Task
+
+
+def scores_before(task: Task) -> list[Scored]:
+    """Of all proposals of the rounds that a run waits for, in their order; empty in the first round."""
+    needed = [record for record in map(task.needed, task.info.needs) if record.info.phase == "score"]
+    results = [run.result or {} for run in sorted(needed, key=lambda run: run.info.proposal or 0)]
+    told = [Scored(*values) for values in results[0]["told"]] if results else []
+    own: dict[str, Scored] = {}
+    for result in results:
+        if result["scored"] is None:  # the same as an earlier one of the round
+            told.append(own[result["architecture"]].again())
+        else:
+            told.append(own.setdefault(result["architecture"], Scored(*result["scored"])))
+    return told
