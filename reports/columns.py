@@ -201,7 +201,6 @@ COLUMNS: tuple[Column, ...] = (
         "proposals that a search had scored, and the different networks among them where some came again; mean over "
         "searches",
         wide=True,
-        applies=lambda e: e.summary.evaluations is not None,
     ),
     Column(
         "search_hours",
@@ -286,8 +285,8 @@ def columns(table: Table, wide: bool = True) -> list[Column]:
 
     Rank, seeds, error and counts always stand, empty or not. Numbers measured elsewhere come last but for the verdict.
     """
-    optional = ("ri", "interval", "evaluations", "search_memory", "train_memory", "latency_ms", "seeds_wanted")
-    optional += ("published", "verdict")
+    whole = ("ri", "interval", "evaluations", "search_memory", "train_memory", "latency_ms")
+    optional = (*whole, "seeds_wanted", "published", "verdict")
     return [
         column
         for column in every_column(table)

@@ -190,8 +190,9 @@ class Plan:
             config |= {"start": start, "network": self.network}
             given = self.experiment.rows[row.of].architecture if not start.get("weights") else None
         if row.listed is not None:
-            config["listed"] = {"run": self.search(row.listed, self.experiment.rows[row.listed], seed).signature}
-            needs = [*needs, config["listed"]["run"]]
+            shrunk = self.search(row.listed, self.experiment.rows[row.listed], seed).signature
+            config |= {"listed": {"run": shrunk}}
+            needs = [*needs, shrunk]
         if row.match is not None:
             match, more = self._size_of(row.match, seed)
             config |= {"match": match, "network": self.network}
