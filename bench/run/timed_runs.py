@@ -76,6 +76,8 @@ def seconds_of(unmade: Unmade, images: Images | None, engine: Engine, allowance:
         return seconds_of_collecting(run, images.info)
     if run.phase == "search":
         return _seconds_of_search(run, network, images, engine, allowance)
+    if run.phase == "score":
+        return _seconds_of_proposals(run, images, engine, allowance)
     if run.phase == "inherit":
         return _seconds_of_inherit(run, unmade.source, images, engine)
     if run.phase != "train" or network is None:
@@ -138,6 +140,8 @@ def _seconds_of_proposals(run: RunInfo, images: Images, engine: Engine, allowanc
     samples = run.config["options"].get("samples", 1)
     if "recipe" not in run.config or samples < 2:
         return 0.0
+    if run.config.get("at_once", 1) > 1:  # each is a run of its own, and the search has nothing left to train
+        samples = 1 if run.phase == "score" else 0
     train = round(train_images(run, images) * search_protocol(run.config).split(SearchSplit()).train)
     network = get_space(searched_space(run)).reference()
     return samples * _seconds_of_training(run, network, images.info, train, engine, allowance)
