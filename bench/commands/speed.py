@@ -79,7 +79,7 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
     from bench.speed.cases import cases
     from bench.speed.decoding import beside_decoding, training_files
     from bench.speed.measure import device_limits, file_name, measure
-    from methods.parts.convolution import choose
+    from methods.parts.cpu_choices import choose
 
     device = choose_device(options.device)
     if device.type == "cuda":  # by the paths that a run would take

@@ -1,9 +1,9 @@
 """Which of the CPU's equivalent ways is fastest on this processor: measured once, in about a second, and remembered.
 
-The answers lie in `RUNS_DIR/calibration.json` by processor, torch version, threads and whether oneDNN is on. Only
-`dasbench run`, `dasbench speed` and a job on a CPU node measure; a run reads the answer when it begins, records it in
-its run.json, and from then on goes by its record. `DASBENCH_CALIBRATION=0` leaves everything at the defaults, measured
-or not.
+The answers lie in `RUNS_DIR/calibration.json` by processor, torch version, threads, whether oneDNN is on, and Numba's
+version. Only `dasbench run`, `dasbench speed` and a job on a CPU node measure; a run reads the answer when it begins,
+records it in its run.json, and from then on goes by its record. `DASBENCH_CALIBRATION=0` leaves everything at the
+defaults, measured or not.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from bench.config import parse
 from bench.device.cpu_alternatives import decide, measure
 from bench.device.engine import device_name
 from bench.records.directory import make_folder, write_atomically
-from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
+from methods.parts import compiled
+from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices
 
 FILE_NAME = "calibration.json"
 SWITCH = "DASBENCH_CALIBRATION"
@@ -78,7 +80,8 @@ def key(threads: int) -> str:
     """What the choices depend on."""
     onednn = torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled
     processor = device_name(torch.device("cpu"))
-    return f"{processor}, torch {torch.__version__}, threads {threads}, oneDNN {'on' if onednn else 'off'}"
+    numba = "no Numba" if compiled.why_not() else f"Numba {version('numba')}"
+    return f"{processor}, torch {torch.__version__}, threads {threads}, oneDNN {'on' if onednn else 'off'}, {numba}"
 
 
 def read_kept(path: Path) -> dict[str, Any]:

@@ -15,10 +15,10 @@ import torch
 
 from bench.data.datasets import DataError, load
 from bench.device import calibration, proofs
-from bench.device.cpu_alternatives import FORMATS, best, time_name, total_ms
+from bench.device.cpu_alternatives import FORMATS, best, depthwise_ms, sums_name, time_name, total_ms
 from bench.device.graph import why_not
 from bench.device.packages import fvcore_obstacle
-from methods.parts.convolution import DEPTHWISE_CLASSES
+from methods.parts.cpu_choices import DEPTHWISE_CLASSES
 from methods.parts.executors import kernels
 
 PACKAGES = ("torch", "torchvision", "timm", "pandas", "seaborn", "mlflow", "submitit", "scikit-learn")
@@ -106,8 +106,11 @@ def _choices_and_times(found: calibration.Calibration) -> str:
     parts = []
     for work in DEPTHWISE_CLASSES:
         native = work in choices.native
-        taken, left = (times[time_name(form, work, own)] for own in (native, not native))
-        parts.append(f"{time_name(form, work, native)} {taken:.2f} ms, else {left:.2f}")
+        taken, left = (depthwise_ms(times, choices, work, own) for own in (native, not native))
+        looped = choices.compiled and work[1] == 1
+        parts.append(f"{time_name(form, work, native, looped)} {taken:.2f} ms, else {left:.2f}")
+    ways = [(sums_name(form, way), times.get(sums_name(form, way))) for way in (choices.compiled, not choices.compiled)]
+    parts.append("; ".join(f"{name} {took:.2f} ms" for name, took in ways if took is not None))
     return f"{form} of {', '.join(totals)}; {'; '.join(parts)}"
 
 

@@ -20,7 +20,7 @@ from torch import nn
 
 from bench.device.distributed import ALONE, Group
 from bench.device.graph import CudaRecorder, GraphedStep, Recorder, why_not
-from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices, choose, chosen
+from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose, chosen
 from methods.parts.executors.protocol import branches_on_host
 
 

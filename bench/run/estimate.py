@@ -23,7 +23,7 @@ from bench.run.step_time import Allowance
 from bench.run.timed_runs import Images, Unmade, seconds_of
 from bench.run.timings import Timing, key_of, place_of, read_timings, sources_of, write_timings
 from methods.architecture import Architecture
-from methods.parts.convolution import CpuChoices
+from methods.parts.cpu_choices import CpuChoices
 
 MOST_SECONDS = 120.0
 """For the steps of all kinds of run on a CPU; each has an even share of what is left. What does not fit in is timed on

@@ -33,6 +33,7 @@ import torch  # noqa: E402
 from bench.device.engine import code_commit  # noqa: E402
 from bench.device.packages import fvcore_obstacle  # noqa: E402
 from bench.run.one_run import main  # noqa: E402
+from methods.parts import compiled  # noqa: E402
 
 LATER = ("bench.run.phases.search", "bench.run.phases.train", "methods.gradient.bilevel_search", "numpy.random")
 """What most runs import when they come to it, and what brings most of the rest with it."""
@@ -108,9 +109,11 @@ def obstacle() -> str | None:
 
 
 def warm_up() -> None:
-    """Import, and note which commit the code is of that was imported."""
+    """Import, have the compiled loops, and note which commit the code is of that was imported."""
     for name in LATER:
         import_module(name)
+    if compiled.why_not() is None:
+        compiled.load()
     fvcore_obstacle()
     code_commit()
     gc.collect()

@@ -36,7 +36,8 @@ from bench.records.soundness import identity_fault
 from bench.run.phases.by_name import PHASES
 from bench.run.phases.task import RunError, Task
 from bench.run.stop import InterruptedRunError, StopFlag
-from methods.parts.convolution import DEFAULT_CHOICES, CpuChoices
+from methods.parts import compiled
+from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices
 
 DONE, FAILED, BUSY, INTERRUPTED = 0, 1, 73, 75
 
@@ -220,10 +221,17 @@ def _cpu_choices(directory: RunDirectory, info: RunInfo) -> CpuChoices:
 
     Raises:
         ConfigError: the record names choices that this version does not have.
+        RunError: it was begun with compiled loops, which are not here.
     """
     recorded = info.environment.get("cpu_choices")
     if recorded is not None:
-        return parse(CpuChoices, recorded, f"{directory.path / 'run.json'}: environment.cpu_choices")
+        choices = parse(CpuChoices, recorded, f"{directory.path / 'run.json'}: environment.cpu_choices")
+        if choices.compiled and compiled.why_not() and _has_begun(directory):
+            raise RunError(
+                f"this run was begun with compiled loops, and {compiled.why_not()}: the bits would differ. "
+                f"Install it (pip install numba), or remove {directory.path} to start anew"
+            )
+        return choices
     if _has_begun(directory):  # begun before there was a choice
         return DEFAULT_CHOICES
     return recall(directory.path.resolve().parent.parent, info.config["threads"])

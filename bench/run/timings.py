@@ -21,7 +21,7 @@ from bench.records.directory import RecordError, RunInfo, make_folder, write_ato
 from bench.records.soundness import signature
 from methods.architecture import Architecture
 from methods.base import GradientSearch, Method, SamplingSearch, SharedWeights
-from methods.parts.convolution import CpuChoices
+from methods.parts.cpu_choices import CpuChoices
 from methods.registry import get_method
 
 FILE_NAME = "estimates.json"

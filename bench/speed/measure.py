@@ -19,7 +19,8 @@ from bench.device.engine import Engine, device_name
 from bench.device.graph import WARM_UP, GraphedStep
 from bench.speed.cases import Case, Step
 from bench.speed.count import moved, saved_bytes
-from methods.parts.convolution import CpuChoices, chosen
+from methods.parts import compiled
+from methods.parts.cpu_choices import CpuChoices, chosen
 from methods.parts.executors import kernels
 
 Times = tuple[list[float], list[float], list[float]]
@@ -99,7 +100,7 @@ def _counted(case: Case, engine: Engine, limits: dict[str, float], repeats: int)
     """What a step does and keeps; where every step draws paths, the median of what `repeats` of them keep."""
     step = case.eager or case.step
     saved = [saved_bytes(step) for _ in range(repeats if case.draws else 1)]
-    with kernels.disabled():  # which are no dispatched operations
+    with kernels.disabled(), compiled.disabled():  # which are no dispatched operations
         counts = moved(step)
     roofline = max(counts["flops"] / limits["flops_per_s"], counts["bytes"] / limits["bytes_per_s"]) * 1e3
     return {
@@ -116,7 +117,8 @@ def _counted(case: Case, engine: Engine, limits: dict[str, float], repeats: int)
 def describe(choices: CpuChoices) -> str:
     """What a CPU computed in which way, in one cell of the table."""
     native = " ".join("-".join(map(str, kind)) for kind in choices.native)
-    return f"{choices.memory_format}; backward passes left to torch (kernel-stride-dilation): {native or 'none'}"
+    loops = "; compiled loops" if choices.compiled else ""
+    return f"{choices.memory_format}; backward passes left to torch (kernel-stride-dilation): {native or 'none'}{loops}"
 
 
 def how_run(case: Case) -> str:

@@ -8,19 +8,21 @@ slower. `depthwise` therefore writes the backward pass in terms of what is fast:
     weight gradient, 5 columns    a kernel of three columns beside one of two
     weight gradient, dilation 2   an undilated one on the four sub-images of even and odd rows and columns
 
-Where a processor or a build of torch has other kernels, other choices may be faster. `CpuChoices` holds them; the
-process that computes sets them with `choose`, once and before it builds a network.
+Where a processor or a build of torch has other kernels, other choices may be faster (`methods.parts.cpu_choices`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.grad import conv2d_input, conv2d_weight
+from torch.nn.grad import conv2d_weight
+
+from methods.parts import compiled
+from methods.parts.cpu_choices import chosen
 
 FAST_COLUMNS = 3
 """Widest kernel for which oneDNN's depthwise weight gradient is fast."""
@@ -28,58 +30,17 @@ FAST_COLUMNS = 3
 NARROW = 16
 """Fewer input channels than this may be fewer than one vector of a processor holds (AVX-512: 16 floats)."""
 
-MemoryFormat = Literal["channels_last", "contiguous"]
-DepthwiseClass = tuple[int, int, int]
-"""Kernel, stride, dilation."""
-
-DEPTHWISE_CLASSES: tuple[DepthwiseClass, ...] = ((3, 1, 1), (5, 1, 1), (3, 2, 1), (5, 2, 1), (3, 1, 2), (5, 1, 2))
-"""Those of the cell space."""
-
-
-@dataclass(frozen=True)
-class CpuChoices:
-    """What a CPU can do in several ways that are the same mathematics, with sums in another order.
-
-    Attributes:
-        memory_format: of networks, images and gradients.
-        native: depthwise convolutions whose backward pass is torch's own; that of all others is taken apart.
-
-    Raises:
-        ValueError: unknown memory format or class of convolution.
-    """
-
-    memory_format: MemoryFormat = "channels_last"
-    native: tuple[DepthwiseClass, ...] = ()
-
-    def __post_init__(self) -> None:
-        if self.memory_format not in ("channels_last", "contiguous"):
-            raise ValueError(f"memory format {self.memory_format!r}; valid: channels_last, contiguous")
-        unknown = set(self.native) - set(DEPTHWISE_CLASSES)
-        if unknown:
-            raise ValueError(f"no depthwise convolution is {sorted(unknown)}; valid: {DEPTHWISE_CLASSES}")
-
-    @property
-    def torch_format(self) -> torch.memory_format:
-        return torch.channels_last if self.memory_format == "channels_last" else torch.contiguous_format
-
-
-DEFAULT_CHOICES = CpuChoices()
-_chosen = DEFAULT_CHOICES
-
-
-def choose(choices: CpuChoices) -> None:
-    """Set what this process computes with on a CPU. In the middle of a run it would change the run's bits."""
-    global _chosen
-    _chosen = choices
-
-
-def chosen() -> CpuChoices:
-    return _chosen
-
 
 def in_memory_format(x: Tensor) -> Tensor:
     """The same (batch, channels, h, w), on a CPU in the chosen memory format."""
-    return x.contiguous(memory_format=_chosen.torch_format) if x.device.type == "cpu" else x
+    return x.contiguous(memory_format=chosen().torch_format) if x.device.type == "cpu" else x
+
+
+def split_channels(x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
+    """`x.split(sizes, dim=1)`; on a CPU the gradients are put together as channels-last memory has them, too."""
+    if x.device.type != "cpu":
+        return list(x.split(sizes, dim=1))
+    return [part.permute(0, 3, 1, 2) for part in x.permute(0, 2, 3, 1).split(sizes, dim=3)]
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
@@ -90,7 +51,7 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
         weight: (channels, 1, k, k), k odd.
         dilation: 1 or 2; at 2 only with stride 1.
     """
-    if x.device.type == "cpu" and (weight.shape[-1], stride, dilation) not in _chosen.native:
+    if x.device.type == "cpu" and (weight.shape[-1], stride, dilation) not in chosen().native:
         if torch.is_autocast_enabled("cpu"):  # which casts what torch computes forwards, and not what is written here
             x, weight = (each.to(torch.get_autocast_dtype("cpu")) for each in (x, weight))
         return _Depthwise.apply(x, weight, stride, dilation)
@@ -157,20 +118,31 @@ class _Depthwise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             grad_x = _input_gradient(x, weight, gradient, ctx.stride, ctx.dilation)
         if ctx.needs_input_grad[1]:
-            if ctx.dilation == 2:
-                x, gradient = _sub_images(x), _sub_images(gradient)
-            grad_weight = _weight_gradient(x, gradient, weight.shape[-1], ctx.stride)
+            grad_weight = _weight_gradient(x, gradient, weight.shape[-1], ctx.stride, ctx.dilation)
         return grad_x, grad_weight, None, None
 
 
 def _input_gradient(x: Tensor, weight: Tensor, gradient: Tensor, stride: int, dilation: int) -> Tensor:
     if stride == 1:
         return _convolve(gradient, weight.flip(2, 3), 1, dilation)
-    return conv2d_input(x.shape, weight, gradient, stride, weight.shape[-1] // 2, dilation, groups=x.shape[1])
+    # Of `x` itself, not of its shape as `torch.nn.grad` has it: torch takes the memory format from the tensor.
+    sides = [[stride] * 2, [weight.shape[-1] // 2] * 2, [1, 1]]
+    mask = [True, False, False]
+    return torch.ops.aten.convolution_backward(gradient, x, weight, None, *sides, False, [0, 0], x.shape[1], mask)[0]
 
 
-def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> Tensor:
-    """Of an undilated depthwise convolution, `FAST_COLUMNS` columns of the kernel at a time.
+def _weight_gradient(x: Tensor, gradient: Tensor, kernel: int, stride: int, dilation: int) -> Tensor:
+    if stride == 1 and compiled.usable(x):
+        from methods.parts.compiled.depthwise import depthwise_weight_gradient
+
+        return depthwise_weight_gradient(x, gradient, kernel, dilation)
+    if dilation == 2:
+        x, gradient = _sub_images(x), _sub_images(gradient)
+    return _by_columns(x, gradient, kernel, stride)
+
+
+def _by_columns(x: Tensor, gradient: Tensor, kernel: int, stride: int) -> Tensor:
+    """The weight gradient of an undilated depthwise convolution, `FAST_COLUMNS` columns of the kernel at a time.
 
     The columns from `first` on see the padded image without its first `first` columns. It is padded here because oneDNN
     is slow, too, where the padding is more than half the width of a kernel or half of the image.
@@ -193,6 +165,6 @@ def _sub_images(x: Tensor) -> Tensor:
     x = F.pad(x, (0, x.shape[3] % 2, 0, x.shape[2] % 2))
     batch, channels, height, width = x.shape
     x = x.view(batch, channels, height // 2, 2, width // 2, 2)
-    if _chosen.memory_format == "contiguous":
+    if chosen().memory_format == "contiguous":
         return x.permute(3, 5, 0, 1, 2, 4).reshape(4 * batch, channels, height // 2, width // 2)
     return x.permute(3, 5, 0, 2, 4, 1).reshape(4 * batch, height // 2, width // 2, channels).permute(0, 3, 1, 2)

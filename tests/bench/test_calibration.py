@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import torch
 from bench.cli import main
 from bench.device import calibration, cpu_alternatives
 from bench.device.calibration import FILE_NAME, SWITCH, Calibration, calibrate, find, key, recall
-from bench.device.cpu_alternatives import FORMATS, decide, measure, time_name
+from bench.device.cpu_alternatives import COMPILED, FORMATS, decide, measure, sums_name, time_name
 from bench.device.distributed import Group
 from bench.device.doctor import checks
 from bench.records.directory import RunDirectory, SilentDirectory
@@ -21,21 +22,27 @@ from bench.run import one_run as run
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from bench.run.stop import StopFlag
 from bench.run.timings import Timing
-from methods.parts.convolution import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
+from methods.parts.cpu_choices import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose, chosen
 from tests.bench.conftest import TINY
 from tests.bench.test_resume import StopAfter, kill, outcome
 
 OTHER = CpuChoices("contiguous", DEPTHWISE_CLASSES)
-EQUAL = {time_name(form, None): 10.0 for form in FORMATS} | {
+EQUAL = {name: 10.0 for form in FORMATS for name in (time_name(form, None), sums_name(form))} | {
     time_name(form, work, own): 10.0 for form in FORMATS for work in DEPTHWISE_CLASSES for own in (False, True)
 }
-"""All alternatives equally fast."""
+"""All alternatives equally fast, and no compiled loops."""
+LOOPS = {sums_name(COMPILED, compiled=True): 10.0} | {
+    time_name(COMPILED, work, compiled=True): 10.0 for work in DEPTHWISE_CLASSES if work[1] == 1
+}
+"""Compiled loops, no faster."""
 
 
 def times_for(choices: CpuChoices) -> dict[str, float]:
     """Times by which these are chosen."""
     form = choices.memory_format
-    chosen_ones = {time_name(form, None)} | {time_name(form, w, w in choices.native) for w in DEPTHWISE_CLASSES}
+    chosen_ones = {time_name(form, None), sums_name(form)} | {
+        time_name(form, w, w in choices.native) for w in DEPTHWISE_CLASSES
+    }
     return {name: 5.0 if name in chosen_ones else 10.0 for name in EQUAL}
 
 
@@ -83,6 +90,18 @@ def test_the_other_memory_format_must_be_a_tenth_faster() -> None:
     assert decide(clearly | {time_name("channels_last", w, True): 8.9 for w in DEPTHWISE_CLASSES}).native
 
 
+def test_compiled_loops_must_be_a_tenth_faster() -> None:
+    slow, fast = EQUAL | LOOPS, EQUAL | LOOPS | {sums_name(COMPILED, compiled=True): 8.9}
+    assert decide(slow) == DEFAULT_CHOICES
+    assert decide(fast) == CpuChoices(compiled=True)
+    work = (3, 1, 2)
+    native = {time_name(COMPILED, work, native=True): 8.0}
+    assert decide(fast | native) == CpuChoices(native=(work,), compiled=True)
+    # where the loops are faster than torch's own, that is no longer taken
+    assert decide(fast | native | {time_name(COMPILED, work, compiled=True): 7.0}) == CpuChoices(compiled=True)
+    assert decide(slow | native | {time_name(COMPILED, work, compiled=True): 7.0}) == CpuChoices(native=(work,))
+
+
 def test_measured_once_for_each_processor_and_number_of_threads(
     tmp_path: Path, measured: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -127,7 +146,7 @@ def test_measuring_leaves_everything_as_it_was(monkeypatch: pytest.MonkeyPatch) 
     choose(OTHER)
     before = torch.get_num_threads(), torch.get_rng_state()
     times = measure(threads=2)
-    assert times.keys() == EQUAL.keys()
+    assert times.keys() == EQUAL.keys() | (LOOPS.keys() if find_spec("numba") else set())
     assert min(times.values()) > 0
     assert torch.get_num_threads() == before[0]
     assert torch.equal(torch.get_rng_state(), before[1])
@@ -147,7 +166,26 @@ def test_without_a_measurement_a_run_takes_the_defaults(tiny_runs: Callable[...,
     choose(OTHER)
     assert execute(directory.path, "cpu", StopAfter(2)) == INTERRUPTED
     assert chosen() == DEFAULT_CHOICES
-    assert directory.read_info().environment["cpu_choices"] == {"memory_format": "channels_last", "native": []}
+    assert directory.read_info().environment["cpu_choices"] == {
+        "memory_format": "channels_last",
+        "native": [],
+        "compiled": False,
+    }
+
+
+def test_a_run_with_compiled_loops_is_not_continued_without_them(
+    tiny_runs: Callable[..., list[RunDirectory]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("numba")
+    (directory,) = tiny_runs("DARTS_V2")
+    monkeypatch.setattr(run, "recall", lambda *arguments: CpuChoices(compiled=True))
+    assert execute(directory.path, "cpu", StopAfter(2)) == INTERRUPTED
+    monkeypatch.setattr(run.compiled, "why_not", lambda: "numba is not installed")
+    assert execute(directory.path, "cpu") == FAILED
+    assert "begun with compiled loops, and numba is not installed: the bits would differ" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert execute(directory.path, "cpu") == DONE
+    assert directory.read_info().environment["cpu_choices"]["compiled"]
 
 
 class Second(Group):
@@ -231,5 +269,5 @@ def test_dasbench_run_measures_and_doctor_tells(
     for _ in range(2):
         assert main(command) == 1, "nothing was run"
     assert measured == [1]
-    assert "threads 1: contiguous of channels_last 70.0 ms, contiguous 35.0 ms" in text()
+    assert "threads 1: contiguous of channels_last 80.0 ms, contiguous 40.0 ms" in text()
     assert "5x5 stride 1 dilation 2, native 5.00 ms, else 10.00" in text()

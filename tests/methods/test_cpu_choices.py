@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from itertools import product
 
 import pytest
@@ -11,15 +12,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from methods.parts.convolution import (
-    DEFAULT_CHOICES,
-    DEPTHWISE_CLASSES,
-    CpuChoices,
-    choose,
-    depthwise,
-    in_memory_format,
-    strided_pointwise,
-)
+from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
+from methods.parts.cpu_choices import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose
 from methods.parts.executors.mixture import Reduce
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN
 from tests.methods.test_cell_supernet import compare, pair
@@ -27,6 +21,7 @@ from tests.methods.test_cell_supernet import compare, pair
 EVERY_WAY = [
     CpuChoices(form, native) for form, native in product(("channels_last", "contiguous"), ((), DEPTHWISE_CLASSES))
 ]
+EVERY_WAY += [CpuChoices(compiled=True)] if find_spec("numba") else []
 
 
 @pytest.fixture(autouse=True)

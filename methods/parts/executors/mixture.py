@@ -15,6 +15,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from methods.parts import compiled
 from methods.parts.convolution import depthwise, pointwise, strided_pointwise
 from methods.parts.executors import kernels
 from methods.parts.executors.protocol import SummingExecutor
@@ -44,6 +45,14 @@ class DepthwiseSeparable(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return pointwise(depthwise(x, self.depthwise, self.stride, self.dilation), self.pointwise)
+
+
+def _norm_relu(norm: nn.BatchNorm2d, z: Tensor) -> Tensor:
+    if compiled.usable(z, [norm]):
+        from methods.parts.compiled.rectified import norm_relu
+
+        return norm_relu(norm, z)
+    return cast(Tensor, norm(z)).relu_()
 
 
 class Reduce(nn.Module):
@@ -152,15 +161,23 @@ class Mixture(SummingExecutor):
             norms.append(self.reduce.norm)
         return fused_weighted_sum(weights, candidates, norms, shared)
 
+    def _repeated(self, state: Tensor, rectified: Tensor) -> Tensor:
+        """A rectified state, once for every edge."""
+        if compiled.usable(state):
+            from methods.parts.compiled.rectified import relu_repeat
+
+            return relu_repeat(state, self.edges)
+        return torch.cat([rectified] * self.edges, dim=1)
+
     def _candidates(self, state: Tensor) -> tuple[list[Tensor], list[nn.BatchNorm2d], list[Tensor]]:
         """The candidates of every edge before their normalisation, their norms, and those that all edges share."""
         rectified = state.relu()
-        repeated = torch.cat([rectified] * self.edges, dim=1)
+        repeated = self._repeated(state, rectified)
         kept = repeated if self.stride == 1 else torch.cat([rectified[:, :, ::2, ::2]] * self.edges, dim=1)
         last: list[tuple[Any, Tensor]] = [(self.dilated[name], kept) for name in DILATED]
         for name in SEPARABLE:
             first: Any = self.first[name]
-            last.append((self.second[name], first.norm(first(repeated)).relu_()))
+            last.append((self.second[name], _norm_relu(first.norm, first(repeated))))
         shared = [self.pools[name](state) for name in POOLS]
         if self.reduce is None:
             shared.append(state)

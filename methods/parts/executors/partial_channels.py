@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from methods.parts.convolution import in_memory_format, split_channels
 from methods.parts.executors import kernels
 from methods.parts.executors.protocol import MakeExecutor, StateExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
@@ -24,6 +25,8 @@ Arrived = tuple[Tensor, Tensor]
 
 def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     """(batch, channels, h, w): channel `g * (channels / groups) + i` moves to `i * groups + g` (ShuffleNet)."""
+    if x.device.type == "cpu":  # where it stays in channels-last memory
+        return x.permute(0, 2, 3, 1).unflatten(3, (groups, -1)).transpose(3, 4).flatten(3, 4).permute(0, 3, 1, 2)
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
@@ -51,7 +54,8 @@ class PartialChannels(StateExecutor[Arrived]):
 
     def forward(self, state: Tensor, gates: Gates, arrived: Arrived | None = None) -> Arrived:
         """As the other executor's, with a pair for what arrived."""
-        through, around = state.split([self.through, state.shape[1] - self.through], dim=1)
+        through, around = split_channels(state, [self.through, state.shape[1] - self.through])
+        through, around = in_memory_format(through), in_memory_format(around)  # once, not in every candidate
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
         sent = _weigh(gates.weights[:, None], around)
@@ -64,7 +68,7 @@ class PartialChannels(StateExecutor[Arrived]):
         """As the other executor's; the node's channels are shuffled."""
         mixed, mixed_rest = self.mixture.next_node(arrived[0])
         bypassed = self.through * (self.share - 1)
-        around, around_rest = arrived[1].split([bypassed, arrived[1].shape[1] - bypassed], dim=1)
+        around, around_rest = split_channels(arrived[1], [bypassed, arrived[1].shape[1] - bypassed])
         node = channel_shuffle(torch.cat([mixed, around], dim=1), self.share)
         return node, (mixed_rest, around_rest)
 

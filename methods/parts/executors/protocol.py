@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Generic, TypeVar
 
 from torch import Tensor, nn
 
+from methods.parts.convolution import split_channels
+
 Arrived = TypeVar("Arrived")
 
 
@@ -56,5 +58,5 @@ class SummingExecutor(StateExecutor[Tensor], ABC):
     channels: int
 
     def next_node(self, arrived: Tensor) -> tuple[Tensor, Tensor]:
-        node, rest = arrived.split([self.channels, arrived.shape[1] - self.channels], dim=1)
+        node, rest = split_channels(arrived, [self.channels, arrived.shape[1] - self.channels])
         return node, rest

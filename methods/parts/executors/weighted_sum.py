@@ -21,6 +21,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from methods.parts import compiled
 from methods.parts.convolution import in_memory_format
 
 _PIXELS = (0, 2, 3)
@@ -40,6 +41,10 @@ def weighted_sum(
     Returns:
         (batch, edges * channels, h, w).
     """
+    if compiled.usable(shared[-1], norms):
+        from methods.parts.compiled.weighted_sum import compiled_weighted_sum
+
+        return compiled_weighted_sum(weights, candidates, norms, shared)
     return _WeightedSum.apply(weights, list(norms), *candidates, *shared)
 
 

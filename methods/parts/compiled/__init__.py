@@ -1,0 +1,73 @@
+"""Loops compiled for the CPU (Numba), each pass of which reads an activation from memory once.
+
+torch's own sums over the pixels of a channel, and products with a number for each channel, are slow in channels-last
+memory where channels are few, which is what a supernet's small cells have. The plain functions are the reference, and
+what runs in every other case: a GPU, evaluation, several processes, bfloat16, contiguous memory, no Numba.
+
+    weighted_sum    normalisation, weighting by gates and sum over candidates, forward and backward
+    rectified       normalisation and ReLU between the halves of a separable convolution; a rectified state, repeated
+    depthwise       the weight gradient of depthwise convolutions with stride 1
+
+The mathematics is that of the plain functions; the order of sums differs, and is fixed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib.util import find_spec
+
+import torch
+from torch import Tensor, nn
+
+from methods.parts.cpu_choices import chosen
+
+DTYPES = (torch.float32, torch.float64)
+
+
+@cache
+def why_not() -> str | None:
+    """Why there are no compiled loops here; None where there are."""
+    return None if find_spec("numba") is not None else "numba is not installed"
+
+
+@cache
+def load() -> None:
+    """Have the loops in this process, from what Numba keeps on disk or compiled now (some seconds, once a machine).
+
+    What is kept and cannot be read is removed and compiled anew. Later calls do nothing.
+    """
+    from methods.parts.compiled import loops
+
+    try:
+        loops.call_each()
+    except Exception:  # whatever a damaged file makes of unpickling it
+        loops.forget()
+        loops.call_each()
+
+
+_disabled = 0
+
+
+@contextmanager
+def disabled() -> Iterator[None]:
+    """The plain functions, also where the loops could be used: to compare with, or to count operations."""
+    global _disabled
+    _disabled += 1
+    try:
+        yield
+    finally:
+        _disabled -= 1
+
+
+def usable(x: Tensor, norms: Iterable[nn.Module] = ()) -> bool:
+    """Whether the loops compute on tensors like `x`: where `CpuChoices.compiled` says so, in training, by one process.
+
+    Raises:
+        ModuleNotFoundError: they were chosen, and Numba is not there.
+    """
+    if not chosen().compiled or _disabled or x.device.type != "cpu" or x.dtype not in DTYPES:
+        return False
+    load()
+    return all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
