@@ -16,7 +16,7 @@ from torch import nn
 
 from bench.device.engine import Engine
 from bench.run.cost import network_costs
-from bench.run.phases.task import EVALUATION_BATCH
+from bench.run.phases.context import EVALUATION_BATCH
 from bench.run.shared_weights import with_its_weights
 from methods.architecture import Architecture
 from methods.base import SharedWeights

@@ -34,7 +34,7 @@ from bench.records.repair import is_settled, settle
 from bench.records.run_info import name_commit, needs_images
 from bench.records.soundness import identity_fault
 from bench.run.phases.by_name import PHASES
-from bench.run.phases.task import RunError, Task
+from bench.run.phases.context import RunContext, RunError
 from bench.run.stop import InterruptedRunError, StopFlag
 from methods.parts import compiled
 from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices
@@ -194,10 +194,10 @@ def _perform(
     )
     info.status, info.started, info.error = "running", info.started or time.time(), None
     directory.begin(info)
-    task = Task(directory, info, engine, stop)
+    run = RunContext(directory, info, engine, stop)
     if needs_images(info):
-        task.note_data("train", task.data.train)
-    return PHASES[info.phase].run(task)
+        run.note_data("train", run.data.train)
+    return PHASES[info.phase].run(run)
 
 
 def _environment(directory: RunDirectory, info: RunInfo, device: torch.device, group: Group) -> dict[str, Any]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bench.run.evaluators.base import Scored
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 
 
-def scores_before(task: Task) -> list[Scored]:
+def scores_before(run: RunContext) -> list[Scored]:
     """Of all proposals of the rounds that a run waits for, in their order; empty in the first round."""
-    needed = [record for record in map(task.needed, task.info.needs) if record.info.phase == "score"]
+    needed = [record for record in map(run.needed, run.info.needs) if record.info.phase == "score"]
     results = [run.result or {} for run in sorted(needed, key=lambda run: run.info.proposal or 0)]
     told = [Scored(*values) for values in results[0]["told"]] if results else []
     own: dict[str, Scored] = {}

@@ -19,7 +19,7 @@ from bench.device.engine import Engine
 from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.weights import WEIGHTS_NAME, save_weights
 from bench.run.loop import Loop
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from bench.run.stop import InterruptedRunError
 from bench.run.train import evaluate
 from methods.architecture import Architecture
@@ -29,16 +29,16 @@ from methods.spaces import NetworkSettings, build
 
 
 def inherited_network(
-    task: Task, method: SharedWeights, architecture: Architecture, train: LabelledImages
+    run: RunContext, method: SharedWeights, architecture: Architecture, train: LabelledImages
 ) -> tuple[nn.Module, int]:
     """A network with its part of the weights, in evaluation mode, and how many images its statistics are of.
 
     The same in a search and in what rests on it: the first images of search-train, which are of all classes.
     """
-    engine = task.engine
+    engine = run.engine
     network = with_its_weights(method, architecture, engine)
     share_statistics(network, engine.group)
-    batches = itertools.islice(plain_batches(task, train, method.batch_size).epoch(0), method.recalibration_batches)
+    batches = itertools.islice(plain_batches(run, train, method.batch_size).epoch(0), method.recalibration_batches)
     with engine.autocast():
         recalibrate(network, network, (images for images, _ in batches))
     return network.eval(), min(len(train), method.batch_size * method.recalibration_batches)
@@ -53,9 +53,9 @@ def with_its_weights(method: SharedWeights, architecture: Architecture, engine: 
     return network.to(engine.device)
 
 
-def plain_batches(task: Task, images: LabelledImages, batch_size: int) -> Batches:
+def plain_batches(run: RunContext, images: LabelledImages, batch_size: int) -> Batches:
     """In stored order and not augmented; of several processes each has its share of every batch."""
-    engine, plain = task.engine, get_augmentation("none", task.data.info)
+    engine, plain = run.engine, get_augmentation("none", run.data.info)
     return Batches(
         images.images,
         images.labels,
@@ -81,15 +81,15 @@ class Scored:
 class Scores:
     """Scores networks on a search's weights, each once, and keeps what is known between attempts."""
 
-    def __init__(self, task: Task, method: SharedWeights, data: SearchData, loop: Loop) -> None:
-        self.task, self.method, self.data, self.loop = task, method, data, loop
-        found = load_newest_checkpoint(self.kept, task.info.signature) if task.engine.group.rank == 0 else None
-        state = task.engine.group.from_first(found["state"] if found else None)
+    def __init__(self, run: RunContext, method: SharedWeights, data: SearchData, loop: Loop) -> None:
+        self.run, self.method, self.data, self.loop = run, method, data, loop
+        found = load_newest_checkpoint(self.kept, run.info.signature) if run.engine.group.rank == 0 else None
+        state = run.engine.group.from_first(found["state"] if found else None)
         self.known = Scored(**state) if state else Scored({})
 
     @property
     def kept(self) -> Path:
-        return self.task.directory.path / "scores"
+        return self.run.directory.path / "scores"
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
         """Loss and accuracy (percent) on search-valid.
@@ -105,38 +105,38 @@ class Scores:
         return self.known.scores[digest]
 
     def _look_at_the_flag(self) -> None:
-        stop = self.task.stop
-        if any(self.task.engine.group.agree(bool(stop.reason))):
+        stop = self.run.stop
+        if any(self.run.engine.group.agree(bool(stop.reason))):
             raise InterruptedRunError(stop.reason or "another process of this run")
 
     def _add(self, digest: str, architecture: Architecture) -> None:
-        began, task, known = time.monotonic(), self.task, self.known
-        network, images = inherited_network(task, self.method, architecture, self.data.train)
-        found = evaluate(network, task.evaluation(self.data.valid), task.engine, "")
+        began, run, known = time.monotonic(), self.run, self.known
+        network, images = inherited_network(run, self.method, architecture, self.data.train)
+        found = evaluate(network, run.evaluation(self.data.valid), run.engine, "")
         self.loop.check_finite({f"valid/{name}": value for name, value in found.items()})
         known.scores[digest] = found
         known.images += images + len(self.data.valid)
         known.seconds += time.monotonic() - began
-        if task.engine.group.rank == 0:
-            task.directory.may_write()
-            save_checkpoint(self.kept, len(known.scores), 0, task.info.signature, asdict(known))
+        if run.engine.group.rank == 0:
+            run.directory.may_write()
+            save_checkpoint(self.kept, len(known.scores), 0, run.info.signature, asdict(known))
 
 
-def choose(task: Task, method: SharedWeights, data: SearchData, loop: Loop) -> dict[str, Any]:
+def choose(run: RunContext, method: SharedWeights, data: SearchData, loop: Loop) -> dict[str, Any]:
     """Let a trained search choose, and keep its weights.
 
     Returns:
         of the costs of the search those that this changes, over all attempts.
     """
-    seconds, scores = loop.wall_seconds, Scores(task, method, data, loop)
+    seconds, scores = loop.wall_seconds, Scores(run, method, data, loop)
     method.choose(scores)
-    if task.engine.group.rank == 0:
-        save_weights(method.supernet.state_dict(), task.directory.path / WEIGHTS_NAME)
+    if run.engine.group.rank == 0:
+        save_weights(method.supernet.state_dict(), run.directory.path / WEIGHTS_NAME)
     seconds += scores.known.seconds
     return {
-        "peak_memory": max(loop.peak_memory, task.engine.peak_memory()),
+        "peak_memory": max(loop.peak_memory, run.engine.peak_memory()),
         "wall_s": seconds,
-        "device_s": seconds * task.engine.group.size,
+        "device_s": seconds * run.engine.group.size,
         "images": loop.images + scores.known.images,
         "scored": len(scores.known.scores),
     }

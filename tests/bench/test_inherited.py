@@ -19,8 +19,8 @@ from bench.plan.runs import plan
 from bench.records.directory import Record, RunDirectory, read_record
 from bench.records.inputs import found_family
 from bench.run.one_run import DONE, INTERRUPTED, execute
+from bench.run.phases.context import RunContext
 from bench.run.phases.inherit import search_train, trained
-from bench.run.phases.task import Task
 from bench.run.shared_weights import inherited_network
 from bench.run.stop import StopFlag
 from methods.architecture import Architecture
@@ -118,7 +118,7 @@ def test_the_network_is_the_one_that_the_search_scored(done: list[Record]) -> No
     """Statistics of the same images: evaluated on the validation part again, it has the accuracy of the table."""
     search, run = done[0], done[1]
     engine = make_engine(torch.device("cpu"), "fp32", True, 1)
-    task = Task(RunDirectory(run.path), run.info, engine, StopFlag())
+    task = RunContext(RunDirectory(run.path), run.info, engine, StopFlag())
     method = trained(task, search)
     train = search_train(task, search, method)
     smallest = found_family(search)[-1]

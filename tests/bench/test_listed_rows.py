@@ -17,8 +17,8 @@ from bench.records.directory import RecordError, RunDirectory, RunInfo, read_rec
 from bench.run.evaluators.base import Scored
 from bench.run.evaluators.proxy import ProxyEvaluator
 from bench.run.one_run import DONE, FAILED, execute
+from bench.run.phases.context import RunContext
 from bench.run.phases.listed import list_of, lists_by_seed
-from bench.run.phases.task import Task
 from methods.architecture import Architecture
 from methods.spaces import get_space
 from methods.spaces.listed import ListedSpace
@@ -71,7 +71,7 @@ def test_a_search_of_images_proposes_from_the_list_of_its_seed(tmp_path: Path, m
         for line in lines:
             listed.encode(Architecture(line["space"], line["genotype"]))  # raises for what is not in the list
     (first / "listed.json").write_text(json.dumps(stored | {"codes": stored["codes"][:1]}))
-    task: Any = Task(RunDirectory(second), read_record(second).info, None, None)  # type: ignore[arg-type]
+    task: Any = RunContext(RunDirectory(second), read_record(second).info, None, None)  # type: ignore[arg-type]
     with pytest.raises(RecordError, match=r"listed\.json"):
         list_of(task)
 
@@ -83,7 +83,7 @@ def test_a_batch_on_a_table_keeps_to_the_list_of_each_seed(tmp_path: Path) -> No
     first, second = create(tmp_path, runs)
     assert [execute(path, "cpu") for path in (first, second)] == [DONE, DONE]
     lines = [[json.loads(line) for line in (path / "seeds.jsonl").read_text().splitlines()] for path in (first, second)]
-    task: Any = Task(RunDirectory(second), read_record(second).info, None, None)  # type: ignore[arg-type]
+    task: Any = RunContext(RunDirectory(second), read_record(second).info, None, None)  # type: ignore[arg-type]
     lists = lists_by_seed(task, get_table("nasbench_macro"))
     shrunk = 0
     for shrinking, inside in zip(*lines, strict=True):

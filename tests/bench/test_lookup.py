@@ -25,7 +25,7 @@ from bench.run import table_search
 from bench.run.images import images_of, optional_images_of
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
 from bench.run.phases import lookup
-from bench.run.phases.task import RunError
+from bench.run.phases.context import RunError
 from bench.run.stop import StopFlag
 from bench.seeds import derive
 from methods import registry

@@ -13,14 +13,14 @@ from bench.plan.evaluation import evaluation_class
 
 if TYPE_CHECKING:
     from bench.run.evaluators.base import Evaluator
-    from bench.run.phases.task import Task
+    from bench.run.phases.context import RunContext
 
 
-def make_evaluator(task: Task) -> Evaluator:
+def make_evaluator(run: RunContext) -> Evaluator:
     """The evaluator that a run's configuration names; short trainings where it names none."""
-    given = dict(task.config.get("evaluator", {"name": "proxy"}))
+    given = dict(run.config.get("evaluator", {"name": "proxy"}))
     name = given.pop("name")
     made: Evaluator = import_module(f"bench.run.evaluators.{name}").make(
-        task, restore(evaluation_class(name), given, name)
+        run, restore(evaluation_class(name), given, name)
     )
     return made

@@ -20,7 +20,7 @@ from bench.records.checkpoint import load_newest_checkpoint
 from bench.records.directory import RunDirectory, make_folder
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.loop import Loop
-from bench.run.phases.task import Task, divided, settings_for
+from bench.run.phases.context import RunContext, divided, settings_for
 from bench.run.train import train
 from bench.seeds import derive, seed_everything
 from methods.architecture import Architecture
@@ -28,25 +28,25 @@ from methods.base import SearchSplit
 from methods.spaces import build
 
 
-def make(task: Task, evaluation: Options) -> ProxyEvaluator:
+def make(run: RunContext, evaluation: Options) -> ProxyEvaluator:
     """Of a search run, on its own view of the data."""
-    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
-    recipe = restore(Recipe, task.config["recipe"], "recipe")
-    return ProxyEvaluator(task, recipe, data, task.seed("proxy", task.info.search_seed))
+    data = divided(run, SearchSplit(), run.seed("search", run.info.search_seed))
+    recipe = restore(Recipe, run.config["recipe"], "recipe")
+    return ProxyEvaluator(run, recipe, data, run.seed("proxy", run.info.search_seed))
 
 
 @dataclass
 class ProxyEvaluator:
     """Validation accuracy after a training with `recipe`; the same initial weights and data order for all."""
 
-    task: Task
+    run: RunContext
     recipe: Recipe
     data: SearchData
     seed: int
 
     @property
     def kept(self) -> Path:
-        return self.task.directory.checkpoints
+        return self.run.directory.checkpoints
 
     def prepare(self) -> Prepared | None:
         return None
@@ -71,20 +71,20 @@ class ProxyEvaluator:
 
     def train(self, proposal: Architecture, directory: RunDirectory, signature: str) -> Scored:
         """Train a proposal; its metrics and checkpoints are in `directory`, and are its own by `signature`."""
-        task, recipe, data = self.task, self.recipe, self.data
+        run, recipe, data = self.run, self.recipe, self.data
         began = time.monotonic()
         seed_everything(derive(seed=self.seed, use="weights"))
-        network = build(proposal, data.info.num_classes, settings_for(task, recipe))
+        network = build(proposal, data.info.num_classes, settings_for(run, recipe))
 
         def make_loop(parts: dict[str, Any]) -> Loop:
-            return Loop(directory, signature, self.seed, task.engine, parts, task.stop)
+            return Loop(directory, signature, self.seed, run.engine, parts, run.stop)
 
         values, loop = train(
             network,
             recipe,
-            task.batches(data.train, recipe.batch_size, recipe.augmentation, self.seed),
-            task.evaluation(data.valid),
-            task.engine,
+            run.batches(data.train, recipe.batch_size, recipe.augmentation, self.seed),
+            run.evaluation(data.valid),
+            run.engine,
             make_loop,
             num_classes=data.info.num_classes,
             evaluate_every=recipe.epochs,
@@ -97,8 +97,8 @@ class ProxyEvaluator:
 
     def _directory(self, number: int) -> RunDirectory:
         """Where the training of the n-th proposal keeps its metrics and checkpoints."""
-        directory = self.task.directory
+        directory = self.run.directory
         return RunDirectory(directory.path / "proxies" / f"{number:03d}", directory.may_write)
 
     def _signature(self, number: int) -> str:
-        return f"{self.task.info.signature}-{number}"
+        return f"{self.run.info.signature}-{number}"

@@ -19,7 +19,7 @@ from bench.data.splits import SearchData
 from bench.plan.evaluations.supernet import Options
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.loop import Loop
-from bench.run.phases.task import Task, divided
+from bench.run.phases.context import RunContext, divided
 from bench.run.search import check_weights
 from bench.run.train import evaluate, set_learning_rate
 from bench.seeds import derive, seed_everything
@@ -35,21 +35,21 @@ from methods.spaces.supernets import path_supernet
 AUGMENTATION = "crop-flip"
 
 
-def make(task: Task, evaluation: Options) -> SupernetEvaluator:
+def make(run: RunContext, evaluation: Options) -> SupernetEvaluator:
     """Of a search run: the supernet is trained on search-train, proposals are scored on search-valid."""
-    data = divided(task, SearchSplit(), task.seed("search", task.info.search_seed))
-    space = task.config["options"].get("space", "darts_cell")
-    seed = task.seed("supernet", task.info.search_seed)
+    data = divided(run, SearchSplit(), run.seed("search", run.info.search_seed))
+    space = run.config["options"].get("space", "darts_cell")
+    seed = run.seed("supernet", run.info.search_seed)
     seed_everything(derive(seed=seed, use="weights"))
     settings = SupernetSettings(
         evaluation.channels,
         evaluation.cells,
-        task.config.get("stem", "cifar"),
+        run.config.get("stem", "cifar"),
         data.info.channels,
         evaluation.cells_per_stage,
     )
-    supernet = path_supernet(space, data.info.num_classes, settings).to(task.engine.device)
-    return SupernetEvaluator(task, evaluation, data, get_space(space), supernet, seed)
+    supernet = path_supernet(space, data.info.num_classes, settings).to(run.engine.device)
+    return SupernetEvaluator(run, evaluation, data, get_space(space), supernet, seed)
 
 
 class OnPath(nn.Module):
@@ -71,7 +71,7 @@ class SupernetEvaluator:
     it would have. A network off the path keeps its weights: its parameters have no gradient, and no decay.
     """
 
-    task: Task
+    run: RunContext
     options: Options
     data: SearchData
     space: DecisionSpace
@@ -80,17 +80,17 @@ class SupernetEvaluator:
 
     @property
     def kept(self) -> Path:
-        return self.task.directory.path / "scores"
+        return self.run.directory.path / "scores"
 
     def prepare(self) -> Prepared:
         """Train the supernet to its end."""
-        o, task = self.options, self.task
-        rate = torch.tensor(o.lr, device=task.engine.device) if task.engine.device.type == "cuda" else o.lr
+        o, run = self.options, self.run
+        rate = torch.tensor(o.lr, device=run.engine.device) if run.engine.device.type == "cuda" else o.lr
         optimizer = torch.optim.SGD(
             self.supernet.parameters(), rate, momentum=o.momentum, weight_decay=o.weight_decay, nesterov=o.nesterov
         )
-        batches = task.batches(self.data.train, o.batch_size, AUGMENTATION, self.seed, stream="search-train")
-        loop = task.make_loop(self.seed, {"supernet": self.supernet, "optimizer": optimizer})
+        batches = run.batches(self.data.train, o.batch_size, AUGMENTATION, self.seed, stream="search-train")
+        loop = run.make_loop(self.seed, {"supernet": self.supernet, "optimizer": optimizer})
         for epoch in loop.epochs(o.epochs):
             lr = cosine(epoch, o.epochs, o.lr, o.lr_end)
             set_learning_rate(optimizer, lr)
@@ -108,7 +108,7 @@ class SupernetEvaluator:
 
     def _step(self, images: Tensor, labels: Tensor, path: Code, optimizer: torch.optim.SGD) -> dict[str, Tensor]:
         optimizer.zero_grad(set_to_none=True)
-        with self.task.engine.autocast():
+        with self.run.engine.autocast():
             logits = self.supernet(images, path)
             loss = F.cross_entropy(logits, labels)
         loss.backward()
@@ -129,9 +129,9 @@ class SupernetEvaluator:
         return [self._score(proposal) for _, proposal in proposals]
 
     def _score(self, proposal: Architecture) -> Scored:
-        began, engine = time.monotonic(), self.task.engine
+        began, engine = time.monotonic(), self.run.engine
         code = self.space.encode(proposal)
-        train, valid = self.task.evaluation(self.data.train), self.task.evaluation(self.data.valid)
+        train, valid = self.run.evaluation(self.data.train), self.run.evaluation(self.data.valid)
         batches = [images for images, _ in itertools.islice(train.epoch(0), self.options.recalibration_batches)]
         with engine.autocast():
             self.supernet.recalibrate(code, batches)

@@ -9,13 +9,13 @@ from pathlib import Path
 from bench.data.tables import Table, get_table
 from bench.plan.evaluations.table import Options
 from bench.run.evaluators.base import Prepared, Proposal, Scored
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 
 
-def make(task: Task, evaluation: Options) -> TableEvaluator:
+def make(run: RunContext, evaluation: Options) -> TableEvaluator:
     """For a search on the data set of a run."""
     table = get_table(evaluation.table)
-    return TableEvaluator(table, task.info.dataset, evaluation.epochs, task.directory.checkpoints)
+    return TableEvaluator(table, run.info.dataset, evaluation.epochs, run.directory.checkpoints)
 
 
 @dataclass

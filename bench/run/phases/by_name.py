@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import Any
 
 from bench.records.run_info import RunInfo
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from methods.base import GradientSearch
 from methods.registry import get_method
 
@@ -31,9 +31,9 @@ class Phase:
     name: str
     shared: Callable[[RunInfo], bool]
 
-    def run(self, task: Task) -> dict[str, Any]:
+    def run(self, run: RunContext) -> dict[str, Any]:
         """Do one and return its result (empty in the processes that do not write)."""
-        done: dict[str, Any] = getattr(import_module(f"bench.run.phases.{self.name}"), f"run_{self.name}")(task)
+        done: dict[str, Any] = getattr(import_module(f"bench.run.phases.{self.name}"), f"run_{self.name}")(run)
         return done
 
 

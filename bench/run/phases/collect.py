@@ -14,12 +14,12 @@ from bench.latency.dataset import DATA_NAME, Job
 from bench.latency.here import conditions_here
 from bench.latency.networks import jobs
 from bench.records.run_info import RunInfo
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from bench.run.stop import InterruptedRunError
 from methods.spaces import NetworkSettings
 
 
-def run_collect(task: Task) -> dict[str, Any]:
+def run_collect(run: RunContext) -> dict[str, Any]:
     """Measure what is not measured yet. It can be stopped after any network and goes on from there.
 
     Raises:
@@ -27,15 +27,15 @@ def run_collect(task: Task) -> dict[str, Any]:
         LatencyError: it was begun on another device, or with other versions.
     """
     began = time.monotonic()
-    asked = conditions_of(task.config, task.data.info.num_classes, task.image_shape)
-    planned = list(jobs_of(task.config))
+    asked = conditions_of(run.config, run.data.info.num_classes, run.image_shape)
+    planned = list(jobs_of(run.config))
 
     def told(done: int, total: int, measured: object) -> None:
-        task.directory.may_write()
-        if task.stop.reason is not None and done < total:
-            raise InterruptedRunError(task.stop.reason)
+        run.directory.may_write()
+        if run.stop.reason is not None and done < total:
+            raise InterruptedRunError(run.stop.reason)
 
-    data = collect(task.directory.path / DATA_NAME, asked, planned, told)
+    data = collect(run.directory.path / DATA_NAME, asked, planned, told)
     seconds = time.monotonic() - began
     return {
         "metrics": {"networks": len(data.measured), "reference_ms": data.reference_ms, "drift": data.drift()},

@@ -9,19 +9,19 @@ from bench.config import restore
 from bench.plan.recipe import Recipe
 from bench.records.directory import save_architecture
 from bench.run.cost import network_costs
-from bench.run.phases.task import Task, settings_for
+from bench.run.phases.context import RunContext, settings_for
 from bench.run.phases.train import chosen_architecture
 from methods.spaces import build
 
 
-def run_count(task: Task) -> dict[str, Any]:
+def run_count(run: RunContext) -> dict[str, Any]:
     """All counts of the network as the recipe would train it, and its latency; no step is made, no test image read."""
     began = time.monotonic()
-    architecture, report = chosen_architecture(task, task.config["architecture"])
-    save_architecture(architecture, task.directory.path)
-    recipe = restore(Recipe, task.config["recipe"], "recipe")
-    network = build(architecture, task.data.info.num_classes, settings_for(task, recipe)).to(task.engine.device)
-    costs = network_costs(network, architecture.masks, task.image_shape, task.engine)
+    architecture, report = chosen_architecture(run, run.config["architecture"])
+    save_architecture(architecture, run.directory.path)
+    recipe = restore(Recipe, run.config["recipe"], "recipe")
+    network = build(architecture, run.data.info.num_classes, settings_for(run, recipe)).to(run.engine.device)
+    costs = network_costs(network, architecture.masks, run.image_shape, run.engine)
     seconds = time.monotonic() - began
     return {
         "metrics": {},

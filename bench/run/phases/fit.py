@@ -12,7 +12,7 @@ from bench.latency.fit import HELD_OUT, LEARNED, RELAXED, fit, gaps
 from bench.latency.fitted_file import save_fit
 from bench.records.inputs import verified_file
 from bench.records.run_info import FITTED_NAME
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from methods.domain import MethodError
 from methods.parts.costs.encodings import Encoding, encoding_of
 from methods.parts.costs.fitted import FittedCost
@@ -24,16 +24,16 @@ TIMED_EPOCHS, TIMED_GATES = 5, 2
 """Of learning, and relaxed architectures of each sharpness, for an estimate."""
 
 
-def run_fit(task: Task) -> dict[str, Any]:
+def run_fit(run: RunContext) -> dict[str, Any]:
     """Fit every kind of predictor and write them into one file.
 
     Raises:
         LatencyError: too few networks were measured.
     """
     began = time.monotonic()
-    source = task.needed(task.config["latency"]["run"])
+    source = run.needed(run.config["latency"]["run"])
     found = fit(read_data(verified_file(source, DATA_NAME)))
-    save_fit(found, task.directory.path / FITTED_NAME)
+    save_fit(found, run.directory.path / FITTED_NAME)
     errors = {f"error_{kind}": each.errors.mean for kind, each in found.fitted.items()}
     repeat = None if found.repeat is None else found.repeat.mean
     seconds = time.monotonic() - began

@@ -8,7 +8,7 @@ from bench.plan.row_cost import RowCost, file_digest
 from bench.plan.stand_ins import searched_space
 from bench.records.inputs import verified_file
 from bench.records.run_info import FITTED_NAME
-from bench.run.phases.task import RunError, Task
+from bench.run.phases.context import RunContext, RunError
 from methods.architecture import Architecture
 from methods.parts.costs.counts import Built, counted
 from methods.parts.costs.objective import CostTerm
@@ -18,15 +18,15 @@ from methods.spaces import NetworkSettings
 from methods.spaces.relaxation import Relaxation
 
 
-def cost_term(task: Task) -> CostTerm | None:
+def cost_term(run: RunContext) -> CostTerm | None:
     """For a gradient search; None where no cost is named."""
-    wanted = _wanted(task)
+    wanted = _wanted(run)
     if wanted is None:
         return None
     rule = wanted.rule(by_gradient=True)
     assert rule != "log10"
     return CostTerm(
-        lambda relaxed: _cost(task, wanted, relaxed),
+        lambda relaxed: _cost(run, wanted, relaxed),
         rule,
         wanted.at_most,
         wanted.share,
@@ -37,15 +37,15 @@ def cost_term(task: Task) -> CostTerm | None:
     )
 
 
-def preference(task: Task) -> Indifferent:
+def preference(run: RunContext) -> Indifferent:
     """For a sampling search."""
-    wanted = _wanted(task)
+    wanted = _wanted(run)
     if wanted is None:
         return Indifferent()
     rule = wanted.rule(by_gradient=False)
     assert rule != "multiplier"
-    cost = _cost(task, wanted, None)
-    bound = bound_of(cost, searched_space(task.info), wanted.at_most, wanted.share)
+    cost = _cost(run, wanted, None)
+    bound = bound_of(cost, searched_space(run.info), wanted.at_most, wanted.share)
     return Preference(cost, bound, rule, wanted.weight, wanted.reference or bound or 1.0)
 
 
@@ -60,36 +60,36 @@ def said(asked: Indifferent, found: Architecture) -> dict[str, object]:
     return {"cost": told}
 
 
-def _wanted(task: Task) -> RowCost | None:
-    return restore(RowCost, task.config["cost"], "cost") if "cost" in task.config else None
+def _wanted(run: RunContext) -> RowCost | None:
+    return restore(RowCost, run.config["cost"], "cost") if "cost" in run.config else None
 
 
-def _cost(task: Task, wanted: RowCost, relaxed: Relaxation | None) -> Cost:
-    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
-    built = Built(task.data.info.num_classes, settings, task.image_shape[-1])
+def _cost(run: RunContext, wanted: RowCost, relaxed: Relaxation | None) -> Cost:
+    settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
+    built = Built(run.data.info.num_classes, settings, run.image_shape[-1])
     if wanted.on == "latency_ms":
-        return _latency(task, wanted, built, relaxed)
+        return _latency(run, wanted, built, relaxed)
     return counted(wanted.on, built, relaxed)
 
 
-def _latency(task: Task, wanted: RowCost, built: Built, relaxed: Relaxation | None) -> Cost:
+def _latency(run: RunContext, wanted: RowCost, built: Built, relaxed: Relaxation | None) -> Cost:
     """By the predictor that a fit run made, or by the run's own copy of a file.
 
     Raises:
         LatencyError: it is of another space, device, size of networks or images, or no predictor in it is worth using.
         RunError: the file is another than was planned with.
     """
-    if "latency" in task.config:
-        path = verified_file(task.needed(task.config["latency"]["run"]), FITTED_NAME)
+    if "latency" in run.config:
+        path = verified_file(run.needed(run.config["latency"]["run"]), FITTED_NAME)
     else:
-        path = task.directory.path / FITTED_NAME
+        path = run.directory.path / FITTED_NAME
         if wanted.file is None or file_digest(str(path)) != wanted.file:
             raise RunError(
                 f"{path} is not the file that this run was planned with; remove the run directory to begin anew"
             )
     return load_cost(
         path,
-        searched_space(task.info),
+        searched_space(run.info),
         wanted.predictor,
         device=wanted.device,
         network=built,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.data.tables import Table
 from bench.records.inputs import verified_file
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from bench.run.shrinkage import LISTED_NAME, codes_of
 from methods.spaces import get_space
 from methods.spaces.listed import ListedSpace
@@ -16,7 +16,7 @@ from methods.spaces.listed import ListedSpace
 SEEDS_NAME = "seeds.jsonl"
 
 
-def list_of(task: Task) -> ListedSpace | None:
+def list_of(run: RunContext) -> ListedSpace | None:
     """Of a search; None where it keeps to none, or the other one kept the whole space.
 
     Raises:
@@ -24,20 +24,20 @@ def list_of(task: Task) -> ListedSpace | None:
         RecordError: its list is missing or has changed.
         ArchitectureError: the list is of another space.
     """
-    if "listed" not in task.config:
+    if "listed" not in run.config:
         return None
-    other = task.needed(task.config["listed"]["run"])
+    other = run.needed(run.config["listed"]["run"])
     if LISTED_NAME not in (other.result or {}).get("files", {}):
         return None
     stored = json.loads(verified_file(other, LISTED_NAME).read_text())
-    return ListedSpace.from_json(get_space(task.config["options"]["space"]), stored)
+    return ListedSpace.from_json(get_space(run.config["options"]["space"]), stored)
 
 
-def lists_by_seed(task: Task, table: Table) -> Mapping[int, ListedSpace]:
+def lists_by_seed(run: RunContext, table: Table) -> Mapping[int, ListedSpace]:
     """Of a batch on a table, for every seed whose other search left a list that is shorter than the space."""
-    if "listed" not in task.config:
+    if "listed" not in run.config:
         return {}
-    text = verified_file(task.needed(task.config["listed"]["run"]), SEEDS_NAME).read_text()
+    text = verified_file(run.needed(run.config["listed"]["run"]), SEEDS_NAME).read_text()
     lines: list[dict[str, Any]] = [json.loads(line) for line in text.splitlines()]
     space, codes = get_space(table.space), codes_of(table)
     return {

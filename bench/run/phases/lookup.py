@@ -25,8 +25,8 @@ from bench.records.run_info import RunInfo
 from bench.run.evaluators.table import TableEvaluator
 from bench.run.findings import means_of
 from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
+from bench.run.phases.context import RunContext, RunError
 from bench.run.phases.listed import SEEDS_NAME, lists_by_seed
-from bench.run.phases.task import RunError, Task
 from bench.run.phases.train import chosen_architecture, cost_of_needs
 from bench.run.proposals import proposed, read_proposals
 from bench.run.stop import InterruptedRunError
@@ -38,54 +38,54 @@ IMAGES = {"cifar10": (10, 32), "cifar100": (100, 32), "imagenet16": (120, 16)}
 """Classes, and pixels of a side, of the data sets of tables."""
 
 
-def run_lookup(task: Task) -> dict[str, Any]:
+def run_lookup(run: RunContext) -> dict[str, Any]:
     """Look one architecture up, or search with a batch of seeds and look up what they found."""
-    return run_batch(task) if "seeds" in task.config else look_up(task)
+    return run_batch(run) if "seeds" in run.config else look_up(run)
 
 
-def look_up(task: Task) -> dict[str, Any]:
+def look_up(run: RunContext) -> dict[str, Any]:
     """What the table says of one architecture; nothing is trained."""
     began = time.monotonic()
-    architecture, report = chosen_architecture(task, task.config["architecture"])
-    save_architecture(architecture, task.directory.path)
-    found = _answers(task)
+    architecture, report = chosen_architecture(run, run.config["architecture"])
+    save_architecture(architecture, run.directory.path)
+    found = _answers(run)
     index = found.table.index(architecture)
     seconds = time.monotonic() - began
-    costs = {"params": int(found.table.params(task.info.dataset)[index]), "images": 0, "peak_memory": None}
+    costs = {"params": int(found.table.params(run.info.dataset)[index]), "images": 0, "peak_memory": None}
     return {
         "metrics": found.metrics([index]),
-        "answer": {"index": index, "architecture": architecture.digest, **_spent(task), **found.of(index)},
-        "agreement": _agreement(task, found),
-        "table": _said_of(task, found),
-        "costs": costs | {"wall_s": seconds, "device_s": seconds, **cost_of_needs(task)},
+        "answer": {"index": index, "architecture": architecture.digest, **_spent(run), **found.of(index)},
+        "agreement": _agreement(run, found),
+        "table": _said_of(run, found),
+        "costs": costs | {"wall_s": seconds, "device_s": seconds, **cost_of_needs(run)},
         "architecture": architecture.digest,
         "epochs": 0,
         "report": report,
     }
 
 
-def run_batch(task: Task) -> dict[str, Any]:
+def run_batch(run: RunContext) -> dict[str, Any]:
     """Search with every seed of the batch, continued after the last one that is done, then look up the answers."""
-    search, seeds = search_of(task.info, task.directory.checkpoints), seeds_of(task.config["seeds"])
-    batch, lists = Batch(task, len(seeds)), lists_by_seed(task, search.evaluator.table)
+    search, seeds = search_of(run.info, run.directory.checkpoints), seeds_of(run.config["seeds"])
+    batch, lists = Batch(run, len(seeds)), lists_by_seed(run, search.evaluator.table)
     for seed in seeds[len(batch.lines) :]:
-        context = replace(context_of(task.info, task.seed("method", seed)), within=lists.get(seed))
-        batch.add({"seed": seed, **search.run(task.seed("search", seed), context)})
+        context = replace(context_of(run.info, run.seed("method", seed)), within=lists.get(seed))
+        batch.add({"seed": seed, **search.run(run.seed("search", seed), context)})
     batch.keep()
-    found = _answers(task)
+    found = _answers(run)
     lines = [found.complete(line) for line in batch.lines]
-    write_atomically(task.directory.path / SEEDS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
+    write_atomically(run.directory.path / SEEDS_NAME, "".join(json.dumps(line) + "\n" for line in lines))
     budgets = {
         str(budget): found.metrics([line["answers"][place]["index"] for line in lines])
         for place, budget in enumerate(search.budgets)
     }
     evaluations = sum(line["evaluations"] for line in lines)
     return {
-        "metrics": budgets[str(task.config["budget"])],
+        "metrics": budgets[str(run.config["budget"])],
         "budgets": budgets,
         "seeds": len(lines),
         **means_of(lines),
-        "table": _said_of(task, found),
+        "table": _said_of(run, found),
         "costs": {
             "evaluations": evaluations,
             "trained_epochs": evaluations * search.evaluator.epochs,
@@ -106,9 +106,9 @@ class Batch:
         lines: of `TableSearch.run`, by seed.
     """
 
-    def __init__(self, task: Task, total: int) -> None:
-        self.task, self.total = task, total
-        found = load_newest_checkpoint(task.directory.checkpoints, task.info.signature)
+    def __init__(self, run: RunContext, total: int) -> None:
+        self.run, self.total = run, total
+        found = load_newest_checkpoint(run.directory.checkpoints, run.info.signature)
         state: dict[str, Any] = found["state"] if found else {"lines": [], "seconds": 0.0}
         self.lines: list[dict[str, Any]] = [json.loads(line) for line in state["lines"]]
         self.earlier: float = state["seconds"]
@@ -126,7 +126,7 @@ class Batch:
             InterruptedRunError: the run was asked to stop; what is done is kept.
         """
         self.lines.append(line)
-        now, stop = time.monotonic(), self.task.stop.reason
+        now, stop = time.monotonic(), self.run.stop.reason
         if stop is not None and len(self.lines) < self.total:
             self.keep()
             raise InterruptedRunError(stop)
@@ -137,9 +137,9 @@ class Batch:
 
     def keep(self) -> None:
         """Write down all seeds that are done."""
-        self.task.directory.may_write()
+        self.run.directory.may_write()
         state = {"lines": [json.dumps(line) for line in self.lines], "seconds": self.seconds}
-        save_checkpoint(self.task.directory.checkpoints, len(self.lines), 0, self.task.info.signature, state)
+        save_checkpoint(self.run.directory.checkpoints, len(self.lines), 0, self.run.info.signature, state)
         self.last_kept = time.monotonic()
 
     def _show(self) -> None:
@@ -155,7 +155,7 @@ class Batch:
             "host": os.uname().nodename,
         }
         with suppress(OSError):
-            write_whole(self.task.directory.path / "progress.json", json.dumps(content).encode())
+            write_whole(self.run.directory.path / "progress.json", json.dumps(content).encode())
 
 
 def search_of(info: RunInfo, kept: Path) -> TableSearch:
@@ -196,28 +196,28 @@ def context_of(info: RunInfo, seed: int) -> SearchContext:
     return SearchContext(classes, 3, size, "cifar", seed)
 
 
-def _agreement(task: Task, found: Answers) -> dict[str, Any] | None:
+def _agreement(run: RunContext, found: Answers) -> dict[str, Any] | None:
     """Of the scores that the search gave its proposals with the table's test accuracies; None where it gave none."""
-    proposals = read_proposals(task.needed(task.info.needs[0])) if task.info.needs else []
+    proposals = read_proposals(run.needed(run.info.needs[0])) if run.info.needs else []
     if len(proposals) < 2:
         return None
-    scores, wanted = {found.table.index(each): score for each, score in proposals}, task.config["lookup"]
-    told = agreement_with_table(found.table, scores, task.info.dataset, wanted["epochs"], wanted.get("version", ""))
+    scores, wanted = {found.table.index(each): score for each, score in proposals}, run.config["lookup"]
+    told = agreement_with_table(found.table, scores, run.info.dataset, wanted["epochs"], wanted.get("version", ""))
     return {"networks": told.networks, "kendall_tau": told.tau, "top": {str(k): v for k, v in told.top.items()}}
 
 
-def _spent(task: Task) -> dict[str, int]:
+def _spent(run: RunContext) -> dict[str, int]:
     """Evaluations of the search that found what is looked up, and the different networks among them, if it had any."""
-    scored = proposed(task.needed(task.info.needs[0])) if task.info.needs else []
+    scored = proposed(run.needed(run.info.needs[0])) if run.info.needs else []
     return {"evaluations": len(scored), "distinct": len(set(scored))} if scored else {}
 
 
-def _answers(task: Task) -> Answers:
-    wanted = task.config["lookup"]
-    return Answers(get_table(wanted["table"]), task.info.dataset, wanted["epochs"], wanted.get("version", ""))
+def _answers(run: RunContext) -> Answers:
+    wanted = run.config["lookup"]
+    return Answers(get_table(wanted["table"]), run.info.dataset, wanted["epochs"], wanted.get("version", ""))
 
 
-def _said_of(task: Task, found: Answers) -> dict[str, Any]:
-    table, wanted = found.table, task.config["lookup"]
+def _said_of(run: RunContext, found: Answers) -> dict[str, Any]:
+    table, wanted = found.table, run.config["lookup"]
     said = {"name": table.name, "sha256": table.digest, "networks": len(table), "epochs": wanted["epochs"]}
     return said | {"selection_note": table.selection_note}

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from bench.run.phases.train import chosen_architecture
 from methods.architecture import Architecture
 from methods.spaces import NetworkSettings, get_space
 from methods.spaces.base import SizeMatch
 
 
-def size_to_match(task: Task) -> SizeMatch | None:
+def size_to_match(run: RunContext) -> SizeMatch | None:
     """What `match` of a search's configuration comes to; None where there is none.
 
     Counted in closed form, with the experiment's scale for an architecture that states none.
     """
-    wanted = task.config.get("match")
+    wanted = run.config.get("match")
     if wanted is None:
         return None
-    architecture, _ = chosen_architecture(task, wanted)
-    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    architecture, _ = chosen_architecture(run, wanted)
+    settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     space = get_space(architecture.space)
-    counts = space.counts(architecture, task.data.info.num_classes, settings, task.image_shape[-1])
+    counts = space.counts(architecture, run.data.info.num_classes, settings, run.image_shape[-1])
     return SizeMatch(
         on=wanted["on"],
         value=getattr(counts, wanted["on"]),

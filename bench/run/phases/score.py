@@ -16,33 +16,33 @@ from bench.run.evaluators import make_evaluator
 from bench.run.evaluators.base import Scored
 from bench.run.evaluators.proxy import ProxyEvaluator
 from bench.run.phases import heeded
+from bench.run.phases.context import RunContext, with_provenance
 from bench.run.phases.match import size_to_match
 from bench.run.phases.search import make_method
-from bench.run.phases.task import Task, with_provenance
 from bench.run.rounds import scores_before
 from bench.run.search import proposals_to
 from methods.base import SamplingSearch
 
 
 @sealed("the search of a method")
-def run_score(task: Task) -> dict[str, Any]:
+def run_score(run: RunContext) -> dict[str, Any]:
     """Train the proposal, write architecture.json, return the result with the scores of the rounds before.
 
     One that was proposed before is not trained again; where that was in its own round, its score is not known here.
     """
-    number, method, earlier = task.config["proposal"], make_method(task, size_to_match(task)), scores_before(task)
+    number, method, earlier = run.config["proposal"], make_method(run, size_to_match(run)), scores_before(run)
     assert isinstance(method, SamplingSearch)
-    asked = proposals_to(number, method, earlier, heeded.preference(task), task.config["at_once"])
+    asked = proposals_to(number, method, earlier, heeded.preference(run), run.config["at_once"])
     first = next(place for place, each in enumerate(asked) if each.digest == asked[number].digest)
-    evaluator = make_evaluator(task)
+    evaluator = make_evaluator(run)
     assert isinstance(evaluator, ProxyEvaluator)
     scored: Scored | None = None
     if first < len(earlier):
         scored = earlier[first].again()
     elif first == number:
-        scored = evaluator.train(asked[number], task.directory, task.info.signature)
-    architecture = with_provenance(task, asked[number], method.provenance())
-    save_architecture(architecture, task.directory.path)
+        scored = evaluator.train(asked[number], run.directory, run.info.signature)
+    architecture = with_provenance(run, asked[number], method.provenance())
+    save_architecture(architecture, run.directory.path)
     seconds = scored.seconds if scored is not None else 0.0
     return {
         "metrics": {"valid_accuracy": scored.score if scored is not None else None},

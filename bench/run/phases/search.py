@@ -19,10 +19,10 @@ from bench.records.directory import save_architecture, write_atomically
 from bench.records.weights import WEIGHTS_NAME, save_weights
 from bench.run.evaluators import make_evaluator
 from bench.run.phases import heeded
+from bench.run.phases.context import RunContext, RunError, divided, with_provenance
 from bench.run.phases.listed import list_of
 from bench.run.phases.match import said, size_to_match
 from bench.run.phases.start import start_of
-from bench.run.phases.task import RunError, Task, divided, with_provenance
 from bench.run.proposals import DIFFERENT, EVALUATIONS, write_proposals
 from bench.run.rounds import scores_before
 from bench.run.search import SamplingState, gradient_search, sampling_search
@@ -50,43 +50,43 @@ class Found:
     shared: dict[str, Any] = field(default_factory=dict)
 
 
-def make_method(task: Task, match: SizeMatch | None) -> Method:
+def make_method(run: RunContext, match: SizeMatch | None) -> Method:
     """The method of a search with all that it is told, from the search's seed."""
-    cls = get_method(task.info.method)
-    options: Any = restore(cls.Options, task.config["options"], "options")
-    seed_everything(task.seed("search", task.info.search_seed))
-    cost = heeded.cost_term(task) if issubclass(cls, GradientSearch) else None
-    told: dict[str, Any] = {"match": match, "cost": cost, "start": start_of(task), "within": list_of(task)}
-    context = replace(task.context(), **told)
+    cls = get_method(run.info.method)
+    options: Any = restore(cls.Options, run.config["options"], "options")
+    seed_everything(run.seed("search", run.info.search_seed))
+    cost = heeded.cost_term(run) if issubclass(cls, GradientSearch) else None
+    told: dict[str, Any] = {"match": match, "cost": cost, "start": start_of(run), "within": list_of(run)}
+    context = replace(run.search_context(), **told)
     return cls(options, context)  # type: ignore[call-arg]
 
 
 @sealed("the search of a method")
-def run_search(task: Task) -> dict[str, Any]:
+def run_search(run: RunContext) -> dict[str, Any]:
     """Search, write architecture.json, return the result."""
-    match = size_to_match(task)
-    method = make_method(task, match)
+    match = size_to_match(run)
+    method = make_method(run, match)
     if isinstance(method, GradientSearch):
-        found = run_gradient_search(task, method, task.seed("search", task.info.search_seed))
+        found = run_gradient_search(run, method, run.seed("search", run.info.search_seed))
     elif isinstance(method, SamplingSearch):
-        asked = heeded.preference(task)
-        found = run_sampling_search(task, method, asked)
+        asked = heeded.preference(run)
+        found = run_sampling_search(run, method, asked)
         told = heeded.said(asked, found.architecture)
         found.architecture = replace(found.architecture, provenance={**found.architecture.provenance, **told})
     else:
-        raise RunError(f"{task.info.method} is a transform; it cannot search")
-    if task.engine.group.rank:
+        raise RunError(f"{run.info.method} is a transform; it cannot search")
+    if run.engine.group.rank:
         return {}  # the first process writes
     for number, member in enumerate(found.family):
-        folder = task.directory.path / "family" / f"{number:02d}"
-        save_architecture(with_provenance(task, member, method.provenance()), folder)
-    matched = said(match, task.config.get("match"), found.architecture)
+        folder = run.directory.path / "family" / f"{number:02d}"
+        save_architecture(with_provenance(run, member, method.provenance()), folder)
+    matched = said(match, run.config.get("match"), found.architecture)
     costs = {name: value for name, value in found.architecture.provenance.items() if name == "cost"}
     told = {name: list(map(shown_line, lines)) for name, lines in found.shared.items() if name == "query_table"}
-    architecture = with_provenance(task, found.architecture, method.provenance() | matched | told)
-    save_architecture(architecture, task.directory.path)
+    architecture = with_provenance(run, found.architecture, method.provenance() | matched | told)
+    save_architecture(architecture, run.directory.path)
     if found.weights is not None:
-        save_weights(found.weights, task.directory.path / WEIGHTS_NAME)
+        save_weights(found.weights, run.directory.path / WEIGHTS_NAME)
     return {
         "metrics": found.metrics,
         "costs": found.costs,
@@ -98,10 +98,10 @@ def run_search(task: Task) -> dict[str, Any]:
     }
 
 
-def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
+def run_gradient_search(run: RunContext, method: GradientSearch, seed: int) -> Found:
     """Train the supernet to its end."""
     architecture, loop = gradient_search(
-        method, *search_batches(task, method, seed), task.engine, partial(task.make_loop, seed)
+        method, *search_batches(run, method, seed), run.engine, partial(run.make_loop, seed)
     )
     last = loop.epoch_values[-1] if loop.epoch else {}
     metrics = {
@@ -118,7 +118,7 @@ def run_gradient_search(task: Task, method: GradientSearch, seed: int) -> Found:
     if not isinstance(method, SharedWeights):
         told = ending | method.ending()
         return Found(architecture, costs, metrics, loop.epoch, method.family(), told, weights=method.inherited())
-    costs |= choose(task, method, divided(task, method.split, seed), loop)
+    costs |= choose(run, method, divided(run, method.split, seed), loop)
     best = method.table()[-1]
     metrics |= {"valid_accuracy": best.accuracy, "valid_loss": best.loss}
     kept = {"query_table": method.table(), "members": method.members()}
@@ -132,38 +132,40 @@ def shown_line(line: dict[str, Any]) -> dict[str, Any]:
     return {"macs": line["macs"], "valid_accuracy": round(line["valid_accuracy"], 2), **line["chosen"]}
 
 
-def search_batches(task: Task, method: GradientSearch, seed: int) -> tuple[Batches, Batches | None, Batches | None]:
+def search_batches(
+    run: RunContext, method: GradientSearch, seed: int
+) -> tuple[Batches, Batches | None, Batches | None]:
     """The batches of search-train, of search-valid beside them, and search-valid in order."""
-    data, protocol = divided(task, method.split, seed), search_protocol(task.config)
+    data, protocol = divided(run, method.split, seed), search_protocol(run.config)
     augmentation = protocol.augmentation or method.augmentation
-    make = partial(task.batches, batch_size=method.batch_size, augmentation=augmentation, seed=seed)
+    make = partial(run.batches, batch_size=method.batch_size, augmentation=augmentation, seed=seed)
     valid = make(data.valid, stream="search-valid", fresh=protocol.fresh) if method.split.paired else None
-    validation = task.evaluation(data.valid) if len(data.valid) else None
+    validation = run.evaluation(data.valid) if len(data.valid) else None
     return make(data.train, stream="search-train"), valid, validation
 
 
-def run_sampling_search(task: Task, method: SamplingSearch, asked: Indifferent) -> Found:
+def run_sampling_search(run: RunContext, method: SamplingSearch, asked: Indifferent) -> Found:
     """Run a sampling search; what scores its proposals is the experiment's choice, and so is what else it heeds."""
-    evaluator, state = make_evaluator(task), SamplingState()
-    state.scored = scores_before(task)
+    evaluator, state = make_evaluator(run), SamplingState()
+    state.scored = scores_before(run)
     prepared = evaluator.prepare() if method.needs_scores else None
-    found = load_newest_checkpoint(evaluator.kept, task.info.signature)
+    found = load_newest_checkpoint(evaluator.kept, run.info.signature)
     if found:
         state.load_state_dict(found["state"])
         state.scored = [evaluator.restored(number, each) for number, each in enumerate(state.scored)]
 
     def keep(number: int) -> None:
-        save_checkpoint(evaluator.kept, number, 0, task.info.signature, state.state_dict())
+        save_checkpoint(evaluator.kept, number, 0, run.info.signature, state.state_dict())
 
     proposals: list[Architecture] = []
     told = lambda number, proposal: proposals.append(proposal)  # noqa: E731
-    architecture = sampling_search(method, evaluator, state, keep, told, asked, task.config.get("at_once", 1))
-    if ("evaluator" in task.config or "cost" in task.config) and method.needs_scores:
+    architecture = sampling_search(method, evaluator, state, keep, told, asked, run.config.get("at_once", 1))
+    if ("evaluator" in run.config or "cost" in run.config) and method.needs_scores:
         priced = [asked.of(each) for each in proposals] if isinstance(asked, Preference) else None
-        write_proposals(task.directory.path, proposals, [each.score for each in state.scored], priced)
+        write_proposals(run.directory.path, proposals, [each.score for each in state.scored], priced)
     more = (dict(prepared.metrics), prepared.epochs) if prepared else ({}, 0)
     if isinstance(method, Shrinks) and method.listed is not None:
-        write_atomically(task.directory.path / LISTED_NAME, json.dumps(method.listed.to_json()))
+        write_atomically(run.directory.path / LISTED_NAME, json.dumps(method.listed.to_json()))
     counted = {EVALUATIONS: len(proposals), DIFFERENT: len({each.digest for each in proposals})}
     told_scores = counted if method.needs_scores else {}
     return Found(architecture, state.costs(prepared), *more, report={**told_scores, **method.findings()})

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from bench.records.inputs import verified_file
 from bench.records.run_info import RunInfo
 from bench.records.weights import WEIGHTS_NAME
-from bench.run.phases.task import Task
+from bench.run.phases.context import RunContext
 from bench.run.phases.train import chosen_architecture
 from methods.architecture import Architecture
 from methods.base import Start
@@ -17,22 +17,22 @@ from methods.parts.counts import AUXILIARY_HEAD
 from methods.spaces import NetworkSettings, at_scale, build
 
 
-def start_of(task: Task) -> Start | None:
+def start_of(run: RunContext) -> Start | None:
     """What `start` of a search's configuration comes to, verified; None where there is none.
 
     Raises:
         RunError: the run that it is from is not done, or found another architecture than was planned with.
         RecordError: a file of that run is missing or has changed.
     """
-    wanted = task.config.get("start")
+    wanted = run.config.get("start")
     if wanted is None:
         return None
-    architecture, _ = chosen_architecture(task, wanted)
-    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    architecture, _ = chosen_architecture(run, wanted)
+    settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     architecture = at_scale(architecture, settings)
     if not wanted.get("weights"):
         return Start(architecture, settings)
-    trained = load_file(verified_file(task.needed(wanted["run"]), WEIGHTS_NAME))
+    trained = load_file(verified_file(run.needed(wanted["run"]), WEIGHTS_NAME))
     weights = {name: each for name, each in trained.items() if not name.startswith(f"{AUXILIARY_HEAD}.")}
     return Start(architecture, settings, weights)
 

@@ -14,7 +14,7 @@ from bench.records.inputs import found_architecture, found_family, verified_file
 from bench.records.run_info import built_on
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
 from bench.run import cost
-from bench.run.phases.task import RunError, Task, settings_for
+from bench.run.phases.context import RunContext, RunError, settings_for
 from bench.run.train import train
 from bench.seeds import derive, seed_everything
 from methods.architecture import Architecture
@@ -24,48 +24,48 @@ from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
 
-def run_train(task: Task) -> dict[str, Any]:
+def run_train(run: RunContext) -> dict[str, Any]:
     """Train the architecture with the recipe, evaluate on the test set, count, write weights and result."""
-    config = task.config
+    config = run.config
     recipe = restore(Recipe, config["recipe"], "recipe")
-    architecture, report = chosen_architecture(task, config["architecture"])
-    if task.engine.group.rank == 0:
-        save_architecture(architecture, task.directory.path)
-    seed = task.seed("retrain", task.info.retrain_seed)
+    architecture, report = chosen_architecture(run, config["architecture"])
+    if run.engine.group.rank == 0:
+        save_architecture(architecture, run.directory.path)
+    seed = run.seed("retrain", run.info.retrain_seed)
     seed_everything(derive(seed=seed, use="weights"))
-    network = build(architecture, task.data.info.num_classes, settings_for(task, recipe))
+    network = build(architecture, run.data.info.num_classes, settings_for(run, recipe))
     if config["inheritance"] == "finetune":
-        load_weights(network, verified_file(task.needed(config["architecture"]["run"]), WEIGHTS_NAME))
-    images = train_data(task.data, config["data"]["train_images"])
-    batches = task.batches(images, recipe.batch_size, recipe.augmentation, seed)
-    test = FinalEvaluation(task.data, task.info.phase, config["data"]["test_images"]).open_test()
-    task.note_data("test", test)
+        load_weights(network, verified_file(run.needed(config["architecture"]["run"]), WEIGHTS_NAME))
+    images = train_data(run.data, config["data"]["train_images"])
+    batches = run.batches(images, recipe.batch_size, recipe.augmentation, seed)
+    test = FinalEvaluation(run.data, run.info.phase, config["data"]["test_images"]).open_test()
+    run.note_data("test", test)
     values, loop = train(
         network,
         recipe,
         batches,
-        task.evaluation(test),
-        task.engine,
-        partial(task.make_loop, seed),
-        num_classes=task.data.info.num_classes,
+        run.evaluation(test),
+        run.engine,
+        partial(run.make_loop, seed),
+        num_classes=run.data.info.num_classes,
         masks=architecture.masks,
-        penalty=make_penalty(task),
+        penalty=make_penalty(run),
         evaluate_every=config["evaluate_every"],
     )
-    if task.engine.group.rank:
+    if run.engine.group.rank:
         return {}  # the first process writes
-    save_weights(network.state_dict(), task.directory.path / WEIGHTS_NAME)
-    costs = cost.network_costs(network, architecture.masks, task.image_shape, task.engine)
+    save_weights(network.state_dict(), run.directory.path / WEIGHTS_NAME)
+    costs = cost.network_costs(network, architecture.masks, run.image_shape, run.engine)
     costs |= {
         "peak_memory": loop.peak_memory,
         "wall_s": loop.wall_seconds,
         "device_s": loop.device_seconds,
         "images": loop.images,
-        **cost_of_needs(task),
+        **cost_of_needs(run),
     }
     return {
         "metrics": final_metrics(values, loop.epoch_values),
-        "network": {"image_shape": list(task.image_shape), "classes": task.data.info.num_classes},
+        "network": {"image_shape": list(run.image_shape), "classes": run.data.info.num_classes},
         "costs": costs,
         "architecture": architecture.digest,
         "epochs": loop.epoch,
@@ -73,15 +73,15 @@ def run_train(task: Task) -> dict[str, Any]:
     }
 
 
-def chosen_architecture(task: Task, wanted: dict[str, Any]) -> tuple[Architecture, dict[str, Any]]:
+def chosen_architecture(run: RunContext, wanted: dict[str, Any]) -> tuple[Architecture, dict[str, Any]]:
     """The architecture that a configuration names, and what the run that made it reported.
 
     Raises:
         RunError: a published or given architecture is no longer the one that was planned.
     """
     if "run" not in wanted:
-        return _given_architecture(task, wanted), {}
-    source = task.needed(wanted["run"])
+        return _given_architecture(run, wanted), {}
+    source = run.needed(wanted["run"])
     assert source.result is not None
     report = dict(source.result.get("report", {}))
     select = wanted["select"]
@@ -90,15 +90,15 @@ def chosen_architecture(task: Task, wanted: dict[str, Any]) -> tuple[Architectur
         raise RunError(f"{source.info.name} holds another architecture than was planned with; run the experiment again")
     if select is None:
         return found_architecture(source), report
-    return chosen_member(task, source, select, report)
+    return chosen_member(run, source, select, report)
 
 
-def _given_architecture(task: Task, wanted: dict[str, Any]) -> Architecture:
+def _given_architecture(run: RunContext, wanted: dict[str, Any]) -> Architecture:
     """A published architecture, or the run's own copy of a file (runs planned by earlier versions name the file)."""
     if "published" in wanted:
         architecture, where = published(wanted["published"]), wanted["published"]
     else:
-        where = Path(wanted["file"]) if "file" in wanted else task.directory.given
+        where = Path(wanted["file"]) if "file" in wanted else run.directory.given
         architecture = Architecture.load(where)
     if architecture.digest != wanted["digest"]:
         raise RunError(
@@ -109,7 +109,7 @@ def _given_architecture(task: Task, wanted: dict[str, Any]) -> Architecture:
 
 
 def chosen_member(
-    task: Task, source: Record, select: dict[str, Any], report: dict[str, Any]
+    run: RunContext, source: Record, select: dict[str, Any], report: dict[str, Any]
 ) -> tuple[Architecture, dict[str, Any]]:
     """The member of a search's family that a row asks for; see `bench.plan.experiment.Selection`.
 
@@ -117,14 +117,14 @@ def chosen_member(
         RunError: the search gave no family, or none of it is small enough.
     """
     on, at_most, share = select["on"], select["at_most"], select.get("share")
-    settings = NetworkSettings(**task.config["network"], in_channels=task.image_shape[0])
+    settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     counted = []
     for member in found_family(source):
-        network = build(member, task.data.info.num_classes, settings)
+        network = build(member, run.data.info.num_classes, settings)
         counts = {
             "params": cost.count_params(network),
             "params_nonzero": cost.count_nonzero(network, member.masks),
-            "macs": cost.count_macs(network, task.image_shape),
+            "macs": cost.count_macs(network, run.image_shape),
         }
         counted.append((counts[on], member))
     if not counted:
@@ -140,13 +140,13 @@ def chosen_member(
     return member, {**report, "selected": {**select, "value": size, "of": len(counted)}}
 
 
-def make_penalty(task: Task) -> Any:
+def make_penalty(run: RunContext) -> Any:
     """The extra loss of a dense training that a later transform asks for (network slimming), or None."""
-    wanted = task.config["penalty"]
+    wanted = run.config["penalty"]
     if wanted is None:
         return None
     cls = get_method(wanted["method"])
-    method = cls(restore(cls.Options, wanted["options"], "options"), task.context())  # type: ignore[call-arg]
+    method = cls(restore(cls.Options, wanted["options"], "options"), run.search_context())  # type: ignore[call-arg]
     assert isinstance(method, Transform)
     return method.training_penalty
 
@@ -172,17 +172,17 @@ def final_metrics(values: dict[str, float], epochs: list[dict[str, Any]]) -> dic
     }
 
 
-def cost_of_needs(task: Task) -> dict[str, Any]:
+def cost_of_needs(run: RunContext) -> dict[str, Any]:
     """Device seconds and peak memory of all runs this one stands on, each counted once."""
     found: dict[str, Record] = {}
 
     def collect(needs: list[str]) -> None:
         for signature in needs:
             if signature not in found:
-                found[signature] = task.needed(signature)
+                found[signature] = run.needed(signature)
                 collect(built_on(found[signature].info))
 
-    collect(task.info.needs)
+    collect(run.info.needs)
     costs = [record.result["costs"] for record in found.values() if record.result is not None]
     peaks = [entry["peak_memory"] for entry in costs if entry.get("peak_memory")]
     return {

@@ -16,37 +16,37 @@ from bench.latency.timing import Protocol, timed
 from bench.records.directory import save_architecture
 from bench.records.inputs import found_architecture, verified_file
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
-from bench.run.phases.task import RunError, Task, with_provenance
+from bench.run.phases.context import RunContext, RunError, with_provenance
 from methods.base import Transform
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
 
 
 @sealed("the transform of a network")
-def run_transform(task: Task) -> dict[str, Any]:
+def run_transform(run: RunContext) -> dict[str, Any]:
     """Change a trained network; write the architecture and the inherited weights."""
     started = time.monotonic()
-    source = task.needed(task.config["source"])
-    cls = get_method(task.info.method)
-    context = replace(task.context(), stem=source.info.config["network"]["stem"], slowdown=partial(slowdown, task))
-    method = cls(restore(cls.Options, task.config["options"], "options"), context)  # type: ignore[call-arg]
+    source = run.needed(run.config["source"])
+    cls = get_method(run.info.method)
+    context = replace(run.search_context(), stem=source.info.config["network"]["stem"], slowdown=partial(slowdown, run))
+    method = cls(restore(cls.Options, run.config["options"], "options"), context)  # type: ignore[call-arg]
     if not isinstance(method, Transform):
-        raise RunError(f"{task.info.method} is not a transform")
+        raise RunError(f"{run.info.method} is not a transform")
     architecture = found_architecture(source)
-    settings = NetworkSettings(**source.info.config["network"], in_channels=task.image_shape[0])
-    network = build(architecture, task.data.info.num_classes, settings)
+    settings = NetworkSettings(**source.info.config["network"], in_channels=run.image_shape[0])
+    network = build(architecture, run.data.info.num_classes, settings)
     load_weights(network, verified_file(source, WEIGHTS_NAME))
-    match = task.config["match"]
+    match = run.config["match"]
     if match is not None:
-        result = task.needed(match["run"]).result
+        result = run.needed(match["run"]).result
         assert result is not None
         match = {"on": match["on"], "value": result["costs"][match["on"]]}
-    transformed = method.apply(architecture, network.to(task.engine.device).eval(), match)
-    smaller = with_provenance(task, transformed.architecture, method.provenance())
-    save_architecture(smaller, task.directory.path)
-    save_weights(transformed.weights, task.directory.path / WEIGHTS_NAME)
+    transformed = method.apply(architecture, network.to(run.engine.device).eval(), match)
+    smaller = with_provenance(run, transformed.architecture, method.provenance())
+    save_architecture(smaller, run.directory.path)
+    save_weights(transformed.weights, run.directory.path / WEIGHTS_NAME)
     seconds = time.monotonic() - started
-    costs = {"peak_memory": task.engine.peak_memory(), "wall_s": seconds, "device_s": seconds, "images": 0}
+    costs = {"peak_memory": run.engine.peak_memory(), "wall_s": seconds, "device_s": seconds, "images": 0}
     return {
         "metrics": {},
         "costs": costs,
@@ -60,10 +60,10 @@ ROUNDS, CALLS = 10, 5
 """In turn, and forward passes of each in a round."""
 
 
-def slowdown(task: Task, network: nn.Module, other: nn.Module) -> float:
+def slowdown(run: RunContext, network: nn.Module, other: nn.Module) -> float:
     """The time of one network over that of another, both in turn on one image (`bench.latency.timing`)."""
-    engine = task.engine
-    images = torch.randn(1, *task.image_shape, generator=torch.Generator().manual_seed(0)).to(engine.device)
+    engine = run.engine
+    images = torch.randn(1, *run.image_shape, generator=torch.Generator().manual_seed(0)).to(engine.device)
     images = images.contiguous(memory_format=engine.memory_format)
 
     @torch.inference_mode()

@@ -33,7 +33,7 @@ class RunError(RuntimeError):
 
 
 @dataclass
-class Task:
+class RunContext:
     """Everything a phase needs at hand."""
 
     directory: RunDirectory
@@ -62,7 +62,7 @@ class Task:
     def make_loop(self, seed: int, parts: dict[str, Any]) -> Loop:
         return Loop(self.directory, self.info.signature, seed, self.engine, parts, self.stop)
 
-    def context(self) -> SearchContext:
+    def search_context(self) -> SearchContext:
         info = self.data.info
         stem = self.config.get("stem", "cifar")
         seed = self.seed("method", self.info.search_seed)
@@ -148,14 +148,14 @@ def _said(found: dict[str, Any]) -> str:
     return f"{found['images']} images of {found['classes']} classes ({found['digest']})"
 
 
-def divided(task: Task, split: SearchSplit, seed: int) -> SearchData:
+def divided(run: RunContext, split: SearchSplit, seed: int) -> SearchData:
     """The search's own view of the data: there is no way from here to the test set."""
-    return search_data(task.data, split, seed, task.config["data"]["train_images"], search_protocol(task.config))
+    return search_data(run.data, split, seed, run.config["data"]["train_images"], search_protocol(run.config))
 
 
-def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]) -> Architecture:
+def with_provenance(run: RunContext, architecture: Architecture, more: dict[str, Any]) -> Architecture:
     """The architecture with who found it and how added to its provenance."""
-    info = task.info
+    info = run.info
     provenance = {
         **architecture.provenance,
         **more,
@@ -175,17 +175,17 @@ def with_provenance(task: Task, architecture: Architecture, more: dict[str, Any]
     )
 
 
-def settings_for(task: Task, recipe: Recipe) -> NetworkSettings:
+def settings_for(run: RunContext, recipe: Recipe) -> NetworkSettings:
     """How the network of a training is built.
 
     Raises:
         RunError: the recipe asks for an auxiliary head and the images are too small for it.
     """
-    network, size = task.config["network"], task.image_shape[-1]
+    network, size = run.config["network"], run.image_shape[-1]
     auxiliary = recipe.auxiliary_weight > 0
     if auxiliary and network["stem"] == "cifar" and size != 32:
         raise RunError(
             f"recipe {recipe.name} wants an auxiliary head, which needs 32x32 images; these are {size}x{size}. "
             "Set auxiliary_weight: 0 in the profile's recipe_changes"
         )
-    return NetworkSettings(**network, auxiliary=auxiliary, in_channels=task.image_shape[0])
+    return NetworkSettings(**network, auxiliary=auxiliary, in_channels=run.image_shape[0])
