@@ -23,6 +23,7 @@ from methods.parts.query_table import Member
 from methods.parts.watched import USUAL
 from methods.spaces.base import NetworkSettings, SizeMatch
 from methods.spaces.listed import ListedSpace
+from methods.tasks import CLASSIFICATION, Task
 from methods.watched import Watched
 
 Batch = tuple[Tensor, Tensor]
@@ -49,7 +50,7 @@ class SearchContext:
     """What a method is told about the task.
 
     Attributes:
-        num_classes: classes of the data set.
+        num_classes: outputs of a network's head: the classes of a data set, the values of a pixel.
         in_channels: image channels.
         image_size: height and width in pixels.
         stem: "cifar" or "imagenet".
@@ -59,6 +60,7 @@ class SearchContext:
         within: for a sampling search, some of the codes of its space, which are all that it may propose.
         slowdown: for a transform, (network, other) -> the first one's time over the other's on the device they are on.
         start: of another row, for a search that does not start from nothing (`Method.starts_from`).
+        task: what networks are for; whose loss is lowered and whose metric is measured.
     """
 
     num_classes: int
@@ -71,6 +73,7 @@ class SearchContext:
     within: ListedSpace | None = None
     slowdown: Callable[[nn.Module, nn.Module], float] | None = None
     start: Start | None = None
+    task: Task = CLASSIFICATION
 
 
 @dataclass(frozen=True)
@@ -163,8 +166,8 @@ class GradientSearch(Method):
         """One update of everything this method updates. Device work only: no `.item()`, no host branch on values,
         unless a module of the supernet says that it `branches_on_host` (`methods.parts.executors.protocol`).
 
-        Returns sums over the batch, as 0-d tensors on the device: at least `loss_sum`, `correct`, `count`; with a
-        paired split also `valid_loss_sum`, `valid_correct`, `valid_count`, in steps that use the validation batch.
+        Returns sums over the batch, as 0-d tensors on the device: those of the task (`Task.sums`); with a paired split
+        also those of the validation batch, with `valid_` before their names, in steps that use it.
         """
 
     def begin(self, steps: int) -> None:
@@ -177,7 +180,7 @@ class GradientSearch(Method):
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:
         """Commits, stage changes. Returns values to be logged for this epoch (numbers, or lists of numbers).
 
-        `evaluate` computes loss and accuracy of the present supernet on the `valid` part of the split.
+        `evaluate` computes loss and metric of the present supernet on the `valid` part of the split.
         """
         return {}
 
@@ -219,7 +222,7 @@ class GradientSearch(Method):
 
 
 Score = Callable[[Architecture], Mapping[str, float]]
-"""What a network does on the validation part: "loss" and "accuracy" (percent)."""
+"""What a network does on the validation part: "loss" and the task's metric by its key."""
 
 
 class SharedWeights(GradientSearch):

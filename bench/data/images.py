@@ -26,6 +26,8 @@ class DatasetInfo:
         cutout: side of the cutout square, in pixels: half the image, as 16 is of 32.
         flip: False where a mirrored image is no longer of its class (digits).
         stem: which stem of a search space fits the image size, "cifar" or "imagenet".
+        head: outputs of a network where there are no classes.
+        counted_at: height and width at which a network's costs are counted, where not `image_size`.
     """
 
     name: str
@@ -37,6 +39,8 @@ class DatasetInfo:
     cutout: int
     flip: bool = True
     stem: str = "cifar"
+    head: int | None = None
+    counted_at: tuple[int, int] | None = None
 
     @property
     def channels(self) -> int:
@@ -45,6 +49,17 @@ class DatasetInfo:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    @property
+    def outputs(self) -> int:
+        """Of a network's head: the classes, or what the task has instead."""
+        return self.num_classes if self.head is None else self.head
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of the input at which a network is counted."""
+        height, width = self.counted_at or (self.image_size, self.image_size)
+        return self.channels, height, width
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from methods.architecture import canonical_json
+from methods.domain import MethodError
+from methods.tasks import Task, task_of
 
-_PERCENT = ("error", "accuracy")
 ANSWERS = ("train", "inherit", "lookup")
-"""Phases that end in a test error."""
+"""Phases that end in the task's headline on the test images."""
 MEASURED = ("collect", "fit")
 SAME = 1e-6
-"""Largest difference in percent between 100 and accuracy plus error."""
+"""Largest difference between a headline and what follows from the metric (in percent, of accuracy and error)."""
 
 
 def signature(config: Mapping[str, Any]) -> str:
@@ -63,15 +64,19 @@ def _named_runs(config: Mapping[str, Any]) -> Iterator[str]:
 def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
     """Why this cannot be the result of a run of that phase; None when it can.
 
-    Every metric and cost is a finite number of its domain, a text, or missing: percentages in [0, 100], costs not
-    negative. A training, an evaluation of inherited weights and a look-up have a test error, all but those that measure
-    latencies an architecture.
+    Every metric and cost is a finite number of its domain, a text, or missing: metrics in the bounds of the run's task,
+    costs not negative. A training, an evaluation of inherited weights and a look-up have the task's headline, all but
+    those that measure latencies an architecture.
     """
+    try:
+        task = task_of(_config(result))
+    except MethodError as error:
+        return str(error)
     for part in ("metrics", "costs"):
         if not isinstance(result.get(part), Mapping):
             return f"it has no {part}"
         for name, value in result[part].items():
-            fault = _value_fault(name, value, 0.0 if part == "costs" else -math.inf)
+            fault = _value_fault(value, *((0.0, math.inf) if part == "costs" else _bounds(task, name)))
             if fault is not None:
                 return f"{part}.{name} {fault}"
     if result.get("phase", phase) != phase:
@@ -79,29 +84,45 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
     if "epochs" in result and not _is_count(result["epochs"]):
         return f"epochs is {result['epochs']!r}"
     if phase in ANSWERS:
-        return _answer_fault(result["metrics"])
+        return _answer_fault(task, result["metrics"])
     if phase not in MEASURED and not isinstance(result.get("architecture"), str):
         return "it names no architecture"
     return None
 
 
-def _answer_fault(metrics: Mapping[str, Any]) -> str | None:
-    error, accuracy = metrics.get("test_error"), metrics.get("test_accuracy")
-    if error is None:
-        return "it has no test_error"
-    if accuracy is not None and abs(error + accuracy - 100.0) > SAME:
-        return f"test_error {error} and test_accuracy {accuracy} do not add up to 100"
+def _config(result: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Of the run that a result says it is of; results of earlier versions did not say."""
+    run = result.get("run")
+    config = run.get("config") if isinstance(run, Mapping) else None
+    task = config.get("task") if isinstance(config, Mapping) else None
+    return {"task": task} if isinstance(task, Mapping) and "name" in task else {}
+
+
+def _bounds(task: Task, name: str) -> tuple[float, float]:
+    """Of a number by the metric that ends its name: "best_test_accuracy" is an accuracy."""
+    found = [metric for metric in task.metrics if name.endswith(metric.key)]
+    return (found[0].low, found[0].high) if found else (-math.inf, math.inf)
+
+
+def _answer_fault(task: Task, metrics: Mapping[str, Any]) -> str | None:
+    headline, measured = f"test_{task.headline.key}", f"test_{task.metric.key}"
+    shown, value = metrics.get(headline), metrics.get(measured)
+    if shown is None:
+        return f"it has no {headline}"
+    if value is not None and abs(shown - task.headline_of(value)) > SAME:
+        rest = task.headline.complement
+        told = "are not the same" if rest is None else f"do not add up to {rest:g}"
+        return f"{headline} {shown} and {measured} {value} {told}"
     return None
 
 
-def _value_fault(name: str, value: Any, least: float) -> str | None:
+def _value_fault(value: Any, low: float, high: float) -> str | None:
     if value is None or isinstance(value, str):
         return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return f"is {value!r}, not a number"
     if not math.isfinite(value):
         return f"is {value}, not a finite number: the run diverged"
-    low, high = (0.0, 100.0) if name.endswith(_PERCENT) else (least, math.inf)
     if not low <= value <= high:
         return f"is {value}, outside [{low:g}, {high:g}]"
     return None

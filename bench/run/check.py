@@ -98,7 +98,7 @@ def check_latency(info: RunInfo, data: ImageData) -> None:
     assert info.measured is not None
     wanted = restore(RowCost, info.config["cost"], "cost")
     settings = NetworkSettings(**info.config["network"], in_channels=data.info.channels)
-    built = Built(data.info.num_classes, settings, data.info.image_size)
+    built = Built(data.info.outputs, settings, data.info.image_size)
     load_cost(Path(info.measured), searched_space(info), wanted.predictor, device=wanted.device, network=built)
 
 

@@ -26,6 +26,7 @@ from bench.records.directory import RunDirectory
 from bench.records.repair import resume_metrics
 from bench.run.stop import InterruptedRunError, StopFlag
 from bench.seeds import derive, random_state, restore_random_state, seed_everything
+from methods.tasks import CLASSIFICATION, Task
 
 PROGRESS_SECONDS = 2.0
 CHECKPOINT_SECONDS = seconds_of("DASBENCH_CHECKPOINT_SECONDS", 60, least=0)
@@ -53,6 +54,7 @@ class Loop:
         signature: of the run; a checkpoint of another one is refused.
         seed: seeds the global generators at the start of every epoch, together with the epoch's number.
         parts: everything whose state a continued run needs, by name.
+        task: says what the sums of its steps come to.
 
     Attributes:
         lines: the lines of metrics.jsonl. They are part of the state: the file beside them is for readers, and what it
@@ -67,9 +69,10 @@ class Loop:
         engine: Engine,
         parts: Mapping[str, Stateful],
         stop: StopFlag | None = None,
+        task: Task = CLASSIFICATION,
     ) -> None:
         self.directory, self.signature, self.seed, self.engine = directory, signature, seed, engine
-        self.parts, self.stop, self.group = parts, stop or StopFlag(), engine.group
+        self.parts, self.stop, self.group, self.task = parts, stop or StopFlag(), engine.group, task
         self.epoch = self.step = self.images = 0
         self.total_epochs = self.total_steps = 0
         self.sums: dict[str, Tensor] = {}
@@ -122,14 +125,14 @@ class Loop:
             self._between_steps()
 
     def add(self, sums: Mapping[str, Tensor]) -> None:
-        """Add this process's part of a step's sums: 0-d device tensors, `loss_sum`, `correct` and `count` among them;
-        no synchronisation. They are copied: a replayed step returns the same memory every time."""
+        """Add this process's part of a step's sums: 0-d device tensors, `loss_sum` and `count` among them; no
+        synchronisation. They are copied: a replayed step returns the same memory every time."""
         for name, value in sums.items():
             value = value.detach().to(torch.float64, copy=True)
             self.sums[name] = self.sums[name] + value if name in self.sums else value
 
     def averages(self, prefix: str = "train/") -> dict[str, float]:
-        """Loss and accuracy (percent) of the epoch so far over all processes; the host waits for the device here.
+        """Loss and metric of the epoch so far over all processes; the host waits for the device here.
 
         Raises:
             DivergenceError: the loss is NaN or infinite.
@@ -149,15 +152,14 @@ class Loop:
     def _averages(self, host: Mapping[str, float], prefix: str = "train/") -> dict[str, float]:
         result: dict[str, float] = {}
         for part, stem in ((prefix, ""), ("valid/", "valid_")):
-            count = host.get(f"{stem}count", 0.0)
-            if count:
-                result[f"{part}loss"] = host[f"{stem}loss_sum"] / count
-                result[f"{part}accuracy"] = 100.0 * host[f"{stem}correct"] / count
+            sums = {name.removeprefix(stem): value for name, value in host.items() if name.startswith(stem)}
+            if sums.get("count"):
+                result |= {f"{part}{name}": value for name, value in self.task.values(sums).items()}
         self.check_finite(result)
         return result
 
     def check_finite(self, values: Mapping[str, Any]) -> None:
-        """Raises DivergenceError when a loss or an accuracy is NaN or infinite; a method's own values may be."""
+        """Raises DivergenceError when a loss or a metric is NaN or infinite; a method's own values may be."""
         for name, value in values.items():
             common = name.startswith(("train/", "valid/", "test/")) and isinstance(value, float)
             if common and not math.isfinite(value):
@@ -253,7 +255,7 @@ class Loop:
             "step": self.step,
             "steps": self.total_steps,
             "loss": values.get("train/loss"),
-            "accuracy": values.get("train/accuracy"),
+            self.task.metric.key: values.get(f"train/{self.task.metric.key}"),
             "images_per_second": self._images_per_second(),
             "seconds_left": self.wall_seconds * (1 - done) / done if done > 0 else None,
             "time": time.time(),

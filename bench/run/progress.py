@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from bench.names import printable
+from methods.tasks import CLASSIFICATION, task_of
 
 if TYPE_CHECKING:
     from bench.run.jobs import Job
@@ -68,7 +69,7 @@ def run_title(job: Job) -> str:
 
 
 def cells(job: Job) -> list[str]:
-    """Epoch, loss, accuracy, images a second, time left of a running job."""
+    """Epoch, loss, the task's metric, images a second, time left of a running job."""
     if job.state != "running":
         return ["", "", "", "", ""]
     now = read_progress(job.directory.path)
@@ -82,7 +83,7 @@ def cells(job: Job) -> list[str]:
     return [
         epoch,
         number("loss", 3),
-        number("accuracy", 1),
+        number(task_of(job.info.config).metric.key, 1),
         number("images_per_second", 0),
         duration(now.get("seconds_left")),
     ]
@@ -105,7 +106,8 @@ class LiveTable:
         states = [job.state for job in queue.jobs]
         title = f"{states.count('done')} of {len(states)} runs done" + (", stopping" if queue.stopping else "")
         table = Table(title=title, title_justify="left")
-        for name in ("run", "state", "epoch", "loss", "accuracy %", "images/s", "left"):
+        metric = task_of(queue.jobs[0].info.config).metric if queue.jobs else CLASSIFICATION.metric
+        for name in ("run", "state", "epoch", "loss", metric.named, "images/s", "left"):
             table.add_column(name, justify="left" if name in ("run", "state") else "right", no_wrap=True)
         for job in queue.jobs:
             if job.state not in ("done", "waiting"):
@@ -135,7 +137,7 @@ class PlainLines:
             changed = self.states.get(job.info.signature, "waiting") != job.state
             self.states[job.info.signature] = job.state
             if (changed and job.state != "running") or (heartbeat and job.state == "running"):
-                names = ("epoch", "loss", "accuracy", "images/s", "left")
+                names = ("epoch", "loss", task_of(job.info.config).metric.name, "images/s", "left")
                 facts = ", ".join(f"{name} {value}" for name, value in zip(names, cells(job), strict=True) if value)
                 taken = f" after {duration(time.monotonic() - job.started)}" if changed and job.started else ""
                 self.console.print(

@@ -94,7 +94,7 @@ def _of_training(info: RunInfo, architecture: Architecture, data: DatasetInfo) -
     settings = NetworkSettings(
         **info.config["network"], auxiliary=recipe.auxiliary_weight > 0, in_channels=data.channels
     )
-    module = on_meta(architecture, settings, data.num_classes)
+    module = on_meta(architecture, settings, data.outputs)
     parameters = count_params(module, auxiliary=True)
     weights = parameters + sum(buffer.numel() for buffer in module.buffers())
     averaged = weights if recipe.ema_decay else 0
@@ -105,8 +105,8 @@ def _of_training(info: RunInfo, architecture: Architecture, data: DatasetInfo) -
 def _of_search(info: RunInfo, network: Architecture | None, data: DatasetInfo) -> int:
     """Of a supernet with the momentum of its weights; optimisers of architecture parameters are small."""
     cls = get_method(info.method)
-    start = imagined_start(info, network, data.num_classes, data.channels)
-    context = SearchContext(data.num_classes, data.channels, data.image_size, info.config["stem"], start=start)
+    start = imagined_start(info, network, data.outputs, data.channels)
+    context = SearchContext(data.outputs, data.channels, data.image_size, info.config["stem"], start=start)
     method = cls(restore(cls.Options, info.config["options"], "options"), context)  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     parameters = sum(parameter.numel() for parameter in method.supernet.parameters())

@@ -18,6 +18,7 @@ from bench.run.train import evaluate
 from methods.architecture import Architecture
 from methods.base import Batch, GradientSearch, MethodError, SamplingSearch
 from methods.parts.costs.preference import Indifferent
+from methods.tasks import CLASSIFICATION, Task
 
 
 def gradient_search(
@@ -27,6 +28,7 @@ def gradient_search(
     validation: Batches | None,
     engine: Engine,
     make_loop: Callable[[dict[str, Any]], Loop],
+    task: Task = CLASSIFICATION,
 ) -> tuple[Architecture, Loop]:
     """Run a gradient search to its end and return its architecture.
 
@@ -35,6 +37,7 @@ def gradient_search(
         valid: batches of the search-valid part, drawn beside every training batch; None for one-level methods.
         validation: the search-valid part in order, for methods that choose between their own snapshots.
         make_loop: builds the `Loop` from the parts whose state a continued search needs.
+        task: what is measured on `validation`.
 
     Raises:
         DivergenceError: a loss is no longer finite.
@@ -48,7 +51,7 @@ def gradient_search(
 
     def score() -> dict[str, float]:
         assert validation is not None, f"{method.name} has no validation part in its split"
-        found = evaluate(method.supernet, validation, engine, "")
+        found = evaluate(method.supernet, validation, engine, "", task)
         loop.check_finite({f"valid/{name}": value for name, value in found.items()})
         return found
 

@@ -92,7 +92,7 @@ class Scores:
         return self.run.directory.path / "scores"
 
     def __call__(self, architecture: Architecture) -> dict[str, float]:
-        """Loss and accuracy (percent) on search-valid.
+        """Loss and metric on search-valid.
 
         Raises:
             InterruptedRunError: the run was asked to stop; what is known is kept.
@@ -112,7 +112,7 @@ class Scores:
     def _add(self, digest: str, architecture: Architecture) -> None:
         began, run, known = time.monotonic(), self.run, self.known
         network, images = inherited_network(run, self.method, architecture, self.data.train)
-        found = evaluate(network, run.evaluation(self.data.valid), run.engine, "")
+        found = evaluate(network, run.evaluation(self.data.valid), run.engine, "", run.task)
         self.loop.check_finite({f"valid/{name}": value for name, value in found.items()})
         known.scores[digest] = found
         known.images += images + len(self.data.valid)

@@ -106,7 +106,7 @@ def _seconds_of_search(
     cls = get_method(run.method)
     if issubclass(cls, SamplingSearch):
         return _seconds_of_proposals(run, images, engine, allowance)
-    start = imagined_start(run, network, images.info.num_classes, images.info.channels)
+    start = imagined_start(run, network, images.info.outputs, images.info.channels)
     method: Any = made(run, images, start=start)
     assert isinstance(method, GradientSearch)
     method.to(engine.device)
@@ -131,7 +131,7 @@ def made(run: RunInfo, images: Images, **more: Any) -> Any:
     """The method of a search."""
     cls, info = get_method(run.method), images.info
     stem = run.config.get("stem", "cifar")
-    context = SearchContext(info.num_classes, info.channels, info.image_size, stem, **more)
+    context = SearchContext(info.outputs, info.channels, info.image_size, stem, **more)
     return cls(restore(cls.Options, run.config["options"], "options"), context)  # type: ignore[call-arg]
 
 
@@ -166,7 +166,7 @@ def _seconds_of_training(
     recipe = restore(Recipe, run.config["recipe"], "recipe")
     auxiliary = recipe.auxiliary_weight > 0
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
-    network = build(architecture, info.num_classes, settings).to(engine.device)
+    network = build(architecture, info.outputs, settings).to(engine.device)
     network.to(memory_format=engine.memory_format)
 
     def step_on(count: int) -> Callable[[], object]:
@@ -183,4 +183,4 @@ def _seconds_of_training(
 
 def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
     images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
-    return images, torch.randint(info.num_classes, (size,), device=engine.device)
+    return images, torch.randint(info.outputs, (size,), device=engine.device)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.batches import Batches
@@ -20,6 +19,7 @@ from bench.run.last_batch import Mixup
 from bench.run.loop import Loop
 from methods.parts.single_values import take_single_values
 from methods.spaces.base import DropsPaths
+from methods.tasks import CLASSIFICATION, Task
 
 
 class WeightMasks:
@@ -62,15 +62,17 @@ def train(
     penalty: Callable[[nn.Module], Tensor | None] | None = None,
     evaluate_every: int = 1,
     part: str = "test",
+    task: Task = CLASSIFICATION,
 ) -> tuple[dict[str, float], Loop]:
     """Train a network by a recipe; the network is changed in place (and holds the averaged weights if there are any).
 
     Args:
-        evaluation: what loss and accuracy are reported on; never used to choose anything.
+        evaluation: what loss and metrics are reported on; never used to choose anything.
         make_loop: builds the `Loop` from the parts whose state a continued training needs.
         part: what `evaluation` is of, as its values are called.
         masks: weights to be kept at zero, by parameter name.
         penalty: an extra loss of the network's weights (network slimming).
+        task: whose loss is lowered, and what is measured.
 
     Returns:
         the last epoch's values, and the loop (seconds, memory, images).
@@ -93,13 +95,12 @@ def train(
     def update(inputs: Tensor, targets: Tensor, labels: Tensor) -> dict[str, Tensor]:
         with engine.autocast():
             outputs = network(inputs.contiguous(memory_format=engine.memory_format))
-            logits, loss = training_loss(outputs, targets, recipe)
+            main, loss = training_loss(outputs, targets, recipe, task)
             extra = penalty(network) if penalty else None
         descend(loss if extra is None else loss + extra, network, optimizer, weight_masks, recipe.grad_clip, engine)
         if average is not None:
             average.update(network)
-        correct = (logits.detach().argmax(1) == labels).sum()
-        return {"loss_sum": loss.detach() * len(labels), "correct": correct, "count": correct.new_full((), len(labels))}
+        return task.sums(main.detach(), labels, loss.detach())
 
     step = engine.graphed(update)
     for epoch in loop.epochs(recipe.epochs):
@@ -115,7 +116,7 @@ def train(
         values = loop.averages()
         engine.group.check_same(network)
         if (epoch + 1) % evaluate_every == 0 or epoch + 1 == recipe.epochs:
-            values |= evaluate(network if average is None else average.module, evaluation, engine, f"{part}/")
+            values |= evaluate(network if average is None else average.module, evaluation, engine, f"{part}/", task)
         loop.end_epoch({**values, "lr": recipe.lr_at(epoch)})
     if average is not None:
         network.load_state_dict(average.module.state_dict())
@@ -143,34 +144,35 @@ def descend(
     masks.apply_to_weights()
 
 
-def training_loss(outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """Logits, and cross entropy plus the auxiliary head's. Targets are labels or, after mixup, distributions."""
+def training_loss(
+    outputs: Tensor | tuple[Tensor, Tensor], targets: Tensor, recipe: Recipe, task: Task = CLASSIFICATION
+) -> tuple[Tensor, Tensor]:
+    """The main outputs, and the task's loss plus the auxiliary head's. Targets of classes may be distributions."""
+    terms = {name: getattr(recipe, name) for name in task.loss_terms}
     if isinstance(outputs, tuple):
-        logits, auxiliary = outputs
-        main = F.cross_entropy(logits, targets, label_smoothing=recipe.label_smoothing)
-        side = F.cross_entropy(auxiliary, targets, label_smoothing=recipe.label_smoothing)
-        return logits, main + recipe.auxiliary_weight * side
-    return outputs, F.cross_entropy(outputs, targets, label_smoothing=recipe.label_smoothing)
+        main, auxiliary = outputs
+        loss = task.loss(main, targets, **terms)
+        return main, loss + recipe.auxiliary_weight * task.loss(auxiliary, targets, **terms)
+    return outputs, task.loss(outputs, targets, **terms)
 
 
 @torch.no_grad()
-def evaluate(network: nn.Module, batches: Batches, engine: Engine, prefix: str) -> dict[str, float]:
-    """Loss and accuracy (percent) in evaluation mode, over the batches of all processes; restores the mode."""
+def evaluate(
+    network: nn.Module, batches: Batches, engine: Engine, prefix: str, task: Task = CLASSIFICATION
+) -> dict[str, float]:
+    """Loss and metrics in evaluation mode, over the batches of all processes; restores the mode."""
     was_training = network.training
     network.eval()
-    loss = torch.zeros((), device=engine.device, dtype=torch.float64)
-    correct = torch.zeros((), device=engine.device, dtype=torch.int64)
-    count = torch.zeros((), device=engine.device, dtype=torch.int64)
-    for images, labels in batches.epoch(0):
+    sums: dict[str, Tensor] = {}
+    for inputs, targets in batches.epoch(0):
         with engine.autocast():
-            logits = network(images)
-        loss += F.cross_entropy(logits.float(), labels, reduction="sum")
-        correct += (logits.argmax(1) == labels).sum()
-        count += len(labels)
+            outputs = network(inputs)
+        for name, value in task.evaluated(outputs, targets).items():
+            value = value.to(torch.float64)
+            sums[name] = sums[name] + value if name in sums else value
     network.train(was_training)
-    sums = engine.group.totals({"loss": loss, "correct": correct, "count": count})
-    total = float(sums["count"])
-    return {f"{prefix}loss": float(sums["loss"]) / total, f"{prefix}accuracy": 100.0 * float(sums["correct"]) / total}
+    found = task.values({name: float(value) for name, value in engine.group.totals(sums).items()})
+    return {f"{prefix}{name}": value for name, value in found.items()}
 
 
 def make_optimizer(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

@@ -7,23 +7,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from methods.base import Average, Batch, alone
+from methods.tasks import CLASSIFICATION, Task
 
 
 def loss_and_sums(
-    network: Callable[[Tensor], Tensor], batch: Batch, prefix: str = "", label_smoothing: float = 0.0
+    network: Callable[[Tensor], Tensor], batch: Batch, prefix: str = "", task: Task = CLASSIFICATION, **terms: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Mean cross entropy of a batch, and `{prefix}loss_sum`, `{prefix}correct`, `{prefix}count` as 0-d tensors."""
-    images, labels = batch
-    logits = network(images)
-    loss = F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
-    count = torch.full_like(loss.detach(), len(labels))
-    correct = (logits.detach().argmax(dim=1) == labels).sum()
-    return loss, {f"{prefix}loss_sum": loss.detach() * count, f"{prefix}correct": correct, f"{prefix}count": count}
+    """A task's mean loss of a batch, and its sums with `prefix` before their names, as 0-d tensors.
+
+    Args:
+        terms: of the loss (`Task.loss_terms`).
+    """
+    inputs, targets = batch
+    outputs = network(inputs)
+    loss = task.loss(outputs, targets, **terms)
+    sums = task.sums(outputs.detach(), targets, loss.detach())
+    return loss, {f"{prefix}{name}": value for name, value in sums.items()}
 
 
 @contextmanager

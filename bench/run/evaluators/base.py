@@ -40,7 +40,7 @@ class Scored:
     """What a proposal was told, and what the score stands for.
 
     Attributes:
-        score: validation accuracy in percent.
+        score: the task's metric on the validation part (accuracy in percent), such that higher is better.
         images, seconds, peak_memory: see `Cost`.
     """
 

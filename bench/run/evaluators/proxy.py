@@ -37,7 +37,7 @@ def make(run: RunContext, evaluation: Options) -> ProxyEvaluator:
 
 @dataclass
 class ProxyEvaluator:
-    """Validation accuracy after a training with `recipe`; the same initial weights and data order for all."""
+    """The metric on search-valid after a training with `recipe`; the same initial weights and data order for all."""
 
     run: RunContext
     recipe: Recipe
@@ -74,10 +74,10 @@ class ProxyEvaluator:
         run, recipe, data = self.run, self.recipe, self.data
         began = time.monotonic()
         seed_everything(derive(seed=self.seed, use="weights"))
-        network = build(proposal, data.info.num_classes, settings_for(run, recipe))
+        network = build(proposal, data.info.outputs, settings_for(run, recipe))
 
         def make_loop(parts: dict[str, Any]) -> Loop:
-            return Loop(directory, signature, self.seed, run.engine, parts, run.stop)
+            return Loop(directory, signature, self.seed, run.engine, parts, run.stop, run.task)
 
         values, loop = train(
             network,
@@ -86,14 +86,16 @@ class ProxyEvaluator:
             run.evaluation(data.valid),
             run.engine,
             make_loop,
-            num_classes=data.info.num_classes,
+            num_classes=data.info.outputs,
             evaluate_every=recipe.epochs,
             part="valid",
+            task=run.task,
         )
-        accuracy = values.get("valid/accuracy", values.get("test/accuracy"))  # as earlier versions called it
-        assert accuracy is not None
+        metric = run.task.metric
+        value = values.get(f"valid/{metric.key}", values.get(f"test/{metric.key}"))  # as earlier versions called it
+        assert value is not None
         seconds = time.monotonic() - began + loop.earlier_seconds
-        return Scored(accuracy, loop.images, seconds, loop.peak_memory)
+        return Scored(metric.score(value), loop.images, seconds, loop.peak_memory)
 
     def _directory(self, number: int) -> RunDirectory:
         """Where the training of the n-th proposal keeps its metrics and checkpoints."""

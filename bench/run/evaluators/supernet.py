@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.data.splits import SearchData
@@ -48,7 +47,7 @@ def make(run: RunContext, evaluation: Options) -> SupernetEvaluator:
         data.info.channels,
         evaluation.cells_per_stage,
     )
-    supernet = path_supernet(space, data.info.num_classes, settings).to(run.engine.device)
+    supernet = path_supernet(space, data.info.outputs, settings).to(run.engine.device)
     return SupernetEvaluator(run, evaluation, data, get_space(space), supernet, seed)
 
 
@@ -65,7 +64,7 @@ class OnPath(nn.Module):
 
 @dataclass
 class SupernetEvaluator:
-    """Validation accuracy of a network with the supernet's weights, its normalisations' statistics taken anew.
+    """The task's metric on search-valid of a network with the supernet's weights, its statistics taken anew.
 
     Every path of a step is drawn from the seed, the epoch and the step alone, so that a continued training goes on as
     it would have. A network off the path keeps its weights: its parameters have no gradient, and no decay.
@@ -110,16 +109,15 @@ class SupernetEvaluator:
         optimizer.zero_grad(set_to_none=True)
         with self.run.engine.autocast():
             logits = self.supernet(images, path)
-            loss = F.cross_entropy(logits, labels)
+            loss = self.run.task.loss(logits, labels)
         loss.backward()
         nn.utils.clip_grad_norm_(self.supernet.parameters(), self.options.clip)
         optimizer.step()
-        correct = (logits.detach().argmax(1) == labels).sum()
-        return {"loss_sum": loss.detach() * len(labels), "correct": correct, "count": correct.new_full((), len(labels))}
+        return self.run.task.sums(logits.detach(), labels, loss.detach())
 
     def _prepared(self, loop: Loop) -> Prepared:
         last = loop.epoch_values[-1] if loop.epoch else {}
-        metrics = {f"train_{name}": last.get(f"train/{name}") for name in ("loss", "accuracy")}
+        metrics = {f"train_{name}": last.get(f"train/{name}") for name in ("loss", self.run.task.metric.key)}
         return Prepared(loop.images, loop.wall_seconds, loop.peak_memory, metrics, loop.epoch)
 
     def restored(self, number: int, scored: Scored) -> Scored:
@@ -135,6 +133,7 @@ class SupernetEvaluator:
         batches = [images for images, _ in itertools.islice(train.epoch(0), self.options.recalibration_batches)]
         with engine.autocast():
             self.supernet.recalibrate(code, batches)
-        found = evaluate(OnPath(self.supernet, code), valid, engine, "")
+        task = self.run.task
+        found = evaluate(OnPath(self.supernet, code), valid, engine, "", task)
         images = sum(map(len, batches)) + len(self.data.valid)
-        return Scored(found["accuracy"], images, time.monotonic() - began, engine.peak_memory())
+        return Scored(task.metric.score(found[task.metric.key]), images, time.monotonic() - began, engine.peak_memory())

@@ -27,7 +27,7 @@ def run_collect(run: RunContext) -> dict[str, Any]:
         LatencyError: it was begun on another device, or with other versions.
     """
     began = time.monotonic()
-    asked = conditions_of(run.config, run.data.info.num_classes, run.image_shape)
+    asked = conditions_of(run.config, run.data.info.outputs, run.image_shape)
     planned = list(jobs_of(run.config))
 
     def told(done: int, total: int, measured: object) -> None:
@@ -83,7 +83,7 @@ def seconds_of_collecting(info: RunInfo, data: DatasetInfo) -> float:
     """As long as the first network takes, for each of them."""
     planned = list(jobs_of(info.config))
     shape = data.channels, data.image_size, data.image_size
-    measure = Beside(conditions_of(info.config, data.num_classes, shape))
+    measure = Beside(conditions_of(info.config, data.outputs, shape))
     began = time.perf_counter()
     measure(planned[0])
     return len(planned) * (time.perf_counter() - began)

@@ -23,6 +23,7 @@ from bench.seeds import derive
 from methods.architecture import Architecture
 from methods.base import SearchContext, SearchSplit
 from methods.spaces import NetworkSettings
+from methods.tasks import Task, task_of
 
 EVALUATION_BATCH = {"cpu": 128, "cuda": 256}
 """Images at once, by device; on a CPU so few that evaluating a supernet takes no more memory than a step."""
@@ -46,27 +47,31 @@ class RunContext:
         return self.info.config
 
     @cached_property
+    def task(self) -> Task:
+        """What the network is for."""
+        return task_of(self.config)
+
+    @cached_property
     def data(self) -> ImageData:
         """The images, read at the first question."""
         return load_images(self.info, self.directory.path.resolve().parent.parent)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        info = self.data.info
-        return info.channels, info.image_size, info.image_size
+        return self.data.info.input_shape
 
     def seed(self, use: str, repetition: int | None) -> int:
         """A seed for one use; it depends on the data set and the repetition, not on the method: seeds are paired."""
         return derive(dataset=self.info.dataset, use=use, repetition=repetition)
 
     def make_loop(self, seed: int, parts: dict[str, Any]) -> Loop:
-        return Loop(self.directory, self.info.signature, seed, self.engine, parts, self.stop)
+        return Loop(self.directory, self.info.signature, seed, self.engine, parts, self.stop, self.task)
 
     def search_context(self) -> SearchContext:
         info = self.data.info
         stem = self.config.get("stem", "cifar")
         seed = self.seed("method", self.info.search_seed)
-        return SearchContext(info.num_classes, self.image_shape[0], self.image_shape[-1], stem, seed)
+        return SearchContext(info.outputs, info.channels, info.image_size, stem, seed, task=self.task)
 
     def batches(
         self,

@@ -20,7 +20,7 @@ def run_count(run: RunContext) -> dict[str, Any]:
     architecture, report = chosen_architecture(run, run.config["architecture"])
     save_architecture(architecture, run.directory.path)
     recipe = restore(Recipe, run.config["recipe"], "recipe")
-    network = build(architecture, run.data.info.num_classes, settings_for(run, recipe)).to(run.engine.device)
+    network = build(architecture, run.data.info.outputs, settings_for(run, recipe)).to(run.engine.device)
     costs = network_costs(network, architecture.masks, run.image_shape, run.engine)
     seconds = time.monotonic() - began
     return {

@@ -66,7 +66,7 @@ def _wanted(run: RunContext) -> RowCost | None:
 
 def _cost(run: RunContext, wanted: RowCost, relaxed: Relaxation | None) -> Cost:
     settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
-    built = Built(run.data.info.num_classes, settings, run.image_shape[-1])
+    built = Built(run.data.info.outputs, settings, run.data.info.image_size)
     if wanted.on == "latency_ms":
         return _latency(run, wanted, built, relaxed)
     return counted(wanted.on, built, relaxed)

@@ -22,6 +22,7 @@ from bench.run.train import evaluate
 from methods.architecture import Architecture
 from methods.base import SharedWeights
 from methods.registry import get_method
+from methods.tasks import Task
 
 
 def run_inherit(run: RunContext) -> dict[str, Any]:
@@ -39,10 +40,10 @@ def run_inherit(run: RunContext) -> dict[str, Any]:
     lines, images = [], 0
     for number, member in enumerate(members):
         network, seen = inherited_network(run, method, member, train)
-        found = evaluate(network, run.evaluation(test), run.engine, "")
+        found = evaluate(network, run.evaluation(test), run.engine, "", run.task)
         images += seen + len(test)
         counts = network_costs(network, member.masks, run.image_shape, run.engine)
-        lines.append({"architecture": member.digest, **_metrics(found), **counts})
+        lines.append({"architecture": member.digest, **_metrics(run.task, found), **counts})
         if number == 0:
             save_architecture(member, run.directory.path)
             save_weights(network.state_dict(), run.directory.path / WEIGHTS_NAME)
@@ -51,7 +52,7 @@ def run_inherit(run: RunContext) -> dict[str, Any]:
     spent = {"peak_memory": run.engine.peak_memory(), "wall_s": seconds, "device_s": seconds, "images": images}
     return {
         "metrics": metrics,
-        "network": {"image_shape": list(run.image_shape), "classes": run.data.info.num_classes},
+        "network": {"image_shape": list(run.image_shape), "classes": run.data.info.outputs},
         "members": lines,
         "costs": costs | spent | cost_of_needs(run),
         "architecture": members[0].digest,
@@ -88,9 +89,10 @@ def search_train(run: RunContext, source: Record, method: SharedWeights) -> Labe
     return parts.train
 
 
-def _metrics(found: dict[str, float]) -> dict[str, float]:
-    accuracy = found["accuracy"]
-    return {"test_accuracy": accuracy, "test_error": 100.0 - accuracy, "test_loss": found["loss"]}
+def _metrics(task: Task, found: dict[str, float]) -> dict[str, float]:
+    value = found[task.metric.key]
+    headline = {f"test_{task.metric.key}": value, f"test_{task.headline.key}": task.headline_of(value)}
+    return {**headline, "test_loss": found["loss"]}
 
 
 def _parted(line: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

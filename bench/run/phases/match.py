@@ -22,7 +22,7 @@ def size_to_match(run: RunContext) -> SizeMatch | None:
     architecture, _ = chosen_architecture(run, wanted)
     settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     space = get_space(architecture.space)
-    counts = space.counts(architecture, run.data.info.num_classes, settings, run.image_shape[-1])
+    counts = space.counts(architecture, run.data.info.outputs, settings, run.data.info.image_size)
     return SizeMatch(
         on=wanted["on"],
         value=getattr(counts, wanted["on"]),

@@ -101,11 +101,13 @@ def run_search(run: RunContext) -> dict[str, Any]:
 def run_gradient_search(run: RunContext, method: GradientSearch, seed: int) -> Found:
     """Train the supernet to its end."""
     architecture, loop = gradient_search(
-        method, *search_batches(run, method, seed), run.engine, partial(run.make_loop, seed)
+        method, *search_batches(run, method, seed), run.engine, partial(run.make_loop, seed), run.task
     )
     last = loop.epoch_values[-1] if loop.epoch else {}
     metrics = {
-        f"{part}_{name}": last.get(f"{part}/{name}") for part in ("train", "valid") for name in ("loss", "accuracy")
+        f"{part}_{name}": last.get(f"{part}/{name}")
+        for part in ("train", "valid")
+        for name in ("loss", run.task.metric.key)
     }
     costs = {
         "params": sum(p.numel() for p in method.supernet.parameters()),

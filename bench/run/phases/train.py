@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import restore
+from bench.data.images import LabelledImages
 from bench.data.splits import FinalEvaluation, train_data
 from bench.plan.recipe import Recipe
 from bench.records.directory import Record, save_architecture
@@ -15,13 +16,14 @@ from bench.records.run_info import built_on
 from bench.records.weights import WEIGHTS_NAME, load_weights, save_weights
 from bench.run import cost
 from bench.run.phases.context import RunContext, RunError, settings_for
-from bench.run.train import train
+from bench.run.train import evaluate, train
 from bench.seeds import derive, seed_everything
 from methods.architecture import Architecture
 from methods.base import Transform
 from methods.genotypes import published
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build
+from methods.tasks import Task
 
 
 def run_train(run: RunContext) -> dict[str, Any]:
@@ -33,7 +35,7 @@ def run_train(run: RunContext) -> dict[str, Any]:
         save_architecture(architecture, run.directory.path)
     seed = run.seed("retrain", run.info.retrain_seed)
     seed_everything(derive(seed=seed, use="weights"))
-    network = build(architecture, run.data.info.num_classes, settings_for(run, recipe))
+    network = build(architecture, run.data.info.outputs, settings_for(run, recipe))
     if config["inheritance"] == "finetune":
         load_weights(network, verified_file(run.needed(config["architecture"]["run"]), WEIGHTS_NAME))
     images = train_data(run.data, config["data"]["train_images"])
@@ -47,10 +49,11 @@ def run_train(run: RunContext) -> dict[str, Any]:
         run.evaluation(test),
         run.engine,
         partial(run.make_loop, seed),
-        num_classes=run.data.info.num_classes,
+        num_classes=run.data.info.outputs,
         masks=architecture.masks,
         penalty=make_penalty(run),
         evaluate_every=config["evaluate_every"],
+        task=run.task,
     )
     if run.engine.group.rank:
         return {}  # the first process writes
@@ -64,8 +67,8 @@ def run_train(run: RunContext) -> dict[str, Any]:
         **cost_of_needs(run),
     }
     return {
-        "metrics": final_metrics(values, loop.epoch_values),
-        "network": {"image_shape": list(run.image_shape), "classes": run.data.info.num_classes},
+        "metrics": final_metrics(run.task, values, loop.epoch_values) | baseline_metrics(run, test),
+        "network": {"image_shape": list(run.image_shape), "classes": run.data.info.outputs},
         "costs": costs,
         "architecture": architecture.digest,
         "epochs": loop.epoch,
@@ -120,7 +123,7 @@ def chosen_member(
     settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     counted = []
     for member in found_family(source):
-        network = build(member, run.data.info.num_classes, settings)
+        network = build(member, run.data.info.outputs, settings)
         counts = {
             "params": cost.count_params(network),
             "params_nonzero": cost.count_nonzero(network, member.masks),
@@ -151,25 +154,36 @@ def make_penalty(run: RunContext) -> Any:
     return method.training_penalty
 
 
-def final_metrics(values: dict[str, float], epochs: list[dict[str, Any]]) -> dict[str, Any]:
+def final_metrics(task: Task, values: dict[str, float], epochs: list[dict[str, Any]]) -> dict[str, Any]:
     """The headline is the last epoch; the best epoch stands beside it and chooses nothing.
 
     Args:
         values: of the last epoch.
         epochs: the values of every epoch.
     """
-    accuracies = {epoch: values.get("test/accuracy") for epoch, values in enumerate(epochs)}
-    evaluated = {epoch: value for epoch, value in accuracies.items() if value is not None}
-    best = max(evaluated, key=lambda epoch: evaluated[epoch])
+    metric, last = task.metric, values[f"test/{task.metric.key}"]
+    measured = {epoch: values.get(f"test/{metric.key}") for epoch, values in enumerate(epochs)}
+    evaluated = {epoch: value for epoch, value in measured.items() if value is not None}
+    best = max(evaluated, key=lambda epoch: metric.score(evaluated[epoch]))
     return {
-        "test_accuracy": values["test/accuracy"],
-        "test_error": 100.0 - values["test/accuracy"],
+        f"test_{metric.key}": last,
+        f"test_{task.headline.key}": task.headline_of(last),
+        **{f"test_{other.key}": values[f"test/{other.key}"] for other in task.others},
         "test_loss": values["test/loss"],
-        "best_test_accuracy": evaluated[best],
+        f"best_test_{metric.key}": evaluated[best],
         "best_epoch": best,
         "train_loss": values["train/loss"],
-        "train_accuracy": values["train/accuracy"],
+        f"train_{metric.key}": values["train/" + metric.key],
     }
+
+
+def baseline_metrics(run: RunContext, test: LabelledImages) -> dict[str, float]:
+    """What the untrained line to beat does on the same test images; nothing where the task has none."""
+    found = run.task.baseline()
+    if found is None:
+        return {}
+    values = evaluate(found[1], run.evaluation(test), run.engine, "", run.task)
+    return {f"baseline_{metric.key}": values[metric.key] for metric in (run.task.metric, *run.task.others)}
 
 
 def cost_of_needs(run: RunContext) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def run_transform(run: RunContext) -> dict[str, Any]:
         raise RunError(f"{run.info.method} is not a transform")
     architecture = found_architecture(source)
     settings = NetworkSettings(**source.info.config["network"], in_channels=run.image_shape[0])
-    network = build(architecture, run.data.info.num_classes, settings)
+    network = build(architecture, run.data.info.outputs, settings)
     load_weights(network, verified_file(source, WEIGHTS_NAME))
     match = run.config["match"]
     if match is not None:
