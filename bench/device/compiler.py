@@ -1,8 +1,8 @@
 """Keep torch's compiler out of processes that compile nothing.
 
 torch's optimisers import `torch._dynamo`, some three seconds of a processor, only to tell it at every step not to trace
-them. A module stands in for it that says the same; whoever asks it for anything else (`torch.compile`, `torch.export`)
-gets the real one, imported then.
+them; a group of processes, only to have it forget what it never knew. A module stands in for it that says the same;
+whoever asks it for anything else (`torch.compile`, `torch.export`) gets the real one, imported then.
 """
 
 from __future__ import annotations
@@ -16,8 +16,21 @@ from typing import Any
 NAME = "torch._dynamo"
 
 
+class NoRules:
+    """What `init_process_group` asks of torch._dynamo.trace_rules where nothing is ever traced."""
+
+    @staticmethod
+    def clear_lru_cache() -> None:
+        """Nothing was looked up."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_real().trace_rules, name)
+
+
 class NothingToCompile(ModuleType):
-    """What an optimiser asks of torch._dynamo where nothing is ever traced."""
+    """What an optimiser or a group of processes asks of torch._dynamo where nothing is ever traced."""
+
+    trace_rules = NoRules()
 
     @staticmethod
     def disable(fn: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:

@@ -33,7 +33,7 @@ from tests.methods.mgas_nets import tiny_net
 
 FORKS: Final = "forkserver"
 """Each process is a fork of one that has imported everything, once for this file."""
-multiprocessing.set_forkserver_preload(["tests.conftest", __name__])
+multiprocessing.set_forkserver_preload(["tests.conftest", __name__, "torch.fx.experimental.symbolic_shapes"])
 
 
 def free_port() -> int:
@@ -94,7 +94,7 @@ def check_gradients(group: Any, size: int) -> None:
     torch.testing.assert_close(own(images), whole(images))
 
 
-@pytest.mark.parametrize("size", [8, 7])
+@pytest.mark.parametrize("size", [7, pytest.param(8, marks=pytest.mark.long)])
 def test_averaged_gradients_are_those_of_the_whole_batch(size: int) -> None:
     """Of an odd batch, too, as the last one of an epoch may be: every image weighs the same."""
     in_two_processes(check_gradients, size)
@@ -125,7 +125,9 @@ def check_search(group: Any, unrolled: bool) -> None:
         group.check_same(own.supernet)
 
 
-@pytest.mark.parametrize("unrolled", [False, True], ids=["first-order", "second-order"])
+@pytest.mark.parametrize(
+    "unrolled", [pytest.param(False, id="first-order", marks=pytest.mark.long), pytest.param(True, id="second-order")]
+)
 def test_a_search_step_is_that_of_one_process_and_a_drifting_alpha_is_an_error(unrolled: bool) -> None:
     in_two_processes(check_search, unrolled)
 
