@@ -15,7 +15,7 @@ from reports.coupling import coupled, twin_notes, twins
 from reports.numbers import Number
 from reports.power import pairs_needed, seeds_needed
 from reports.references import Reference, find
-from reports.rows import Row, Setting, is_random
+from reports.rows import RANDOM_METHOD, Row, Setting, is_random
 from reports.statistics import (
     LEVEL,
     PAIRED,
@@ -152,7 +152,9 @@ def _notes(table: Table) -> list[str]:
     if not finished:
         return [*notes, "no retraining has finished"]
     if table.random is None:
-        notes.append("no random sampling in this table: relative improvement cannot be stated")
+        matched = any(entry.row.method == RANDOM_METHOD and not is_random(entry.row) for entry in table.entries)
+        there = "random sampling only at the size of other rows" if matched else "no random sampling in this table"
+        notes.append(f"{there}: relative improvement cannot be stated")
     notes += twin_notes(table.twins)
     notes += _interval_notes(finished) + _seed_notes(finished, len(table.comparisons)) + _pair_notes(table)
     if len(finished) > 1:

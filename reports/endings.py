@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -84,7 +86,15 @@ def provenance_of(run: Record) -> Mapping[str, Any]:
     if "run" not in (run.info.config.get("architecture") or {}):
         return {}
     try:
-        found = json.loads((run.path / JSON_NAME).read_bytes())["provenance"]
+        file = run.path / JSON_NAME
+        kept = file.stat()
+        found = _provenance(file, kept.st_mtime_ns, kept.st_size)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
     return found if isinstance(found, Mapping) else {}
+
+
+@lru_cache(maxsize=8192)
+def _provenance(file: Path, changed: int, size: int) -> Any:
+    """Of a file as it was when it was last changed: a report asks several times."""
+    return json.loads(file.read_bytes())["provenance"]

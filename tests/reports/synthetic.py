@@ -21,6 +21,8 @@ from bench.records.directory import RunDirectory, RunInfo
 from bench.records.soundness import recipe_hash, signature
 from methods.architecture import Architecture
 from methods.spaces import get_space
+from reports.analysis import Table, analyse
+from reports.build import gather
 
 RECIPE = "darts-cifar"
 
@@ -233,3 +235,10 @@ def _recipe(name: str) -> Any:
 
 def _number(text: str) -> int:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16)
+
+
+def table_of(folder: Path) -> Table:
+    """The first table of sound records."""
+    tables, problems = analyse(gather([folder])[0])
+    assert problems == []
+    return tables[0]

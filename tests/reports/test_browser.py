@@ -200,7 +200,8 @@ def test_rank_and_method_stay_while_the_rest_scrolls(open_page, thirty, width):
       const [rank, name] = [...row.cells].slice(0, 2).map((cell) => cell.getBoundingClientRect());
       const last = [...row.cells].filter((cell) => cell.offsetWidth).pop().getBoundingClientRect();
       return {moved: e.scrollLeft, rank: rank.left - frame.left, name: name.left - rank.right,
-              share: name.right / frame.width, head: head.top - frame.top, last: frame.right - last.right}; }"""
+              share: name.right / frame.width, head: head.top - frame.top, last: frame.right - last.right,
+              lines: [...row.cells].slice(0, 3).map((cell) => getComputedStyle(cell).borderTopWidth)}; }"""
     found = page.locator(".scroll.rows").first.evaluate(places)
     assert found["moved"] > 50
     assert abs(found["rank"]) <= 2
@@ -208,6 +209,7 @@ def test_rank_and_method_stay_while_the_rest_scrolls(open_page, thirty, width):
     assert abs(found["head"]) <= 2
     assert found["last"] >= 0
     assert found["share"] < 0.7
+    assert found["lines"] == ["1px"] * 3
 
 
 def test_nothing_is_cut_in_print(open_page, thirty):

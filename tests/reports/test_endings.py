@@ -10,15 +10,14 @@ import matplotlib.pyplot as plt
 import pytest
 
 from methods.parts.watched import NEAR_UNIFORM
-from reports.analysis import Table, analyse
-from reports.build import build, gather
+from reports.build import build
 from reports.curves import read_curves
 from reports.endings import is_near_uniform
 from reports.figures import found_architecture
 from reports.plots import all_plots
 from reports.style import Palette
 from reports.table import to_latex, to_text
-from tests.reports.synthetic import Kind, experiment, sign_again
+from tests.reports.synthetic import Kind, experiment, sign_again, table_of
 
 UNIFORM = math.log(8)
 FLAT = {"arch/entropy_normal": 2.079, "arch/entropy_reduce": 2.078, "arch/entropy_uniform": UNIFORM}
@@ -49,12 +48,6 @@ def folder(tmp_path: Path) -> Path:
         changed(path / "architecture.json", lambda found, cut=cut: found["provenance"].update(cut_at_epoch_limit=cut))
     sign_again(made)
     return made
-
-
-def table_of(folder: Path) -> Table:
-    tables, problems = analyse(gather([folder])[0])
-    assert problems == []
-    return tables[0]
 
 
 def test_notes_of_a_row_in_every_kind_of_table(folder: Path) -> None:

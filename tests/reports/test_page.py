@@ -130,7 +130,7 @@ def test_all_formats_are_written(tmp_path):
     assert all(path.stat().st_size for path in result.files)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_two_thousand_runs(tmp_path):
     """Under 30 s of processor time, and a page under 5 MB."""
     kinds = tuple(Kind(f"method-{i}", f"m{i}", 2.6 + 0.1 * (i % 4), params=(3 + 0.1 * i) * 1e6) for i in range(14))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reports import ratios
-from reports.analysis import Table, analyse
-from reports.build import build, gather
-from tests.reports.synthetic import Kind, experiment, sign_again
+from reports.build import build
+from tests.reports.synthetic import Kind, experiment, sign_again, table_of
 
 OPTIONS = {"channels": 4, "cells": 5, "fixed_ratios": {}, "fixed_ratio_epochs": 8}
 TWIN = {**OPTIONS, "fixed_ratios": {"operation": 0.3}, "fixed_ratio_epochs": 3}
@@ -57,12 +57,6 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def table_of(folder: Path) -> Table:
-    tables, problems = analyse(gather([folder])[0])
-    assert problems == []
-    return tables[0]
-
-
 def test_the_group_holds_the_twin_and_the_matched_draw_and_no_other_row(folder: Path) -> None:
     table = table_of(folder)
     (lines,) = ratios.groups(table)
@@ -84,6 +78,14 @@ def test_the_matched_draw_is_not_the_baseline_and_costs_no_search(folder: Path) 
     assert drawn.improvement is not None
     assert drawn.summary.search_hours == 0
     assert {run.info.label for run in drawn.row.searches} == {"mgas-random"}
+
+
+def test_a_matched_draw_is_no_absence_of_random_sampling(folder: Path) -> None:
+    assert not any("relative improvement cannot be stated" in note for note in table_of(folder).notes)
+    for path in (*folder.glob("search-random-*"), *folder.glob("train-random-*")):
+        shutil.rmtree(path)
+    notes = table_of(folder).notes
+    assert "random sampling only at the size of other rows: relative improvement cannot be stated" in notes
 
 
 def test_every_form_has_it(folder: Path, tmp_path: Path) -> None:
