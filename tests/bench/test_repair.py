@@ -91,13 +91,21 @@ def test_metrics_that_nothing_holds_are_named(done: RunDirectory, capsys: pytest
     assert "epochs are missing, and no checkpoint holds them" in capsys.readouterr().err
 
 
-@pytest.fixture
-def begun(tiny_runs: Callable[..., list[RunDirectory]]) -> RunDirectory:
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> RunDirectory:
     """A training that was stopped in its last epoch."""
-    (directory,) = tiny_runs("DARTS_V2", folder="begun")
+    torch.set_num_threads(1)
+    (info,) = plan(load_experiment(str(TINY)), "tiny", ["DARTS_V2"])
+    directory = RunDirectory(tmp_path_factory.mktemp("begun") / info.name)
+    directory.create(info)
     assert execute(directory.path, "cpu", StopAfter(17)) == INTERRUPTED
     assert len(directory.read_metrics()) == 2
     return directory
+
+
+@pytest.fixture
+def begun(stopped: RunDirectory, tmp_path: Path) -> RunDirectory:
+    return RunDirectory(Path(shutil.copytree(stopped.path, tmp_path / "begun" / stopped.path.name)))
 
 
 @pytest.mark.parametrize(("lines", "more"), [(1, '{"epoch": 1, "va'), (0, "\n{}\n"), (0, "")])

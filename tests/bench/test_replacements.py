@@ -236,7 +236,7 @@ def kill_at(number: int, side: str, whole: Whole) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("side", [BEFORE, AFTER])
+@pytest.mark.parametrize("side", [BEFORE, pytest.param(AFTER, marks=pytest.mark.long)])
 def test_killed_around_the_result(side: str, whole: Callable[..., Whole]) -> None:
     """The search's is replaced at this number; the training is killed at a checkpoint."""
     killed = kill_at(11, side, whole("darts"))
@@ -269,8 +269,17 @@ SEEDS = range(13)
 """Replacements of a batch of six seeds: its state, a checkpoint a seed and the last again, its seeds, its result."""
 
 
-@pytest.mark.parametrize("side", [BEFORE, AFTER])
-@pytest.mark.parametrize("number", [pytest.param(n, marks=[] if n in (5, 10) else pytest.mark.long) for n in SEEDS])
+OFTEN = ((5, BEFORE), (10, AFTER))
+
+
+@pytest.mark.parametrize(
+    ("number", "side"),
+    [
+        pytest.param(number, side, marks=() if (number, side) in OFTEN else pytest.mark.long)
+        for number in SEEDS
+        for side in (BEFORE, AFTER)
+    ],
+)
 def test_a_batch_killed_around_a_replacement(number: int, side: str, whole: Callable[..., Whole]) -> None:
     files = whole(*BATCHES).files
     assert {len(names) for names in files.values()} == {len(SEEDS)}

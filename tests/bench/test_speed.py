@@ -52,11 +52,11 @@ def test_unknown_case() -> None:
 @pytest.mark.slow
 def test_the_command_writes_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(SIZES, "small", TINY)
-    assert main(["speed", "darts", "retrain", "--device", "cpu", "--repeats", "1", "--out", str(tmp_path)]) == 0
+    assert main(["speed", "darts-201", "retrain", "--device", "cpu", "--repeats", "1", "--out", str(tmp_path)]) == 0
     (path,) = tmp_path.glob("*.csv")
     assert torch.__version__.split("+")[0] in path.name
     table = pd.read_csv(path)
-    assert list(table["case"]) == ["darts", "retrain"]
+    assert list(table["case"]) == ["darts-201", "retrain"]
     shares = table.filter(like="share ").sum(axis=1)
     assert ((shares > 99) & (shares < 101)).all()
     assert table["speedup"][0] > 0

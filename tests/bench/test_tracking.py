@@ -20,9 +20,10 @@ from tests.bench.mirrored import add_epoch, add_run, all_runs, children, client,
 
 
 @pytest.fixture(autouse=True, params=["tables", "client"])
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == "client":
         monkeypatch.setattr(tracking_tables, "are_known", lambda database: False)
+    return str(request.param)
 
 
 def test_everything_a_record_holds_is_there(runs_dir: Path) -> None:
@@ -141,18 +142,21 @@ def test_a_sync_cut_short_is_completed_without_duplicates(runs_dir: Path, monkey
     assert run.info.status == "FINISHED"
 
 
-def _sync_in_a_process(runs_dir: Path) -> None:
+def _sync_in_a_process(runs_dir: Path, way: str) -> None:
+    if way == "client":
+        tracking_tables.are_known = lambda database: False
     sync(runs_dir / "tiny-quick", open_store(runs_dir), wait_s=240)  # while the other makes the database
 
 
-def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path) -> None:
+@pytest.mark.parametrize("way", ["tables", pytest.param("client", marks=pytest.mark.long)], indirect=True)
+def test_two_processes_at_once_rebuild_a_database_that_is_gone(runs_dir: Path, way: str) -> None:
     for seed in range(3):
         add_run(runs_dir, seed=seed)
     sync(runs_dir / "tiny-quick", open_store(runs_dir))
     moved = runs_dir / "moved"
     shutil.copytree(runs_dir / "tiny-quick", moved / "tiny-quick")  # the records alone
     context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_sync_in_a_process, args=(moved,)) for _ in range(2)]
+    workers = [context.Process(target=_sync_in_a_process, args=(moved, way)) for _ in range(2)]
     for worker in workers:
         worker.start()
     for worker in workers:

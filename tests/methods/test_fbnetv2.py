@@ -132,9 +132,9 @@ def test_weights_wait_for_nobody_and_the_architecture_for_its_epoch() -> None:
 
 
 def test_a_heavier_cost_makes_the_effective_network_narrower() -> None:
-    """Widths and MACs fall in the order of the weights; without a cost they stay near those of equal gates."""
+    """Widths and MACs fall with the weight; without a cost they stay near those of equal gates."""
     macs, widths = [], []
-    for weight in (0.0, 0.5, 3.0):
+    for weight in (0.0, 3.0):
         term = CostTerm(cost, "sum", weight=weight)
         method = search(term, seed=2, arch_lr=0.03, arch_weight_decay=0.0, epochs=1)
         method.on_epoch_start(0)
@@ -144,10 +144,10 @@ def test_a_heavier_cost_makes_the_effective_network_narrower() -> None:
         values = method.on_epoch_end(0)
         macs.append(values["cost/expected"])
         widths.append(sum(values["widths/effective"]))
-    assert macs[0] > 1.02 * macs[1] > 1.02 * 1.02 * macs[2]
-    assert widths[0] > widths[1] > widths[2]
+    assert macs[0] > 1.04 * macs[1]
+    assert widths[0] > widths[1]
     equal = cost(width_relaxation(SPACE)).expected(equal_gates(width_relaxation(SPACE).topology)).item()
-    assert macs[2] < 0.8 * equal
+    assert macs[1] < 0.8 * equal
 
 
 def test_a_bound_is_kept_when_the_widths_are_derived() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from methods.base import SearchContext
@@ -44,6 +45,7 @@ def table() -> str:
     return lines
 
 
+@pytest.mark.long
 def test_the_page_shows_what_is_measured():
     """The achieved sizes depend on widths alone, so they are the same for every initialisation."""
     assert PAGE.read_text().split(BEGIN)[1].split(END)[0] == table()

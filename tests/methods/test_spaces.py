@@ -39,7 +39,7 @@ from methods.spaces.decisions import (
 )
 
 DECIDED = [name for name in space_names() if has_decisions(get_space(name))]
-PROPERTY = settings(max_examples=60, deadline=None)
+PROPERTY = settings(max_examples=25, deadline=None)
 DRAWS, BINS = 1500, 8
 
 every_space = pytest.mark.parametrize("name", space_names())

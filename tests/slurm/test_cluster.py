@@ -12,8 +12,19 @@ from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from slurm.cluster import cluster_names, load_cluster, minutes
 from slurm.launch import launch
+from slurm.queue import SlurmSilentError
 
 TINY = Path(__file__).parent.parent / "experiments" / "tiny.yaml"
+
+
+@pytest.fixture(autouse=True)
+def _no_cluster(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A SLURM that is installed and stopped answers only after seconds, each time."""
+
+    def silent(*command: str) -> str:
+        raise SlurmSilentError(command[0])
+
+    monkeypatch.setattr("slurm.queue._run", silent)
 
 
 def written(tmp_path: Path, text: str) -> str:

@@ -36,14 +36,15 @@ def test_locality_is_the_textbooks() -> None:
 
 
 def test_a_sum_over_decisions_is_local_and_noise_is_not() -> None:
+    """In the 3,125 networks whose last edge is the first option."""
     space = get_space(NB201)
-    scores = landscape(space, rugged=0.0)
+    scores = {code: score for code, score in landscape(space, rugged=0.0).items() if code[-1] == 0}
     values = list(scores.values())
     near = autocorrelation(space, scores, 3)
-    # of a sum over six edges, five of them shared: 1 - d * 5 / 4 / 6, since another option's mean is a fifth less
-    assert near == pytest.approx([1 - steps * 1.25 / 6 for steps in (1, 2, 3)], abs=1e-6)
+    # of a sum over five edges, all but d of them shared: 1 - d * 5 / 4 / 5, another option's mean is a fifth less
+    assert near == pytest.approx([1 - steps * 1.25 / 5 for steps in (1, 2, 3)], abs=1e-6)
     shuffled = dict(zip(scores, np.random.default_rng(0).permutation(values).tolist(), strict=True))
-    assert autocorrelation(space, shuffled, 3) == pytest.approx([0.0] * 3, abs=0.02)
+    assert autocorrelation(space, shuffled, 3) == pytest.approx([0.0] * 3, abs=0.04)
 
 
 @pytest.mark.parametrize("name", [NB201, "resnet", "dense_cell"])
