@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -136,15 +137,19 @@ def made(run: RunInfo, images: Images, **more: Any) -> Any:
 
 
 def _seconds_of_proposals(run: RunInfo, images: Images, engine: Engine, allowance: Allowance) -> float:
-    """Of short trainings, each on the search's part of the images; what other evaluators take is not known here."""
-    samples = run.config["options"].get("samples", 1)
-    if "recipe" not in run.config or samples < 2:
+    """Of short trainings on the search's part of the images, or what the evaluator says; nothing where it is silent."""
+    samples, parts = run.config["options"].get("samples", 1), search_protocol(run.config).split(SearchSplit())
+    if samples < 2:
         return 0.0
-    if run.config.get("at_once", 1) > 1:  # each is a run of its own, and the search has nothing left to train
-        samples = 1 if run.phase == "score" else 0
-    train = round(train_images(run, images) * search_protocol(run.config).split(SearchSplit()).train)
-    network = get_space(searched_space(run)).reference()
-    return samples * _seconds_of_training(run, network, images.info, train, engine, allowance)
+    train, valid = (round(train_images(run, images) * share) for share in (parts.train, parts.valid))
+    if "recipe" in run.config:
+        if run.config.get("at_once", 1) > 1:  # each is a run of its own, and the search has nothing left to train
+            samples = 1 if run.phase == "score" else 0
+        network = get_space(searched_space(run)).reference()
+        return samples * _seconds_of_training(run, network, images.info, train, engine, allowance)
+    evaluator = import_module(f"bench.run.evaluators.{run.config['evaluator']['name']}")
+    seconds: Any = getattr(evaluator, "seconds", None)
+    return 0.0 if seconds is None else seconds(run, samples, images.info, (train, valid), engine)
 
 
 def _seconds_of_inherit(run: RunInfo, source: RunInfo | None, images: Images, engine: Engine) -> float:

@@ -92,9 +92,9 @@ def key_of(info: RunInfo, network: Architecture | None, source: RunInfo | None, 
 
 
 def _was_timed_in_part(info: RunInfo) -> bool:
-    """Whether earlier versions left something out: scores, short trainings, or architecture steps that begin late."""
-    short_trainings = _is_a(SamplingSearch, info) and "recipe" in info.config
-    return short_trainings or _is_a(SharedWeights, info) or bool(info.config.get("options", {}).get("arch_start_epoch"))
+    """Whether earlier versions left something out: scores of networks, or architecture steps that begin late."""
+    begins_late = bool(info.config.get("options", {}).get("arch_start_epoch"))
+    return begins_late or _is_a(SamplingSearch, info) or _is_a(SharedWeights, info)
 
 
 def _is_a(kind: type[Method], info: RunInfo) -> bool:

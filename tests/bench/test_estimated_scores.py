@@ -15,6 +15,7 @@ from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import RunInfo
 from bench.run import estimate, imagined_scores, timed_runs
+from bench.run.evaluators import supernet as supernet_evaluator
 from bench.run.imagined_scores import Evaluation, seconds_of_choosing, seconds_of_inheriting
 from bench.run.published_images import test_images as images_to_test
 from bench.run.timed_runs import Images, Unmade, seconds_of
@@ -25,6 +26,7 @@ from methods.gradient.autoslim import AutoSlim, AutoSlimOptions
 from methods.gradient.mutualnet import MutualNet, MutualNetOptions
 from methods.gradient.us_net import USNet, USNetOptions
 from methods.registry import all_methods
+from methods.spaces.decisions import sample_code
 from tests.bench.test_inherited import experiment
 from tests.contracts.tiny import context_of, relaxed_spaces, tiny
 
@@ -160,6 +162,28 @@ def test_short_trainings_are_as_many_as_proposals(
     run = searches[0]
     train, size = run.config["data"]["train_images"] / 2, run.config["recipe"]["batch_size"]
     assert found == {"searched": 3.0 * run.config["recipe"]["epochs"] * round(train / size), "drawn": 0.0}
+
+
+def test_one_shot_weights_take_their_training_and_every_score(
+    tmp_path: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a clock that counts paths: 3 epochs of 50 steps, 4 scores of 1 batch of statistics and 4 of validation."""
+    now = 0
+
+    def path(*arguments: Any) -> Any:
+        nonlocal now
+        now += 1
+        return sample_code(*arguments)
+
+    monkeypatch.setattr(supernet_evaluator, "sample_code", path)
+    monkeypatch.setattr(supernet_evaluator.time, "perf_counter", lambda: float(now))
+    row = {"method": "random_sampling", "evaluator": "supernet"}
+    evaluation = {"epochs": 3, "batch_size": 10, "channels": 4, "cells": 3, "recalibration_batches": 1}
+    path_to = experiment(tmp_path, {"row": {**row, "evaluation": evaluation, "options": {"samples": 4}}})
+    (run,) = (run for run in plan(load_experiment(str(path_to)), "tiny", None, [0]) if run.phase == "search")
+    run.config["data"]["train_images"] = 1000
+    found = seconds_of(Unmade(run, None, None), Images(load("digits").info, 1000), engine)
+    assert found == 3 * 50 + 4 * (1 + 4)
 
 
 def test_images_of_a_final_evaluation_are_known_without_opening_them(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ With random sampling this is random search with weight sharing (Li and Talwalkar
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,15 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from bench.config import restore
+from bench.data.images import DatasetInfo
 from bench.data.splits import SearchData
+from bench.device.engine import Engine
 from bench.plan.evaluations.supernet import Options
+from bench.records.run_info import RunInfo
 from bench.run.evaluators.base import Prepared, Proposal, Scored
 from bench.run.loop import Loop
-from bench.run.phases.context import RunContext, divided
+from bench.run.phases.context import EVALUATION_BATCH, RunContext, divided
 from bench.run.search import check_weights
 from bench.run.train import evaluate, set_learning_rate
 from bench.seeds import derive, seed_everything
@@ -32,6 +37,8 @@ from methods.spaces.supernet_settings import SupernetSettings
 from methods.spaces.supernets import path_supernet
 
 AUGMENTATION = "crop-flip"
+TIMED_PATHS = 4
+"""Random paths that stand for all of them in an estimate."""
 
 
 def make(run: RunContext, evaluation: Options) -> SupernetEvaluator:
@@ -137,3 +144,38 @@ class SupernetEvaluator:
         found = evaluate(OnPath(self.supernet, code), valid, engine, "", task)
         images = sum(map(len, batches)) + len(self.data.valid)
         return Scored(task.metric.score(found[task.metric.key]), images, time.monotonic() - began, engine.peak_memory())
+
+
+def seconds(run: RunInfo, samples: int, info: DatasetInfo, parts: tuple[int, int], engine: Engine) -> float:
+    """For an estimate: of the supernet's training and of so many scores, by a few random paths.
+
+    Args:
+        parts: images of search-train and search-valid.
+    """
+    given = {key: value for key, value in run.config["evaluator"].items() if key != "name"}
+    o = restore(Options, given, "supernet")
+    name, context = run.config["options"].get("space", "darts_cell"), (run.config.get("stem", "cifar"), info.channels)
+    settings = SupernetSettings(o.channels, o.cells, *context, o.cells_per_stage)
+    supernet, space = path_supernet(name, info.outputs, settings).to(engine.device), get_space(name)
+    paths = torch.Generator().manual_seed(0)
+    shape = info.channels, info.image_size, info.image_size
+
+    def took(size: int, learns: bool) -> float:
+        images = torch.randn(size, *shape, device=engine.device)
+        began = 0.0
+        for number in range(1 + TIMED_PATHS):  # the first one takes longer
+            if number == 1:
+                engine.synchronize()
+                began = time.perf_counter()
+            with engine.autocast(), torch.set_grad_enabled(learns):
+                loss = supernet(images, sample_code(space, paths)).float().square().mean()
+            if learns:
+                loss.backward()
+        engine.synchronize()
+        return (time.perf_counter() - began) / TIMED_PATHS
+
+    many = EVALUATION_BATCH[engine.device.type]
+    train, valid = (max(1, count) for count in parts)
+    scored = min(o.recalibration_batches, math.ceil(train / many)) + math.ceil(valid / many)
+    training = o.epochs * max(1, round(train / o.batch_size)) * took(min(o.batch_size, train), learns=True)
+    return training + samples * scored * took(min(many, valid), learns=False)
