@@ -120,6 +120,14 @@ def resting(space: S, architecture: Architecture | None) -> S:
 
 
 @runtime_checkable
+class ReadsGraphs(Protocol):
+    """A space whose networks read batches of graphs, of PyTorch Geometric, and not images."""
+
+    @property
+    def reads_graphs(self) -> bool: ...
+
+
+@runtime_checkable
 class DropsPaths(Protocol):
     """A network with drop path, off until it is given a probability above zero."""
 

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from methods.architecture import Architecture, ArchitectureError
-from methods.spaces import NetworkSettings, build
+from methods.spaces import NetworkSettings, build, get_space
+from methods.spaces.base import ReadsGraphs
 
 FARTHEST, STEP, SHOWN = 256, 8, 6
 """How far around a size that does not work its multiples of `STEP` are tried, and how many that do are named."""
@@ -34,6 +35,11 @@ def on_meta(architecture: Architecture, settings: NetworkSettings, num_classes: 
 
 def refuse_image_size(architecture: Architecture, settings: NetworkSettings, size: int) -> None:
     """Raise ArchitectureError, with sizes that do work, when a network cannot be trained on images of this side."""
+    if isinstance(get_space(architecture.space), ReadsGraphs):
+        raise ArchitectureError(
+            f"networks of {architecture.space} read graphs, and these are images; name another space, or compare its "
+            "designs on graphs (docs/comparisons.md)"
+        )
     if fits(on_meta(architecture, settings), settings.in_channels, size):
         return
     where = f"images of {size}x{size} pixels do not go through this network with the {settings.stem} stem"

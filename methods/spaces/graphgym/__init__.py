@@ -1,0 +1,1 @@
+"""GraphGym's design space: networks of graphs over PyTorch Geometric."""
