@@ -1,0 +1,130 @@
+"""The runs of a controlled comparison on graphs: each one setting with all its options and seeds.
+
+A training takes seconds, so that one run does all trainings of a setting, one after the other.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import asdict
+from typing import Any
+
+from bench.config import ConfigError, identity, nearest
+from bench.data.graphs.settings import GraphTask, GraphTasks
+from bench.plan.comparison import Comparison, ComparisonSize, draw_settings
+from bench.plan.planned import Plan
+from methods.architecture import ArchitectureError, canonical_json
+from methods.domain import shown
+from methods.spaces import get_space
+from methods.spaces.base import ReadsGraphs
+from methods.spaces.graphgym.counts import match_widths, params
+from methods.spaces.graphgym.design import DIMENSIONS, Design
+
+TASK = "task"
+REDRAWN = 0.5
+"""Share of the drawn settings whose networks may have no common size; beyond it the base width is too small."""
+
+
+def compare_graphs(whole: Plan, label: str, asked: Comparison, tasks: GraphTasks) -> None:
+    """Add a row's runs: one for each setting of its question, or for each task where it has anchors.
+
+    Raises:
+        ConfigError: no common size of the networks of most settings; as `check_graph_comparison`.
+    """
+    size = whole.profile.comparison
+    if asked.anchors is not None:
+        for task in tasks.graphs:
+            designs = _anchors(asked.anchors, label)
+            _add(whole, label, asked, task, designs, _widths(designs, task, size), {})
+        return
+    wanted, found, redrawn = asked.settings or size.settings, 0, 0
+    others = {name: options for name, options in DIMENSIONS.items() if name != asked.dimension}
+    values = asked.values or DIMENSIONS[asked.dimension]
+    for setting in draw_settings({TASK: [task.name for task in tasks.graphs], **others}, _seed(label, asked.dimension)):
+        task = tasks.named(setting.chosen[TASK])
+        rest = {name: value for name, value in setting.chosen.items() if name != TASK}
+        designs = [Design(**rest, **{asked.dimension: value}) for value in values]
+        try:
+            widths = _widths(designs, task, size)
+        except ArchitectureError as error:
+            redrawn += 1
+            if redrawn > max(10, REDRAWN * wanted):
+                raise ConfigError(f"{whole.experiment.name}.rows.{label}: {error}") from None
+            continue
+        more = {"dimension": asked.dimension, "values": list(values), "setting": setting.number, "redrawn": redrawn}
+        _add(whole, label, asked, task, designs, widths, more)
+        found += 1
+        if found == wanted:
+            return
+
+
+def _widths(designs: list[Design], task: GraphTask, size: ComparisonSize) -> list[int]:
+    return match_widths(designs, size.base_width, *task.sizes(), size.tolerance)
+
+
+def _anchors(number: int, label: str) -> list[Design]:
+    """Drawn uniformly: the same on every task."""
+    source = random.Random(_seed(label, "anchors"))
+    return [Design(**{name: source.choice(options) for name, options in DIMENSIONS.items()}) for _ in range(number)]
+
+
+def _seed(label: str, what: str) -> int:
+    """Of the draws: the same in every experiment and profile that asks the same question under the same name."""
+    return int.from_bytes(hashlib.sha256(canonical_json({"row": label, "of": what}).encode()).digest()[:8], "big")
+
+
+def _add(
+    whole: Plan,
+    label: str,
+    asked: Comparison,
+    task: GraphTask,
+    designs: list[Design],
+    widths: list[int],
+    question: dict[str, Any],
+) -> None:
+    size, sizes = whole.profile.comparison, task.sizes()
+    networks = [
+        {"design": asdict(design), "width": width, "params": params(design, width, *sizes)}
+        for design, width in zip(designs, widths, strict=True)
+    ]
+    config = {
+        "space": asked.space,
+        "graphs": {**task.identity(), "size": identity(size.graphs)},
+        "question": question,
+        "networks": networks,
+        "epochs_divided_by": size.epochs_divided_by,
+        "seeds": list(whole.profile.retrain_seeds),
+    }
+    profile = whole.profile
+    common = {
+        "dataset": task.name,
+        "precision": profile.precision,
+        "deterministic": profile.deterministic,
+        "threads": profile.threads,
+    }
+    more: dict[str, Any] = {"search_seed": None, "retrain_seed": None}
+    info = whole.add(label, asked.space, "compare", config, common, **more)
+    info.folder = task.root or None
+
+
+def check_graph_comparison(asked: Comparison, tasks: GraphTasks, precision: str) -> None:
+    """Raises ConfigError for what a comparison on graphs cannot have, or a task without labels."""
+    names = [name for name in (asked.space,) if name]
+    if not names or not isinstance(get_space(asked.space), ReadsGraphs):
+        raise ConfigError(f"space is {shown(asked.space)}; name one whose networks read graphs: space: graphgym")
+    if asked.rows or asked.vary or asked.match_params:
+        raise ConfigError("on graphs a setting draws all other dimensions and a task; leave rows, vary, match_params out")
+    if precision != "fp32":
+        raise ConfigError(f"networks of graphs are trained in fp32, not in {precision}")
+    for task in tasks.graphs:
+        task.sizes()
+    if asked.anchors is not None:
+        return
+    if asked.dimension not in DIMENSIONS:
+        raise ConfigError(f"unknown dimension {shown(asked.dimension)}" + nearest(asked.dimension, DIMENSIONS))
+    for value in asked.values:
+        if value not in DIMENSIONS[asked.dimension]:
+            raise ConfigError(
+                f"{shown(value)} is no option of {asked.dimension}" + nearest(value, DIMENSIONS[asked.dimension])
+            )
