@@ -13,6 +13,9 @@ from bench.records.directory import Record, RecordError, read_records, write_ato
 from bench.records.soundness import identity_fault
 from reports import ratios
 from reports.analysis import Table, analyse
+from reports.controlled import tables as controlled_as
+from reports.controlled.questions import questions_of
+from reports.controlled.tables import ComparisonTable, comparison_tables
 from reports.heeded import cost_notes
 from reports.inherited import tables as inherited_as
 from reports.inherited.rows import inherited_rows
@@ -37,6 +40,11 @@ _INHERITED: dict[str, Callable[[InheritedTable], str]] = {
     "md": inherited_as.to_markdown,
     "tex": inherited_as.to_latex,
 }
+_CONTROLLED: dict[str, Callable[[ComparisonTable], str]] = {
+    "csv": controlled_as.to_csv,
+    "md": controlled_as.to_markdown,
+    "tex": controlled_as.to_latex,
+}
 
 
 class ReportError(ValueError):
@@ -60,26 +68,28 @@ class ReportResult:
 
 @dataclass(frozen=True)
 class Found:
-    """Every table of a report: of retrained rows, of look-ups, and of inherited weights."""
+    """Every table of a report: of retrained rows, look-ups, inherited weights, and controlled comparisons."""
 
     retrained: Sequence[Table]
     lookups: Sequence[LookupTable]
     inherited: Sequence[InheritedTable]
+    controlled: Sequence[ComparisonTable]
 
     @property
     def finished(self) -> bool:
         """Whether there is anything in them."""
         retrained = any(entry.summary.runs for table in self.retrained for entry in table.entries)
-        return bool(self.lookups) or bool(self.inherited) or retrained
+        return bool(self.lookups) or bool(self.inherited) or bool(self.controlled) or retrained
 
     @property
     def number(self) -> int:
-        return len(self.retrained) + len(self.lookups) + len(self.inherited)
+        return len(self.retrained) + len(self.lookups) + len(self.inherited) + len(self.controlled)
 
     def text(self) -> str:
         """For a terminal."""
         retrained, inherited = map(_both, self.retrained), map(inherited_as.to_text, self.inherited)
-        return "\n".join([*map(lookups_as.to_text, self.lookups), *retrained, *inherited])
+        controlled = map(controlled_as.to_text, self.controlled)
+        return "\n".join([*map(lookups_as.to_text, self.lookups), *retrained, *inherited, *controlled])
 
 
 def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) -> ReportResult:
@@ -99,12 +109,14 @@ def build(folders: Sequence[Path], out: Path, formats: Iterable[str] = FORMATS) 
         tables, more = analyse(records)
         rows, wrong = lookup_rows(records)
         networks, misread = inherited_rows(records)
-        found = Found(tables, lookup_tables(rows), inherited_tables(networks))
+        questions, anchors, unasked = questions_of(records)
+        controlled = comparison_tables(questions, anchors)
+        found = Found(tables, lookup_tables(rows), inherited_tables(networks), controlled)
     numbers, unreadable = read_numbers(list(dict.fromkeys(record.path.parent for record in records)))
     for table in tables:
         table.numbers = [each for each in numbers if any(each.of(entry.row) is not None for entry in table.entries)]
         table.notes += cost_notes(table)
-    problems += more + wrong + misread + unreadable
+    problems += more + wrong + misread + unasked + unreadable
     if not found.finished:
         raise ReportError(nothing_finished(folders, records, problems))
     result = ReportResult(found.text(), problems=problems)
@@ -222,6 +234,8 @@ def _write(
             write(f"tables/{looked_up.setting.slug}.{suffix}", _LOOKUPS[suffix](looked_up))
         for inherited in found.inherited:
             write(f"tables/{inherited.setting.slug}.{suffix}", _INHERITED[suffix](inherited))
+        for controlled in found.controlled:
+            write(f"tables/{controlled.setting.slug}.{suffix}", _CONTROLLED[suffix](controlled))
     if "csv" in formats and found.retrained:
         write("runs.csv", runs_csv(found.retrained))
     if not set(formats) <= set(_TABLES):
@@ -239,6 +253,7 @@ def _draw(
     files: list[Path],
 ) -> str:
     """Figures as files, and the page that shows them."""
+    from reports.controlled.section import make_comparison_section
     from reports.figures import make_section  # matplotlib takes a second to import: only where something is drawn
     from reports.inherited.section import make_inherited_section
     from reports.lookups.section import make_lookup_section
@@ -249,12 +264,14 @@ def _draw(
     names = [entry.row.name for table in found.retrained for entry in table.entries]
     names += [entry.row.label for looked_up in found.lookups for entry in looked_up.entries]
     names += [row.label for inherited in found.inherited for row in inherited.rows]
+    names += list(dict.fromkeys(line.question.label for table in found.controlled for line in table.lines))
     palette = Palette(names)  # a method keeps its colour
     images = [suffix for suffix in formats if suffix in ("png", "svg", "pdf")]
     output = Output(out, images, "html" in formats, files, problems)
     looked_up = [make_lookup_section(each, palette, output) for each in found.lookups]
     sections = [make_section(table, palette, output) for table in found.retrained]
     inherited = [make_inherited_section(each, palette, output) for each in found.inherited]
+    controlled = [make_comparison_section(each, palette, output) for each in found.controlled]
     output.finish()
     if "html" not in formats:
         return ""
@@ -268,4 +285,5 @@ def _draw(
         problems,
         [section.content(f"lookup-{index}") for index, section in enumerate(looked_up)],
         [section.content(f"inherited-{index}") for index, section in enumerate(inherited)],
+        [section.content(f"comparisons-{index}") for index, section in enumerate(controlled)],
     )

@@ -39,7 +39,7 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     unique, contradictions = without_copies(sound)
     problems += contradictions
     by_signature = {record.info.signature: record for record in unique}
-    shown = [record for record in unique if record.info.phase in SHOWN]
+    shown = [record for record in unique if record.info.phase in SHOWN and not record.info.config.get("question")]
     variant, settings = variants(shown, by_signature), _settings(shown, problems)
     rows: dict[tuple[Any, ...], Row] = {}
     for record in shown:

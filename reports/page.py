@@ -79,12 +79,14 @@ def render(
     problems: Sequence[str],
     lookups: Sequence[Mapping[str, Any]] = (),
     inherited: Sequence[Mapping[str, Any]] = (),
+    controlled: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The page's HTML. Everything from the records is escaped; figures are our own SVG.
 
     Args:
         lookups: sections of look-ups (`reports.lookups.section.LookupSection.content`).
         inherited: sections of inherited weights (`reports.inherited.section.InheritedSection.content`).
+        controlled: sections of controlled comparisons (`reports.controlled.section.ComparisonSection.content`).
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -101,6 +103,8 @@ def render(
         lookup_legend={column.heading: column.help for section in lookups for column in section["columns"]},
         inherited=inherited,
         inherited_legend={column.heading: column.help for section in inherited for column in section["columns"]},
+        controlled=controlled,
+        controlled_legend={column.heading: column.help for section in controlled for column in section["columns"]},
         sections=[_section(index, section) for index, section in enumerate(sections)],
         run_columns=RUN_COLUMNS,
         legend=list({column.key: column for s in sections for column in every_column(s.table)}.values()) or COLUMNS,

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from bench.run.local import Queue
 
 HELP = "run an experiment on this machine; again: only what is missing or failed"
+REPORTED = ("train", "inherit", "lookup", "count", "compare")
+"""Phases whose results are lines of a table."""
 STOPPED, TRACKER_DOWN = 130, 3
 """Exit codes: stopped by a person; everything is done and recorded but MLflow could not be told."""
 
@@ -108,7 +110,7 @@ def whole_way(options: argparse.Namespace) -> int:
                 work(queue, [shown])
     print_failures(jobs, queue)
     printed, reported = "", records_digest(folder)
-    if any(job.state == "done" and job.info.phase in ("train", "inherit", "lookup", "count") for job in jobs):
+    if any(job.state == "done" and job.info.phase in REPORTED for job in jobs):
         out = report_folder(folder)
         printed = print_report([folder], out, ["csv", "md", "tex", "svg", "html"])
         if tracking is not None:

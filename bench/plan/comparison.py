@@ -16,6 +16,8 @@ from bench.config import ConfigError
 from bench.data.graphs.settings import GraphSize
 from methods.domain import check, shown, within
 
+ROW = "row"
+"""The dimension of which row of the experiment."""
 MOST_DRAWS = 1000
 """Draws in a row that can be none before a row is given up."""
 
@@ -50,11 +52,11 @@ class Comparison:
     def __post_init__(self) -> None:
         check(self, ConfigError)
         if bool(self.dimension) == (self.anchors is not None):
-            raise ConfigError("a comparison has a dimension, or anchors, which say how alike tasks are; name one of them")
+            raise ConfigError("name either a dimension, or anchors, which say how alike tasks are")
         if len(set(map(repr, self.values))) < len(self.values) or len(self.values) == 1:
             raise ConfigError(f"values is {shown(list(self.values))}; options are at least two, each once")
         if self.dimension in self.vary:
-            raise ConfigError(f"vary.{self.dimension} is the dimension of the question; all its options are in 'values'")
+            raise ConfigError(f"vary.{self.dimension} is what the question is about; its options are in 'values'")
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class ComparisonSize:
     tolerance: float = field(default=0.02, metadata=within("(0, 1]"))
     base_width: int = field(default=256, metadata=within("[1, 4096]"))
     epochs_divided_by: int = field(default=1, metadata=within("[1, 400]"))
-    graphs: GraphSize = GraphSize()
+    graphs: GraphSize = field(default_factory=GraphSize)
 
 
 @dataclass(frozen=True)

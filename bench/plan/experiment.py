@@ -14,7 +14,9 @@ from typing import Any
 
 from bench.config import ConfigError, fill_preset, nearest, parse
 from bench.data.folder_settings import FolderSettings, beside
+from bench.data.graphs.settings import GraphTasks
 from bench.data.search_protocol import SearchProtocol
+from bench.plan.comparison_checks import check_comparison
 from bench.plan.cost_checks import check_row_cost
 from bench.plan.inherited_checks import check_inherited
 from bench.plan.listed_rows import check_listed, check_same_space
@@ -201,7 +203,7 @@ def _method(name: str, where: str) -> type[Method]:
 
 def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     where = f"{experiment.name}.rows.{label}"
-    kinds = ("method", "published", "architecture", "transfer")
+    kinds = ("method", "published", "architecture", "transfer", "compare")
     sources = [name for name in kinds if getattr(row, name) is not None]
     if len(sources) != 1:
         raise ConfigError(f"{where}: give exactly one of {', '.join(kinds)}; found {sources or 'none'}")
@@ -217,6 +219,8 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         _check_transfer(row.transfer, experiment.profiles, f"{where}.transfer")
         if row.select is not None:
             raise ConfigError(f"{where}: what the other row selects is taken; leave select out")
+    if row.compare is not None or isinstance(experiment.dataset, GraphTasks):
+        check_comparison(experiment, row, where)
     if row.weights == "inherited":
         check_inherited(experiment, label, row, where)
     if row.method is None:

@@ -10,14 +10,11 @@ import random
 from dataclasses import asdict
 from typing import Any
 
-from bench.config import ConfigError, identity, nearest
+from bench.config import ConfigError, identity
 from bench.data.graphs.settings import GraphTask, GraphTasks
 from bench.plan.comparison import Comparison, ComparisonSize, draw_settings
 from bench.plan.planned import Plan
 from methods.architecture import ArchitectureError, canonical_json
-from methods.domain import shown
-from methods.spaces import get_space
-from methods.spaces.base import ReadsGraphs
 from methods.spaces.graphgym.counts import match_widths, params
 from methods.spaces.graphgym.design import DIMENSIONS, Design
 
@@ -30,7 +27,7 @@ def compare_graphs(whole: Plan, label: str, asked: Comparison, tasks: GraphTasks
     """Add a row's runs: one for each setting of its question, or for each task where it has anchors.
 
     Raises:
-        ConfigError: no common size of the networks of most settings; as `check_graph_comparison`.
+        ConfigError: no common size of the networks of most settings.
     """
     size = whole.profile.comparison
     if asked.anchors is not None:
@@ -106,25 +103,3 @@ def _add(
     more: dict[str, Any] = {"search_seed": None, "retrain_seed": None}
     info = whole.add(label, asked.space, "compare", config, common, **more)
     info.folder = task.root or None
-
-
-def check_graph_comparison(asked: Comparison, tasks: GraphTasks, precision: str) -> None:
-    """Raises ConfigError for what a comparison on graphs cannot have, or a task without labels."""
-    names = [name for name in (asked.space,) if name]
-    if not names or not isinstance(get_space(asked.space), ReadsGraphs):
-        raise ConfigError(f"space is {shown(asked.space)}; name one whose networks read graphs: space: graphgym")
-    if asked.rows or asked.vary or asked.match_params:
-        raise ConfigError("on graphs a setting draws all other dimensions and a task; leave rows, vary, match_params out")
-    if precision != "fp32":
-        raise ConfigError(f"networks of graphs are trained in fp32, not in {precision}")
-    for task in tasks.graphs:
-        task.sizes()
-    if asked.anchors is not None:
-        return
-    if asked.dimension not in DIMENSIONS:
-        raise ConfigError(f"unknown dimension {shown(asked.dimension)}" + nearest(asked.dimension, DIMENSIONS))
-    for value in asked.values:
-        if value not in DIMENSIONS[asked.dimension]:
-            raise ConfigError(
-                f"{shown(value)} is no option of {asked.dimension}" + nearest(value, DIMENSIONS[asked.dimension])
-            )

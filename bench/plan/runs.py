@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bench.config import ConfigError, nearest
+from bench.plan.comparison_runs import compare
 from bench.plan.inherited import inherit
 from bench.plan.lookup_runs import look_up
 from bench.plan.of_rows import is_transform
@@ -89,7 +90,9 @@ def plan(
     for label in rows or experiment.rows:
         if transfers.left_out(experiment, label):
             continue
-        if experiment.rows[label].weights == "inherited":
+        if (asked := experiment.rows[label].compare) is not None:
+            compare(whole, label, asked)
+        elif experiment.rows[label].weights == "inherited":
             inherit(whole, label)
         elif experiment.lookup is None:
             retrain(whole, label)

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bench.config import ConfigError, nearest
 from bench.data.folder_settings import FolderSettings
+from bench.data.graphs.settings import GraphTasks
 from bench.data.names import DATASETS
 from bench.names import LABEL, NAME
+from bench.plan.comparison import Comparison, ComparisonSize
 from bench.plan.evaluation import evaluator_names
 from bench.plan.lookup import Lookup
 from bench.plan.row_cost import RowCost
@@ -118,8 +120,8 @@ class Transfer:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: exactly one of `method`, `published` (a genotype's name), `architecture` (a file) and
-    `transfer` (finished searches of another experiment).
+    """One line of the table: exactly one of `method`, `published` (a genotype's name), `architecture` (a file),
+    `transfer` (finished searches of another experiment) and `compare` (a controlled comparison, which is a question).
 
     Attributes:
         architecture: path of the file or of its folder, relative to the experiment file.
@@ -148,6 +150,7 @@ class Row:
     published: str | None = None
     architecture: str | None = None
     transfer: Transfer | None = None
+    compare: Comparison | None = None
     note: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     of: str | None = None
@@ -192,6 +195,7 @@ class Profile:
             from this profile's.
         published: by row with a published architecture, the one that it has at this profile.
         table_seeds: seeds of a row that a table scores, from 0; they are one run.
+        comparison: what controlled comparisons are to take.
         optional_images: rows that need images are left out, with a word, on a machine that does not have them.
     """
 
@@ -216,6 +220,7 @@ class Profile:
     published: dict[str, str] = field(default_factory=dict)
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
     table_seeds: int = field(default=500, metadata=within("[1, 100000]"))
+    comparison: ComparisonSize = field(default_factory=ComparisonSize)
     optional_images: bool = False
 
     def __post_init__(self) -> None:
@@ -231,13 +236,13 @@ class Experiment:
     """The content of an experiment file.
 
     Attributes:
-        dataset: a data set by its name, or an image folder.
+        dataset: a data set by its name, an image folder, or tasks on graphs.
         lookup: a table of trained networks answers instead of retrainings.
         evaluation: per evaluator name, options for all rows that have it.
     """
 
     name: str = field(metadata=NAME)
-    dataset: DatasetName | FolderSettings
+    dataset: DatasetName | FolderSettings | GraphTasks
     rows: dict[str, Row]
     profiles: dict[str, Profile]
     description: str = ""
@@ -254,6 +259,8 @@ class Experiment:
 
     @property
     def dataset_name(self) -> str:
+        if isinstance(self.dataset, GraphTasks):
+            return "graphs"
         return self.dataset.name if isinstance(self.dataset, FolderSettings) else self.dataset
 
     def rests_on(self, label: str) -> list[str]:

@@ -18,6 +18,7 @@ _NAMES = (
     "metrics.jsonl",
     "seeds.jsonl",
     "proposals.jsonl",
+    "trainings.jsonl",
     "listed.json",
     "latency.jsonl",
     "latency.fitted.safetensors",

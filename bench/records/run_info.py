@@ -12,7 +12,7 @@ from bench.names import folder_form
 SCHEMA_VERSION = 1
 FITTED_NAME = "latency.fitted.safetensors"
 """In the directory of a run that fits predictors of latency, or was given them."""
-PHASES = ("collect", "fit", "score", "search", "transform", "train", "inherit", "lookup", "count")
+PHASES = ("collect", "fit", "score", "search", "transform", "train", "inherit", "lookup", "count", "compare")
 STATUSES = ("pending", "running", "done", "failed", "interrupted")
 
 
@@ -30,7 +30,8 @@ class RunInfo:
         phase: "collect" (measures latencies), "fit" (fits predictors to them), "score" (trains one proposal of a search
             whose proposals are runs of their own), "search" (finds an architecture), "transform" (makes a trained
             network smaller or larger), "train", "inherit" (networks on a search's weights are evaluated as they are),
-            "lookup" (a table of trained networks answers), or "count" (the network is built and counted).
+            "lookup" (a table of trained networks answers), "count" (the network is built and counted), or "compare" (a
+            setting of a controlled comparison: every option with every seed).
         inheritance: how a train run starts: "scratch", or "finetune" from a transform's inherited weights.
         search_seed: None for a published or given architecture, which nobody searched here, and for a batch of seeds.
         retrain_seed: None for all but a retraining and a transform.
@@ -124,6 +125,11 @@ def built_on(info: RunInfo) -> list[str]:
 
 def needs_images(info: RunInfo) -> bool:
     """Whether a run reads the images of its data set; a look-up reads a table, and another experiment's run is done."""
+    return info.phase not in ("lookup", "compare") and not info.origin
+
+
+def computes(info: RunInfo) -> bool:
+    """Whether a run works on the device; a look-up reads a table, and another experiment's run is done."""
     return info.phase != "lookup" and not info.origin
 
 

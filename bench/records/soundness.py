@@ -85,7 +85,7 @@ def result_fault(result: Mapping[str, Any], phase: str) -> str | None:
         return f"epochs is {result['epochs']!r}"
     if phase in ANSWERS:
         return _answer_fault(task, result["metrics"])
-    if phase not in MEASURED and not isinstance(result.get("architecture"), str):
+    if phase not in (*MEASURED, "compare") and not isinstance(result.get("architecture"), str):
         return "it names no architecture"
     return None
 

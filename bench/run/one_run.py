@@ -31,7 +31,7 @@ from bench.records.directory import RecordError, RunDirectory, RunInfo, SilentDi
 from bench.records.inputs import checksums
 from bench.records.lease import LeaseHeldError, LeaseLostError, hold
 from bench.records.repair import is_settled, settle
-from bench.records.run_info import name_commit, needs_images
+from bench.records.run_info import computes, name_commit, needs_images
 from bench.records.soundness import identity_fault
 from bench.run.phases.by_name import PHASES
 from bench.run.phases.context import RunContext, RunError
@@ -165,7 +165,7 @@ def _perform(
         if group.rank:
             return {}
         group = ALONE
-        device_name = device_name if needs_images(info) else "cpu"
+        device_name = device_name if computes(info) else "cpu"
     elif not group.alone and torch.cuda.is_available() and device_name == "auto":
         device_name = f"cuda:{group.local_rank % torch.cuda.device_count()}"
     device = choose_device(device_name)

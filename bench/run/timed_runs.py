@@ -66,6 +66,10 @@ def seconds_of(unmade: Unmade, images: Images | None, engine: Engine, allowance:
     run, network = unmade.info, unmade.network
     if run.phase == "lookup":
         return seconds_of_lookup(run)
+    if run.phase == "compare":
+        from bench.run.phases.compare import seconds_of_comparing  # no other run reads graphs
+
+        return seconds_of_comparing(run, engine.device)
     if run.origin:
         return 0.0
     if run.phase == "fit":

@@ -121,8 +121,22 @@ def test_a_users_data_set_is_read_and_one_that_does_not_fit_is_refused(tmp_path:
         task(set="pyg", level="graph", options={"class": "TUDatset"}).sizes()
     with pytest.raises(ConfigError, match="does not take root"):
         task(set="pyg", level="graph", options={"class": "TUDataset", "nam": "X"}, root=str(tmp_path)).sizes()
-    with pytest.raises(ConfigError, match="have no labels that are classes"):
-        task(set="pyg", level="graph", options=fake | {"task": "no"} | {"num_classes": 0}).sizes()
+
+
+@pytest.mark.usefixtures("geometric")
+@pytest.mark.parametrize("labels", [None, torch.tensor([0.5])])
+def test_a_users_data_set_without_labels_says_so(labels: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch_geometric.data import Data
+
+    from bench.data.graphs.sets import pyg
+
+    class Unlabelled(list[Any]):
+        num_node_features = 3
+
+    graph = Data(x=torch.zeros(2, 3), edge_index=torch.tensor([[0], [1]]), y=labels)
+    monkeypatch.setattr(pyg, "_dataset", lambda _: Unlabelled([graph, graph]))
+    with pytest.raises(ConfigError, match="the graphs of pyg have no labels that are classes; compute one"):
+        task(set="pyg", level="graph").sizes()
 
 
 @pytest.mark.usefixtures("geometric")

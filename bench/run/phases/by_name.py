@@ -2,7 +2,8 @@
 
 Score trains one proposal of a search whose proposals are runs of their own. Inherit evaluates networks on a search's
 weights as they are. Collect measures latencies that a search is to heed, fit fits predictors to them. Lookup asks a
-table of trained networks instead of a training; count builds the network and counts it.
+table of trained networks instead of a training; count builds the network and counts it. Compare
+trains the options of one setting of a controlled comparison.
 """
 
 from __future__ import annotations
@@ -48,6 +49,6 @@ def _by_gradient(info: RunInfo) -> bool:
 _SHARED = {
     "search": _by_gradient,
     "train": lambda info: True,
-    **dict.fromkeys(("collect", "fit", "score", "transform", "inherit", "lookup", "count"), _never),
+    **dict.fromkeys(("collect", "fit", "score", "transform", "inherit", "lookup", "count", "compare"), _never),
 }
 PHASES = {name: Phase(name, shared) for name, shared in _SHARED.items()}

@@ -7,9 +7,7 @@ record of either holds stands in docs/records.md.
 from __future__ import annotations
 
 import json
-import os
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,18 +16,15 @@ from bench.config import restore
 from bench.data.tables import get_table
 from bench.data.tables.agreement import agreement_with_table
 from bench.plan.lookup import seeds_of
-from bench.records.atomic import write_whole
-from bench.records.checkpoint import load_newest_checkpoint, save_checkpoint
 from bench.records.directory import save_architecture, write_atomically
 from bench.records.run_info import RunInfo
 from bench.run.evaluators.table import TableEvaluator
 from bench.run.findings import means_of
-from bench.run.loop import CHECKPOINT_SECONDS, PROGRESS_SECONDS
 from bench.run.phases.context import RunContext, RunError
+from bench.run.phases.lines import Lines
 from bench.run.phases.listed import SEEDS_NAME, lists_by_seed
 from bench.run.phases.train import chosen_architecture, cost_of_needs
 from bench.run.proposals import proposed, read_proposals
-from bench.run.stop import InterruptedRunError
 from bench.run.table_search import Answers, TableSearch
 from methods.base import SamplingSearch, SearchContext
 from methods.registry import get_method
@@ -67,7 +62,7 @@ def look_up(run: RunContext) -> dict[str, Any]:
 def run_batch(run: RunContext) -> dict[str, Any]:
     """Search with every seed of the batch, continued after the last one that is done, then look up the answers."""
     search, seeds = search_of(run.info, run.directory.checkpoints), seeds_of(run.config["seeds"])
-    batch, lists = Batch(run, len(seeds)), lists_by_seed(run, search.evaluator.table)
+    batch, lists = Lines(run, len(seeds)), lists_by_seed(run, search.evaluator.table)
     for seed in seeds[len(batch.lines) :]:
         context = replace(context_of(run.info, run.seed("method", seed)), within=lists.get(seed))
         batch.add({"seed": seed, **search.run(run.seed("search", seed), context)})
@@ -97,65 +92,6 @@ def run_batch(run: RunContext) -> dict[str, Any]:
         "epochs": 0,
         "report": {},
     }
-
-
-class Batch:
-    """The seeds of a batch that are done, kept between attempts.
-
-    Attributes:
-        lines: of `TableSearch.run`, by seed.
-    """
-
-    def __init__(self, run: RunContext, total: int) -> None:
-        self.run, self.total = run, total
-        found = load_newest_checkpoint(run.directory.checkpoints, run.info.signature)
-        state: dict[str, Any] = found["state"] if found else {"lines": [], "seconds": 0.0}
-        self.lines: list[dict[str, Any]] = [json.loads(line) for line in state["lines"]]
-        self.earlier: float = state["seconds"]
-        self.started = self.last_kept = self.last_shown = time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        """Over all attempts."""
-        return self.earlier + time.monotonic() - self.started
-
-    def add(self, line: dict[str, Any]) -> None:
-        """Note a seed that is done; between two, the stop flag is looked at.
-
-        Raises:
-            InterruptedRunError: the run was asked to stop; what is done is kept.
-        """
-        self.lines.append(line)
-        now, stop = time.monotonic(), self.run.stop.reason
-        if stop is not None and len(self.lines) < self.total:
-            self.keep()
-            raise InterruptedRunError(stop)
-        if now - self.last_kept >= CHECKPOINT_SECONDS:
-            self.keep()
-        if now - self.last_shown >= PROGRESS_SECONDS:
-            self._show()
-
-    def keep(self) -> None:
-        """Write down all seeds that are done."""
-        self.run.directory.may_write()
-        state = {"lines": [json.dumps(line) for line in self.lines], "seconds": self.seconds}
-        save_checkpoint(self.run.directory.checkpoints, len(self.lines), 0, self.run.info.signature, state)
-        self.last_kept = time.monotonic()
-
-    def _show(self) -> None:
-        """A heartbeat for people: seeds stand where a training has epochs."""
-        self.last_shown = time.monotonic()
-        done = len(self.lines)
-        content = {
-            "epoch": done,
-            "epochs": self.total,
-            "seconds_left": self.seconds * (self.total - done) / done,
-            "time": time.time(),
-            "pid": os.getpid(),
-            "host": os.uname().nodename,
-        }
-        with suppress(OSError):
-            write_whole(self.run.directory.path / "progress.json", json.dumps(content).encode())
 
 
 def search_of(info: RunInfo, kept: Path) -> TableSearch:
