@@ -19,6 +19,8 @@ from methods.spaces.graphgym.counts import match_widths, params
 from methods.spaces.graphgym.design import DIMENSIONS, Design
 
 TASK = "task"
+MOST_SETS = 20
+"""Of anchors that are drawn until one has a common size."""
 REDRAWN = 0.5
 """Share of the drawn settings whose networks may have no common size; beyond it the base width is too small."""
 
@@ -31,9 +33,12 @@ def compare_graphs(whole: Plan, label: str, asked: Comparison, tasks: GraphTasks
     """
     size = whole.profile.comparison
     if asked.anchors is not None:
-        for task in tasks.graphs:
-            designs = _anchors(asked.anchors, label)
-            _add(whole, label, asked, task, designs, _widths(designs, task, size), {})
+        try:
+            designs, widths = _anchors(asked.anchors, label, tasks, size)
+        except ArchitectureError as error:
+            raise ConfigError(f"{whole.experiment.name}.rows.{label}: {error}") from None
+        for task, of_task in zip(tasks.graphs, widths, strict=True):
+            _add(whole, label, asked, task, designs, of_task, {})
         return
     wanted, found, redrawn = asked.settings or size.settings, 0, 0
     others = {name: options for name, options in DIMENSIONS.items() if name != asked.dimension}
@@ -60,10 +65,24 @@ def _widths(designs: list[Design], task: GraphTask, size: ComparisonSize) -> lis
     return match_widths(designs, size.base_width, *task.sizes(), size.tolerance)
 
 
-def _anchors(number: int, label: str) -> list[Design]:
-    """Drawn uniformly: the same on every task."""
+def _anchors(number: int, label: str, tasks: GraphTasks, size: ComparisonSize) -> tuple[list[Design], list[list[int]]]:
+    """Designs drawn uniformly, the same for every task, and the widths that they have on each; drawn again where they
+    have no common size on one.
+
+    Raises:
+        ArchitectureError: they never have.
+    """
     source = random.Random(_seed(label, "anchors"))
-    return [Design(**{name: source.choice(options) for name, options in DIMENSIONS.items()}) for _ in range(number)]
+    for attempt in range(MOST_SETS):
+        designs = [
+            Design(**{name: source.choice(options) for name, options in DIMENSIONS.items()}) for _ in range(number)
+        ]
+        try:
+            return designs, [_widths(designs, task, size) for task in tasks.graphs]
+        except ArchitectureError:
+            if attempt == MOST_SETS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 def _seed(label: str, what: str) -> int:

@@ -85,33 +85,44 @@ def _changed(whole: Plan, chosen: Mapping[str, Any], channels: int | None) -> Ex
 
 
 def _channels(whole: Plan, asked: Comparison, each: list[dict[str, Any]]) -> list[int]:
-    """Initial channels that give the networks of a setting equally many parameters: the profile's for the first
-    option, and for the others those that come nearest.
+    """Initial channels that give the networks of a setting equally many parameters.
+
+    The budget is the size of the first option at the profile's channels; of the sizes that the options can have within
+    half of it, the nearest one is taken at which all others match, as on graphs.
 
     Raises:
-        ConfigError: the largest network is more than the tolerance larger than the smallest.
+        ConfigError: there is none.
     """
-    budget, found, widths = None, list[int](), list[int]()
+    sizes: list[dict[int, int]] = []
+    budget = 0
     for chosen in each:
         experiment = _changed(whole, chosen, None)
         network = experiment.profile(whole.profile_name).network
         architecture = _given(experiment.rows[str(chosen[ROW])])
-        sizes = {width: _params(architecture, network, width) for width in range(1, WIDEST)} if budget else {}
-        if budget is None:
-            budget = _params(architecture, network, network.channels)
-            sizes = {network.channels: budget}
-        goal = budget
-        width = min(sizes, key=lambda width: abs(sizes[width] - goal))
-        widths.append(width)
-        found.append(sizes[width])
+        budget = budget or _params(architecture, network, network.channels)
+        sizes.append(_near(architecture, network, budget))
     tolerance = whole.profile.comparison.tolerance
-    if max(found) > (1 + tolerance) * min(found):
-        raise ConfigError(
-            f"{whole.experiment.name}: with {asked.dimension} = {shown(list(asked.values))} the nearest sizes are "
-            f"{found} parameters (channels {widths}), more than {tolerance:.0%} apart: a channel more is too much; "
-            "raise network.channels of the profile"
-        )
-    return widths
+    for goal in sorted({budget, *(size for of in sizes for size in of.values())}, key=lambda size: abs(size - budget)):
+        widths = [min(of, key=lambda width, of=of: abs(of[width] - goal), default=0) for of in sizes]  # type: ignore[misc]
+        found = [of.get(width, 0) for of, width in zip(sizes, widths, strict=True)]
+        if max(found) <= (1 + tolerance) * min(found):
+            return widths
+    raise ConfigError(
+        f"{whole.experiment.name}: with {asked.dimension} = {shown(list(asked.values))} no channels give networks of "
+        f"equal sizes to {tolerance:.0%} near {budget:,} parameters: a channel more is too much; raise "
+        "network.channels of the profile"
+    )
+
+
+def _near(architecture: Architecture, network: NetworkSize, budget: int) -> dict[int, int]:
+    """By the channels, the sizes within half of a budget."""
+    found: dict[int, int] = {}
+    for width in range(1, WIDEST):
+        size = _params(architecture, network, width)
+        if size > 1.5 * budget:
+            break
+        found |= {width: size} if size >= budget / 2 else {}
+    return found
 
 
 def _params(architecture: Architecture, network: NetworkSize, channels: int) -> int:
