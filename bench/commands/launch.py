@@ -70,10 +70,11 @@ def check_where_the_data_is(planned: Sequence[RunInfo], runs_dir: Path, processe
         ConfigError, DataError: something that a run needs is missing or does not fit.
     """
     from bench.data.images import DataError
-    from bench.run.check import check, check_files
+    from bench.run.check import check, check_files, check_packages
     from bench.run.images import images_of
     from bench.run.phases.check import check_searches, check_shares
 
+    check_packages(planned)
     try:
         data = images_of(planned, runs_dir, say)
     except DataError:

@@ -62,7 +62,7 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.device.engine import choose_device, emulated
     from bench.plan.experiment import load_experiment
     from bench.records.moved import note_where_images_are
-    from bench.run.check import check, check_files
+    from bench.run.check import check, check_files, check_packages
     from bench.run.images import images_of, optional_images_of
     from bench.run.jobs import create_missing, make_jobs
     from bench.run.local import Queue, devices_for, work
@@ -73,6 +73,7 @@ def whole_way(options: argparse.Namespace) -> int:
     profile_name = choose_profile(experiment, options.profile)
     profile = experiment.profile(profile_name)
     planned, left_out = planned_runs(options, experiment, profile_name)
+    check_packages(planned)
     devices = devices_for(options.device, profile.threads, options.jobs)
     if profile.optional_images:
         planned, data, without = optional_images_of(planned, options.runs_dir, say)

@@ -64,9 +64,11 @@ def experiment(name: str) -> ExperimentFacts:
 
 
 def _dataset(value: Any) -> str:
-    """A data set's name, or that of the image folder it is."""
+    """A data set's name, that of the image folder it is, or that they are tasks on graphs."""
     if not isinstance(value, Mapping):
         return str(value)
+    if "graphs" in value:
+        return "graphs"
     return str(value.get("name") or Path(str(value.get("folder", ""))).name)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +38,7 @@ def compare_images(whole: Plan, label: str, asked: Comparison) -> None:
     dimensions = dict(asked.vary) if asked.dimension == ROW else {ROW: asked.rows, **asked.vary}
     source = canonical_json({"row": label, "of": asked.dimension})
     seed = int.from_bytes(hashlib.sha256(source.encode()).digest()[:8], "big")
-    for setting in draw_settings(dimensions, seed):
-        if setting.number == wanted:
-            return
+    for setting in islice(draw_settings(dimensions, seed), wanted):
         each = [{**setting.chosen, asked.dimension: value} for value in asked.values]
         channels = _channels(whole, asked, each) if asked.match_params else [None] * len(each)
         for value, chosen, width in zip(asked.values, each, channels, strict=True):

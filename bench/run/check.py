@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,16 @@ def check(planned: Iterable[RunInfo], data: ImageData) -> None:
             if name not in seen:
                 seen.add(name)
                 _named(info, look)
+
+
+def check_packages(planned: Iterable[RunInfo]) -> None:
+    """Raises ConfigError where a run needs a package that is not installed, with the extra that brings it."""
+    rows = dict.fromkeys(info.label for info in planned if info.phase == "compare")
+    if rows and find_spec("torch_geometric") is None:
+        raise ConfigError(
+            f"rows {', '.join(rows)}: networks of graphs are made of PyTorch Geometric, which is not installed; "
+            "pip install 'dasbench[graphs]'"
+        )
 
 
 def _named(info: RunInfo, look: Callable[[], None]) -> None:

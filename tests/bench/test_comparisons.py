@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import textwrap
 from itertools import islice
 from pathlib import Path
@@ -160,6 +161,22 @@ def test_networks_of_a_setting_on_images_have_one_size(tmp_path: Path) -> None:
         counts = get_space("darts_cell").counts(published(name), 10, NetworkSettings(**network))
         sizes.setdefault(name, set()).add(counts.params)
     assert all(len(each) == 2 and max(each) <= 1.02 * min(each) for each in sizes.values())
+
+
+def test_without_pytorch_geometric_one_error_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It needs no package to be planned, and is refused before anything starts."""
+    from bench.run import check
+    from methods.architecture import ArchitectureError
+    from methods.spaces import NetworkSettings, build, get_space
+
+    runs = planned(tmp_path, GRAPHS)
+    monkeypatch.setattr(check, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"rows activation, tasks: .* pip install 'dasbench\[graphs\]'"):
+        check.check_packages(runs)
+    check.check_packages(planned(tmp_path, IMAGES))
+    monkeypatch.setitem(sys.modules, "torch_geometric.nn", None)
+    with pytest.raises(ArchitectureError, match=r"pip install 'dasbench\[graphs\]'"):
+        build(get_space("graphgym").reference(), 5, NetworkSettings(in_channels=3))
 
 
 def test_a_comparison_goes_from_its_file_to_ranks_and_on_after_a_stop(tmp_path: Path) -> None:

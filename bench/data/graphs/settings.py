@@ -78,21 +78,20 @@ class GraphTask:
             DataError: a user's data set that cannot be read.
         """
         needed = "own" in (self.label, self.feature)
-        features, classes = self.module.own_sizes(self) if needed else (None, None)
-        if self.label == "own" and not classes:
+        own: tuple[int | None, int | None] = self.module.own_sizes(self) if needed else (None, None)
+        features = own[0] if self.feature == "own" else COMPUTED_FEATURES
+        classes = own[1] if self.label == "own" else COMPUTED_CLASSES
+        if not classes:
             raise ConfigError(
                 f"the graphs of {self.name} have no labels that are classes; compute one: label: clustering, pagerank "
                 "or path_length"
             )
-        if self.feature == "own" and not features:
+        if not features:
             raise ConfigError(
                 f"the nodes of {self.name} have no features of their own; compute one: feature: constant, one_hot, "
                 "clustering or pagerank"
             )
-        return (
-            features if self.feature == "own" else COMPUTED_FEATURES,
-            classes if self.label == "own" else COMPUTED_CLASSES,
-        )
+        return features, classes
 
     def identity(self) -> dict[str, Any]:
         """What of it decides results."""
