@@ -42,9 +42,9 @@ class GraphData:
         """
         source = torch.Generator().manual_seed(seed)
         if self.task.level == "graph":
-            order = torch.randperm(len(self.graphs), generator=source).tolist()
-            cut = round(TRAINED * len(order))
-            parts = [[self.graphs[place] for place in order[:cut]], [self.graphs[place] for place in order[cut:]]]
+            places = torch.randperm(len(self.graphs), generator=source).tolist()
+            cut = round(TRAINED * len(places))
+            parts = [[self.graphs[place] for place in places[:cut]], [self.graphs[place] for place in places[cut:]]]
             return _chosen(parts[0], None), _chosen(parts[1], None)
         trained = []
         for graph in self.graphs:
