@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 import torch
@@ -12,9 +15,43 @@ import torch
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
 from bench.records.directory import RunDirectory, RunInfo
+from bench.run.one_run import execute
+from bench.run.processes import Order
 from bench.tracking.mirror import open_store, prepare
 
 TINY = Path(__file__).parent.parent / "experiments" / "tiny.yaml"
+
+
+class Forked:
+    """Stands for `bench.run.warm.Forks`: runs are forks of the tests' own process, which has imported everything."""
+
+    def ready(self) -> bool:
+        return True
+
+    def start(self, order: Order, output: IO[bytes]) -> ForkedRun:
+        pid = os.fork()
+        if pid == 0:
+            os.dup2(output.fileno(), 1)
+            os.dup2(output.fileno(), 2)
+            os._exit(execute(order.path, order.device))
+        return ForkedRun(pid)
+
+    def close(self) -> None: ...
+
+
+@dataclass
+class ForkedRun:
+    pid: int
+    returncode: int | None = None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self.returncode = os.waitstatus_to_exitcode(status) if pid else None
+        return self.returncode
+
+    def send_signal(self, sig: int, /) -> None:
+        os.kill(self.pid, sig)
 
 
 @pytest.fixture(autouse=True)

@@ -93,7 +93,7 @@ def test_a_read_only_runs_folder(capsys: pytest.CaptureFixture[str], tmp_path: P
 
 def test_a_runs_folder_that_is_a_file(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("")
-    assert main(["run", "demo", "--runs-dir", str(tmp_path / "runs")]) == 2
+    assert main(["run", str(TINY), "--methods", "random", "--runs-dir", str(tmp_path / "runs")]) == 2
     assert "set RUNS_DIR" in capsys.readouterr().err
 
 
@@ -196,10 +196,12 @@ def test_an_environment_that_is_no_number(tmp_path: Path) -> None:
     import sys
 
     environment = {**os.environ, "DASBENCH_LEASE_SECONDS": "abc", "RUNS_DIR": str(tmp_path)}
-    code = "import sys; from bench.cli import main; sys.exit(main(['run', 'demo', '--dry-run']))"
+    code = "import sys; from bench.cli import main; sys.exit(main(['status', 'demo']))"
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr.startswith("dasbench run: the environment variable DASBENCH_LEASE_SECONDS is 'abc'; it must be")
+    assert done.stderr.startswith(
+        "dasbench status: the environment variable DASBENCH_LEASE_SECONDS is 'abc'; it must be"
+    )
     assert done.stderr.count("\n") == 1
 
 

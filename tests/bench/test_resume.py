@@ -209,7 +209,7 @@ def test_stopped_at_every_step(row: str, tiny_runs: Callable[..., list[RunDirect
     assert outcome(cut) == outcome(whole)
 
 
-@pytest.mark.parametrize("method", ["darts", "pc_darts"])
+@pytest.mark.parametrize("method", ["darts", pytest.param("pc_darts", marks=pytest.mark.long)])
 def test_a_search_in_nasbench201_stopped_at_every_step(method: str, tmp_path: Path) -> None:
     small = {"space": "nasbench201", "epochs": 2, "channels": 4, "cells_per_stage": 1, "batch_size": 8}
     content = yaml.safe_load(TINY.read_text())

@@ -21,7 +21,7 @@ from bench.records.directory import RunDirectory, RunInfo, read_record, read_rec
 from bench.records.inputs import found_architecture
 from bench.run.one_run import DONE, execute
 from reports.analysis import analyse
-from tests.bench.conftest import TINY
+from tests.bench.conftest import TINY, Forked
 
 Search = Callable[[], RunDirectory]
 ROWS: dict[str, Any] = {
@@ -71,6 +71,11 @@ def planned(folder: Path, rows: list[str] | None = None, seeds: list[int] | None
     experiment = load_experiment(str(folder / "target.yaml"))
     transfers = find_transfers(experiment, "tiny", folder / "runs", rows, seeds)
     return plan(experiment, "tiny", rows, seeds, transfers=transfers)
+
+
+@pytest.fixture(autouse=True)
+def forks_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.run.warm.Forks", Forked)
 
 
 def run(folder: Path, *more: str) -> int:
