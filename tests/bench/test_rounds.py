@@ -23,6 +23,7 @@ from methods.base import SearchContext
 from methods.parts.costs.preference import Indifferent
 from methods.registry import get_method
 from reports.collect import collect
+from reports.summary import summarise
 from slurm.arrays import arrange
 from tests.bench.conftest import TINY
 from tests.bench.test_evaluators import StopAfter
@@ -164,6 +165,9 @@ def test_the_report_counts_a_search_once(tmp_path: Path) -> None:
     rows, problems = collect([read_record(tmp_path / run.name) for run in runs])
     assert not problems
     assert [run.info.phase for run in rows[0].searches] == ["search"]
+    found = next(read_record(tmp_path / run.name).result or {} for run in runs if run.phase == "search")
+    assert summarise(rows[0]).evaluations == SAMPLES
+    assert summarise(rows[0]).different == found["report"]["different networks"]
 
 
 def test_asked_for_three_and_told_in_order_is_what_a_round_is() -> None:
