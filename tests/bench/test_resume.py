@@ -121,6 +121,7 @@ def test_sigkill_in_every_phase_of_mgas(everywhere: bool, space: str, tmp_path: 
 IN_CELLS: dict[str, object] = {"channels": 4, "cells": 3}
 IN_A_CHAIN: dict[str, object] = {"space": "chain_xs"}
 IN_WIDTHS: dict[str, object] = {"space": "chain_xs_widths", "arch_start_epoch": 0, "batch_size": 16}
+IN_A_GRAPH: dict[str, object] = {"space": "graph_5", "channels": 4}
 FEW_STEPS: dict[str, object] = {"weight_epochs": 0, "arch_start_epoch": 0, "arch_every": 2}
 ROUNDS: dict[str, object] = {"ordered_epochs": 1, "arch_start_epoch": 0}
 
@@ -153,6 +154,7 @@ def small_searches(method: str, size: dict[str, object], tmp_path: Path, *folder
         pytest.param("proxylessnas", IN_A_CHAIN | FEW_STEPS, id="proxylessnas-chain", marks=pytest.mark.long),
         pytest.param("surgenas", IN_A_CHAIN | ROUNDS, id="surgenas-chain", marks=pytest.mark.long),
         pytest.param("fbnetv2", IN_WIDTHS, id="fbnetv2-widths"),
+        pytest.param("autoshrink_gates", IN_A_GRAPH, id="autoshrink_gates", marks=pytest.mark.long),
     ],
 )
 def test_sigkill_in_searches_that_draw(method: str, size: dict[str, object], tmp_path: Path) -> None:
