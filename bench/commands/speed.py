@@ -104,7 +104,8 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
             _print_times(row, f"{case.side} pixels")
     if options.in_turn:
         _print_ratios(rows)
-    return rows, file_name(engine)
+    name = file_name(engine)
+    return rows, name.replace(".csv", "-in-turn.csv") if options.in_turn else name
 
 
 def _print_times(row: dict[str, Any], side: str) -> None:

@@ -79,7 +79,7 @@ def test_cases_in_turn_are_compared_and_what_draws_is_kept_with_its_range(
     arguments = ["darts-201", "gdas-201", "--in-turn", "--no-oracle", "--device", "cpu", "--repeats", "4"]
     assert main(["speed", *arguments, "--out", str(tmp_path)]) == 0
     assert "".join(name[0] for name in order).startswith("dg" * 6)  # a step to warm up, one before, four that count
-    (path,) = tmp_path.glob("*.csv")
+    (path,) = tmp_path.glob("*-in-turn.csv")  # beside what was measured one after the other
     table = pd.read_csv(path, index_col="case")
     assert table["in_turn_with"].to_dict() == {"darts-201": "gdas-201", "gdas-201": "darts-201"}
     bounds = table[["saved_bytes_min", "saved_bytes", "saved_bytes_max"]]

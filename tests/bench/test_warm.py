@@ -8,13 +8,15 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from bench.records.checkpoint import list_checkpoints
 from bench.records.directory import RunDirectory, RunInfo
 from bench.records.lease import has_python_parent
@@ -25,6 +27,7 @@ from bench.run.one_run import DONE, INTERRUPTED
 from bench.run.processes import UNSEEN, Fresh, Order, Process, Processes, output_of
 from bench.run.stop import held_back
 from bench.run.warm import SWITCH, Fork, Forks, processes_for
+from tests.bench.image_folders import class_folders, experiment
 from tests.bench.test_resume import outcome
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="forks are used on Linux")
@@ -48,7 +51,7 @@ def forks() -> Forks:
     return _servers[-1]
 
 
-def until(happened: Callable[[], Any], seconds: float = 120.0) -> None:
+def until(happened: Callable[[], Any], seconds: float = 300.0) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         assert time.monotonic() < deadline
@@ -101,6 +104,25 @@ def test_a_fork_does_what_a_new_process_does(forks: Forks, tiny_runs: Callable[.
         assert one.read_info().environment == other.read_info().environment
         assert said(one) == "before\n" + said(other)
         assert {path.name for path in one.path.iterdir()} == {path.name for path in other.path.iterdir()}
+
+
+def test_forks_side_by_side_decode_image_files(forks: Forks, tmp_path: Path) -> None:
+    """Their decoders are threads of their own, begun after the fork; a search and a training, as two new processes."""
+    class_folders(tmp_path / "shapes" / "train", {"a": 12, "b": 8})
+    class_folders(tmp_path / "shapes" / "val", {"a": 4, "b": 4})
+    planned = plan(load_experiment(experiment(tmp_path, {"folder": "shapes"})), "tiny", ["darts", "DARTS_V2"])
+    infos = [next(info for info in planned if info.phase == phase and not info.needs) for phase in ("search", "train")]
+    found: dict[str, list[RunDirectory]] = {}
+    for name, processes in (("forked", forks), ("fresh", Fresh())):
+        found[name] = [RunDirectory(tmp_path / name / info.name) for info in infos]
+        for directory, info in zip(found[name], infos, strict=True):
+            directory.create(replace(info))
+        started = [start(processes, directory) for directory in found[name]]
+        assert all(isinstance(process, Fork) == (name == "forked") for process in started)
+        assert [code_of(process) for process in started] == [DONE, DONE]
+    for one, other in zip(found["forked"], found["fresh"], strict=True):
+        assert outcome(one) == outcome(other)
+        assert said(one) == said(other)
 
 
 def test_signals_reach_a_fork_from_its_first_moment(forks: Forks, tiny_runs: Callable[..., list[RunDirectory]]) -> None:
