@@ -10,6 +10,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bench.device.distributed import OutOfStepError, global_batch_norm, join, share_statistics
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from bench.records.directory import RunDirectory
 from bench.run import loop
 from bench.run.one_run import DONE, INTERRUPTED, execute, main
@@ -28,6 +31,7 @@ from methods.gradient.darts import DARTS
 from methods.gradient.mgas.layers import GatedNorm
 from methods.gradient.mgas.search import MGAS
 from methods.registry import get_method
+from tests.bench.image_folders import class_folders, experiment
 from tests.bench.test_resume import mgas_searches, outcome
 from tests.methods.mgas_nets import tiny_net
 
@@ -316,3 +320,26 @@ def test_a_run_on_two_processes(row: str, number: int, tiny_runs: Callable[..., 
     assert ends(members) == [INTERRUPTED, INTERRUPTED]
     assert ends(run_in_two(cut)) == [DONE, DONE]
     assert outcome(cut) == outcome(whole)
+
+
+@pytest.mark.long
+def test_two_processes_on_image_files_are_killed_in_mid_epoch(tmp_path: Path) -> None:
+    """Both by SIGKILL, in a search and in the training of what it found; continued, they have the same bits."""
+    class_folders(tmp_path / "shapes" / "train", {"a": 12, "b": 8})
+    class_folders(tmp_path / "shapes" / "val", {"a": 4, "b": 4})
+    planned = plan(load_experiment(experiment(tmp_path, {"folder": "shapes"})), "tiny", ["darts"], [0])
+    for info in planned[:2]:
+        whole, killed = (RunDirectory(tmp_path / name / info.name) for name in ("whole", "killed"))
+        for directory in (whole, killed):
+            directory.create(replace(info))
+        assert ends(run_in_two(whole)) == [DONE, DONE]
+        members = run_in_two(killed, checkpoint_seconds=0.0)
+        while not any(int(path.stem[-7:]) for path in Path(killed.checkpoints).glob("epoch-*.pt")):
+            assert members[0].is_alive()
+            time.sleep(0.002)
+        for member in members:
+            member.kill()
+        assert ends(members) == [-signal.SIGKILL] * 2
+        assert killed.read_result() is None
+        assert ends(run_in_two(killed)) == [DONE, DONE]
+        assert outcome(killed) == outcome(whole)
