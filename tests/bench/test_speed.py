@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -80,13 +81,12 @@ def test_cases_in_turn_are_compared_and_what_draws_is_kept_with_its_range(
     assert main(["speed", *arguments, "--out", str(tmp_path)]) == 0
     assert "".join(name[0] for name in order).startswith("dg" * 6)  # a step to warm up, one before, four that count
     (path,) = tmp_path.glob("*-in-turn.csv")  # beside what was measured one after the other
-    table = pd.read_csv(path, index_col="case")
-    assert table["in_turn_with"].to_dict() == {"darts-201": "gdas-201", "gdas-201": "darts-201"}
-    bounds = table[["saved_bytes_min", "saved_bytes", "saved_bytes_max"]]
-    assert bounds.loc["darts-201"].nunique() == 1
-    least, middle, most = bounds.loc["gdas-201"]
-    assert least <= middle <= most < bounds.loc["darts-201", "saved_bytes"]
-    ratio = table["step_ms"]["gdas-201"] / table["step_ms"]["darts-201"]
+    rows: Any = pd.read_csv(path, index_col="case").to_dict("index")
+    darts, gdas = rows["darts-201"], rows["gdas-201"]
+    assert (darts["in_turn_with"], gdas["in_turn_with"]) == ("gdas-201", "darts-201")
+    least, middle, most = (gdas[f"saved_bytes{which}"] for which in ("_min", "", "_max"))
+    assert least <= middle <= most < darts["saved_bytes_min"] == darts["saved_bytes"] == darts["saved_bytes_max"]
+    ratio = gdas["step_ms"] / darts["step_ms"]
     assert f"gdas-201: {ratio:.2f} of the time of darts-201" in capsys.readouterr().out
 
 
