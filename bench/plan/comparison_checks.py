@@ -7,12 +7,13 @@ from typing import Any
 
 from bench.config import ConfigError, nearest, parse
 from bench.data.graphs.settings import GraphTasks
+from bench.data.images import DataError
 from bench.plan.comparison import ROW, Comparison
 from bench.plan.recipe import Recipe, load_recipe
 from bench.plan.schema import Experiment, NetworkSize, Profile, Row
 from methods.domain import shown
 from methods.registry import get_method
-from methods.spaces import get_space
+from methods.spaces import get_space, space_names
 from methods.spaces.base import ReadsGraphs
 from methods.spaces.graphgym.design import DIMENSIONS
 
@@ -35,13 +36,13 @@ def check_comparison(experiment: Experiment, row: Row, where: str) -> None:
                 _check_graph_comparison(asked, experiment.dataset, profile.precision)
         else:
             _check_image_comparison(experiment, asked)
-    except ConfigError as error:
+    except (ValueError, DataError) as error:
         raise ConfigError(f"{where}.compare: {error}") from None
 
 
 def _check_graph_comparison(asked: Comparison, tasks: GraphTasks, precision: str) -> None:
     """Raises ConfigError for what a comparison on graphs cannot have, or a task without labels."""
-    if not asked.space or not isinstance(get_space(asked.space), ReadsGraphs):
+    if asked.space not in space_names() or not isinstance(get_space(asked.space), ReadsGraphs):
         raise ConfigError(f"space is {shown(asked.space)}; name one whose networks read graphs: space: graphgym")
     if asked.rows or asked.vary or asked.match_params:
         raise ConfigError("on graphs a setting draws a task and all else; leave rows, vary and match_params out")
