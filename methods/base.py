@@ -38,11 +38,18 @@ class Start:
         architecture: what that row found, or was given.
         settings: by which its network is built, without an auxiliary head.
         weights: the state dict of that network, trained; None where the method starts from the architecture alone.
+        family: all that row's architectures, where it has several and selects none of them.
     """
 
     architecture: Architecture
     settings: NetworkSettings
     weights: Mapping[str, Tensor] | None = None
+    family: Sequence[Architecture] = ()
+
+    @property
+    def found(self) -> Sequence[Architecture]:
+        """All that there is to start from, the row's answer first, each once."""
+        return [self.architecture, *(member for member in self.family if member != self.architecture)]
 
 
 @dataclass(frozen=True)
@@ -306,6 +313,10 @@ class SamplingSearch(Method):
     @abstractmethod
     def architecture(self) -> Architecture:
         """The method's choice after `samples` proposals."""
+
+    def family(self) -> list[Architecture]:
+        """For a search that gives several networks, as a front: an experiment's row selects from them."""
+        return []
 
     def findings(self) -> dict[str, Any]:
         """What the search found out beside its answer, by what it is called: numbers, or lists of numbers and None."""

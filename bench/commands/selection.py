@@ -65,7 +65,7 @@ def planned_runs(options: argparse.Namespace, of: Experiment, profile: str) -> t
     seeds, memory = asked["search_seeds"], asked["memory"]
     transfers = find_transfers(of, profile, options.runs_dir, asked["rows"], seeds, memory)
     planned = plan(of, profile, **asked, transfers=transfers)
-    said = transfers.sentences(of, asked["rows"] or list(of.rows))
+    said = transfers.sentences(of, asked["rows"] or of.lines)
     if not planned:
         raise ConfigError(" ".join(said))
     return planned, said

@@ -20,7 +20,14 @@ from bench.plan.comparison_checks import check_comparison
 from bench.plan.cost_checks import check_row_cost
 from bench.plan.inherited_checks import check_inherited
 from bench.plan.listed_rows import check_listed, check_same_space
-from bench.plan.of_rows import check_of, check_rest, is_transform, starts_from_training
+from bench.plan.of_rows import (
+    check_lines,
+    check_of,
+    check_rest,
+    is_transform,
+    starts_from_training,
+    with_sources,
+)
 from bench.plan.recipe import load_recipe
 from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
@@ -58,13 +65,14 @@ def load_experiment(name: str) -> Experiment:
         ConfigError: not found, or anything wrong in it, whatever part of it will be run.
     """
     path = experiment_path(name)
-    content = with_shared(read_mapping(path), experiment_path, path.stem)
+    content = with_sources(with_shared(read_mapping(path), experiment_path, path.stem), path.stem)
     experiment = parse(Experiment, {"name": path.stem, **content}, path.name)
     if isinstance(experiment.dataset, FolderSettings):
         experiment = replace(experiment, dataset=beside(experiment.dataset, path.parent))
     experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
     for label, row in experiment.rows.items():
         _check_row(experiment, label, row)
+    check_lines(experiment)
     for profile_name, profile in experiment.profiles.items():
         _check_profile(experiment, profile, f"{experiment.name}.profiles.{profile_name}")
         check_scoring(experiment, profile, f"{experiment.name}.profiles.{profile_name}")

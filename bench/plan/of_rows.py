@@ -9,9 +9,18 @@ starts from an architecture rests on the other row's search; one that starts fro
 the method) on its training, and there is one search for each of its retrain seeds. One that `may_start_from` another
 row's architecture need not. What such a row finds can be
 another's start; what a transform makes cannot yet.
+
+    stages: {method: hs_das, of: {experiment: cifar10, row: darts}}
+
+starts from what another experiment's search found: from a transferred row (`bench.plan.transfers`) that is made for it
+and has no line of its own.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
 
 from bench.config import ConfigError, nearest
 from bench.plan.schema import Experiment, Profile, Row
@@ -23,6 +32,52 @@ from methods.genotypes import published
 from methods.registry import get_method
 from methods.spaces import get_space, space_names
 from methods.spaces.base import resting
+
+
+def with_sources(content: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """An experiment file's content, in which rows that start from another experiment's start from a row made for it.
+
+    Args:
+        where: the experiment's name, for messages.
+
+    Raises:
+        ConfigError: a row is called as the one that would be made, or does not say which row of the other it is.
+    """
+    rows = content.get("rows")
+    if not isinstance(rows, Mapping):
+        return dict(content)
+    made: dict[Any, Any] = {}
+    own: dict[Any, Any] = {}
+    for label, row in rows.items():
+        of = row.get("of") if isinstance(row, Mapping) else None
+        if not isinstance(of, Mapping):
+            own[label] = row
+            continue
+        name = _source_name(of, f"{where}.rows.{label}.of")
+        if name in rows:
+            raise ConfigError(f"{where}.rows.{label}.of: there is a row '{name}' already; name that one, or rename it")
+        made[name] = {"transfer": dict(of), "line": False}
+        own[label] = {**row, "of": name}
+    return {**content, "rows": {**own, **made}}
+
+
+def _source_name(of: Mapping[str, Any], where: str) -> str:
+    for key in ("experiment", "row"):
+        if not isinstance(of.get(key), str):
+            raise ConfigError(f"{where}: '{key}' is missing; give the other experiment and its row")
+    profile = f"-{of['profile']}" if of.get("profile") else ""
+    return f"{of['row']}-of-{PurePath(of['experiment']).stem}{profile}"
+
+
+def check_lines(experiment: Experiment) -> None:
+    """Raises ConfigError for a row without a line that no other row starts from or is as large as."""
+    others = [label for label, row in experiment.rows.items() if row.line]
+    needed = {name for label in others for name in experiment.rests_on(label)}
+    for label, row in experiment.rows.items():
+        if not row.line and label not in needed:
+            raise ConfigError(
+                f"{experiment.name}.rows.{label}: it has no line, and no row with one starts from it; leave 'line' out"
+            )
 
 
 def is_transform(row: Row) -> bool:
@@ -71,7 +126,7 @@ def check_rest(experiment: Experiment, profile: Profile, label: str, row: Row, w
         return
     known = published(other.published) if other.published is not None else get_space(found).reference()
     try:
-        resting(get_space(own), known)
+        resting(get_space(own), [known])
     except ArchitectureError as error:
         raise ConfigError(f"{where} with rows.{label}.of: {error}") from None
 

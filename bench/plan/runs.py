@@ -54,6 +54,12 @@ def _search_seeds(whole: Plan, label: str) -> Sequence[int | None]:
     return whole.profile.search_seeds if row.method is not None else (None,)
 
 
+def _no_line(experiment: Experiment, label: str) -> str:
+    if label in experiment.rows:
+        return f"row {shown(label)} is only what others start from; name one of {', '.join(experiment.lines)}"
+    return f"unknown row {shown(label)}" + nearest(label, experiment.lines)
+
+
 def plan(
     experiment: Experiment,
     profile: str,
@@ -80,14 +86,12 @@ def plan(
         whole.profile = replace(whole.profile, search_seeds=tuple(search_seeds))
     if retrain_seeds is not None:
         whole.profile = replace(whole.profile, retrain_seeds=tuple(retrain_seeds), given_seeds=None)
-    for label in rows or experiment.rows:
-        if label not in experiment.rows:
-            raise ConfigError(
-                f"experiment {experiment.name}: unknown row {shown(label)}" + nearest(label, experiment.rows)
-            )
+    for label in rows or experiment.lines:
+        if label not in experiment.lines:
+            raise ConfigError(f"experiment {experiment.name}: {_no_line(experiment, label)}")
     if experiment.lookup is not None and retrain_seeds is not None:
         raise ConfigError(f"experiment {experiment.name} retrains nothing: a table answers; leave --retrain-seeds out")
-    for label in rows or experiment.rows:
+    for label in rows or experiment.lines:
         if transfers.left_out(experiment, label):
             continue
         if (asked := experiment.rows[label].compare) is not None:

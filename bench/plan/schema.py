@@ -127,7 +127,7 @@ class Row:
         architecture: path of the file or of its folder, relative to the experiment file.
         options: the method's options that make this row; a profile's options come before them.
         of: for a transform, the row whose trained network it makes smaller; for a search that starts from another row,
-            that row.
+            that row. In a file it may be a `Transfer`, too (`bench.plan.of_rows`).
         inheritance: for a transform, or a search that gives weights, the lines it has: trained from scratch, fine-tuned
             from inherited weights.
         listed: for a sampling search, a row that shrinks its space: what it lists is all that may be proposed, for each
@@ -143,6 +143,7 @@ class Row:
         evaluation: options of the evaluator that make this row; the experiment's and a profile's come before them.
         cost: what its search is to heed beside its metric.
         table_seeds: of a row that a table scores, how many seeds, where not as many as the profile says.
+        line: whether the table has a line of it; one that other rows start from need not, and is then not retrained.
         note: what a reader of the table has to know of this row.
     """
 
@@ -165,6 +166,7 @@ class Row:
     evaluation: dict[str, Any] = field(default_factory=dict)
     cost: RowCost | None = None
     table_seeds: int | None = field(default=None, metadata=within("[1, 100000]"))
+    line: bool = True
 
     def __post_init__(self) -> None:
         check(self, ConfigError)
@@ -262,6 +264,11 @@ class Experiment:
         if isinstance(self.dataset, GraphTasks):
             return "graphs"
         return self.dataset.name if isinstance(self.dataset, FolderSettings) else self.dataset
+
+    @property
+    def lines(self) -> list[str]:
+        """The rows that the table has a line of."""
+        return [label for label, row in self.rows.items() if row.line]
 
     def rests_on(self, label: str) -> list[str]:
         """A row and all that it starts from or takes its size from, each once; names that are no rows are left out."""

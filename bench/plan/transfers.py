@@ -92,7 +92,7 @@ def find_transfers(
 
 def _wanted(experiment: Experiment, rows: Sequence[str] | None) -> list[str]:
     """The transferred rows among some rows and among those that these rest on."""
-    wanted = {name: None for label in rows or experiment.rows for name in experiment.rests_on(label)}
+    wanted = {name: None for label in rows or experiment.lines for name in experiment.rests_on(label)}
     return [label for label in wanted if experiment.rows[label].transfer is not None]
 
 

@@ -54,7 +54,7 @@ class CodeSearch(SamplingSearch):
     may_start_from = True
 
     def __init__(self, options: CodeSearchOptions, context: SearchContext) -> None:
-        own = resting(decision_space(options.space), context.start.architecture if context.start else None)
+        own = resting(decision_space(options.space), context.start.found if context.start else ())
         self.samples, self.space = options.samples, context.within or own
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)

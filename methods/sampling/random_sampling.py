@@ -71,7 +71,7 @@ class RandomSampling(SamplingSearch):
 
     def __init__(self, options: RandomSamplingOptions, context: SearchContext) -> None:
         self.samples = options.samples
-        own = resting(sampled_space(options.space), context.start.architecture if context.start else None)
+        own = resting(sampled_space(options.space), context.start.found if context.start else ())
         self.space: Space | ListedSpace = context.within or own
         self.generator = torch.Generator().manual_seed(context.seed)
         self.history = History(self.name, context.seed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
@@ -97,25 +97,29 @@ class DrawsAtSize(Protocol):
 
 @runtime_checkable
 class RestsOn(Protocol):
-    """A space whose architectures have in them what another one decides, as stages have cells."""
+    """A space whose architectures have in them what others decide, as stages have cells."""
 
-    def resting_on(self, architecture: Architecture) -> Any:
-        """The same space on that architecture. Raises ArchitectureError for one that it cannot rest on."""
+    def resting_on(self, given: Sequence[Architecture]) -> Any:
+        """The same space on those architectures; one that rests on one alone takes the first.
+
+        Raises:
+            ArchitectureError: it cannot rest on one of them.
+        """
 
 
-def resting(space: S, architecture: Architecture | None) -> S:
-    """A space on an architecture, where there is one.
+def resting(space: S, given: Sequence[Architecture]) -> S:
+    """A space on architectures, where there are any.
 
     Raises:
-        ArchitectureError: the space rests on none, or not on this one.
+        ArchitectureError: the space rests on none, or not on these.
     """
-    if architecture is None:
+    if not given:
         return space
     if not isinstance(space, RestsOn):
         raise ArchitectureError(
             f"what another row found is no part of {getattr(space, 'name', 'this space')}: leave 'of' out"
         )
-    found: S = space.resting_on(architecture)
+    found: S = space.resting_on(given)
     return found
 
 

@@ -1,5 +1,5 @@
-"""Drawings of architectures: cells, stages, chains, and the widths of other networks. Everything they need is text and
-shapes, so that SVG is written without a plotting library; PNG and PDF go through one.
+"""Drawings of architectures: cells, stages, blocks, chains, and the widths of other networks. Everything they need is
+text and shapes, so that SVG is written without a plotting library; PNG and PDF go through one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.chain.macro import macro_of
+from reports.draw.blocks import describe_blocks
 from reports.draw.cells import CellDrawing, describe_cells, draw_cells
 from reports.draw.chain import draw_chain
 from reports.draw.shapes import Drawing
@@ -46,7 +47,7 @@ def draw(architecture: Architecture, path: Path) -> Path:
 
 def describe(architecture: Architecture) -> list[CellDrawing]:
     """The stages and the cells to be drawn; empty for a network that is not made of cells."""
-    return [*describe_stages(architecture), *describe_cells(architecture)]
+    return [*describe_stages(architecture), *describe_blocks(architecture), *describe_cells(architecture)]
 
 
 def draw_architecture(architecture: Architecture, title: str = "") -> Drawing:

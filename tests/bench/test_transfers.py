@@ -20,6 +20,7 @@ from bench.plan.transfers import find_transfers
 from bench.records.directory import RunDirectory, RunInfo, read_record, read_records, run_paths
 from bench.records.inputs import found_architecture
 from bench.run.one_run import DONE, execute
+from methods.spaces.stages.space import cells_within
 from reports.analysis import analyse
 from tests.bench.conftest import TINY, Forked
 
@@ -141,6 +142,88 @@ def test_a_transform_starts_from_a_transferred_network(tmp_path: Path, search: S
     assert [(info.phase, info.search_seed) for info in runs] == [
         ("search", 0), ("train", 0), ("transform", 0), ("train", 0), ("train", 0)
     ]  # fmt: skip
+
+
+def of_source(**more: Any) -> dict[str, Any]:
+    return {"of": {"experiment": "source.yaml", "row": "darts"}, **more}
+
+
+STARTED: dict[str, Any] = {
+    "random": {"method": "random_sampling", "options": {"space": "stage_graph_xs"}, **of_source()},
+    "again": {"method": "random_sampling", "options": {"space": "stage_graph_xs", "samples": 1}, **of_source()},
+    "half": {"method": "l1_filter_pruning", "options": {"ratio": 0.5, "of": "params"}, **of_source()},
+}
+
+
+def test_a_row_starts_from_a_search_of_another_experiment(
+    tmp_path: Path, search: Search, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its seeds, needs, signature, provenance and cost are carried through; no line of its own is retrained."""
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, STARTED)
+    source = read_record(search().path)
+    runs = planned(tmp_path, ["random", "again"])
+    assert [(info.phase, info.search_seed) for info in runs] == [("search", 0), ("search", 0), ("train", 0)]
+    assert runs[1].rows == ["random", "again"]
+    assert runs[1].needs == [source.info.signature] == [runs[0].signature]
+    assert source.result is not None
+    found = {"run": source.info.signature, "select": None, "found": source.result["architecture"]}
+    assert runs[1].config["start"] == found
+    assert run(tmp_path, "--methods", "random") == 0
+    assert "is not finished" in " ".join(capsys.readouterr().out.split())  # the source's other seed
+    shutil.rmtree(tmp_path / "runs" / "source-tiny")
+    records = {
+        record.info.phase + record.info.label: record for record in read_records(tmp_path / "runs" / "target-tiny")[0]
+    }
+    carried, started = records["searchdarts-of-source"], records["searchrandom"]
+    assert carried.info.origin["row"] == "darts"
+    assert cells_within(found_architecture(started)) == cells_within(found_architecture(carried))
+    trained = records["trainrandom"].result
+    assert trained is not None
+    assert started.result is not None
+    spent = sum((each.result or {})["costs"]["device_s"] or 0.0 for each in (carried, started))
+    assert trained["costs"]["search_device_s"] == pytest.approx(spent)
+    (table,), problems = analyse(list(records.values()))
+    assert not problems
+    assert [entry.row.name for entry in table.entries] == ["random"]
+
+
+def test_without_that_search_there_is_one_clear_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, {**STARTED, "DARTS_V2": {"published": "DARTS_V2"}})
+    assert {label for info in planned(tmp_path) for label in info.rows} == {"DARTS_V2"}
+    assert run(tmp_path, "--methods", "random") == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "not finished in RUNS_DIR: random. To make them: dasbench run" in said
+    assert "--profile tiny --methods darts" in said
+    assert run(tmp_path, "--methods", "darts-of-source") == 2
+    assert "only what others start from; name one of random, again, half" in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_transform_of_a_search_of_another_experiment(tmp_path: Path, search: Search) -> None:
+    write(tmp_path, STARTED)
+    search()
+    phases = [(info.phase, info.search_seed) for info in planned(tmp_path, ["half"])]
+    assert phases == [("search", 0), ("train", 0), ("transform", 0), ("train", 0), ("train", 0)]
+
+
+@pytest.mark.parametrize(
+    ("of", "rows", "message"),
+    [
+        ({"experiment": "sorce", "row": "darts"}, {}, "unknown experiment 'sorce'"),
+        ({"experiment": "source.yaml"}, {}, "rows.mine.of: 'row' is missing"),
+        ({"experiment": "source.yaml", "row": "dart"}, {}, "has no row 'dart'; did you mean 'darts'"),
+        ({"experiment": "cifar10", "row": "darts"}, {}, "has no profile 'tiny'; name the one to start from"),
+        (of_source()["of"], {"darts-of-source": {"method": "darts"}}, "there is a row 'darts-of-source' already"),
+    ],
+)
+def test_a_start_that_cannot_be_is_named(
+    tmp_path: Path, of: dict[str, Any], rows: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_experiment(write(tmp_path, {"mine": {"method": "hs_das", "of": of}, **rows}))
 
 
 def test_a_signature_holds_what_was_found_and_no_path(tmp_path: Path, search: Search) -> None:

@@ -31,6 +31,7 @@ OF_METHODS: dict[str, dict[str, Any]] = {
     "hc_das": {"cells": 5},
     "hs_das": {"cells": 8},
     "hs_das_distribution": {"cells": 11, "positions": 2},
+    "eg_nas_blocks": {"lambdas": (0.0, 0.5)},
     "surgenas": {"ordered_epochs": 1},
     "proxylessnas": {"weight_epochs": 1, "arch_every": 2},
     "proxylessnas_r": {"weight_epochs": 1, "arch_every": 2, "draws": 2},

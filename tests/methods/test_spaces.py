@@ -63,7 +63,9 @@ def codes(draw: st.DrawFn, name: str) -> Code:
 def in_the_small(architecture: Architecture) -> Architecture:
     """The same architecture with few channels, where its space leaves that open."""
     scales = {"nasbench201": {"channels": 4, "cells_per_stage": 1}, "nasbench_macro": {"channels": 4}}
-    by_stem = [name for name in space_names() if "chain" in name or "stage_graph" in name]
+    by_stem = [
+        name for name in space_names() if any(kind in name for kind in ("chain", "stage_graph", "block_network"))
+    ]
     chains = [name for name in by_stem if not name.endswith("_widths")]
     scales |= {name: {"channels": 4} for name in (*chains, "graph_5", "graph_8")}
     return replace(architecture, scale=scales.get(architecture.space, architecture.scale))

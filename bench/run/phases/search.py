@@ -33,12 +33,14 @@ from methods.architecture import Architecture
 from methods.base import GradientSearch, Method, SamplingSearch, SharedWeights
 from methods.parts.costs.preference import Indifferent, Preference
 from methods.registry import get_method
+from methods.sampling.fronts import HasObjectives
 from methods.spaces.base import SizeMatch
 
 
 @dataclass
 class Found:
-    """What a search of either kind gives; `report` is for people, `shared` of networks on one set of weights."""
+    """What a search of either kind gives; `report` is for people, `shared` goes into the result as it is: networks on
+    one set of weights, the evaluations of a search with two objectives."""
 
     architecture: Architecture
     costs: dict[str, Any]
@@ -170,4 +172,7 @@ def run_sampling_search(run: RunContext, method: SamplingSearch, asked: Indiffer
         write_atomically(run.directory.path / LISTED_NAME, json.dumps(method.listed.to_json()))
     counted = {EVALUATIONS: len(proposals), DIFFERENT: len({each.digest for each in proposals})}
     told_scores = counted if method.needs_scores else {}
-    return Found(architecture, state.costs(prepared), *more, report={**told_scores, **method.findings()})
+    shared = {"objectives": method.objectives()} if isinstance(method, HasObjectives) and method.needs_scores else {}
+    family, costs = method.family() if method.needs_scores else [], state.costs(prepared)
+    report = {**told_scores, **method.findings()}
+    return Found(architecture, costs, *more, family=family, report=report, shared=shared)

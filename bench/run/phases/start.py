@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors.torch import load_file
 
-from bench.records.inputs import verified_file
+from bench.records.inputs import found_family, verified_file
 from bench.records.run_info import RunInfo
 from bench.records.weights import WEIGHTS_NAME
 from bench.run.phases.context import RunContext
@@ -31,10 +31,19 @@ def start_of(run: RunContext) -> Start | None:
     settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
     architecture = at_scale(architecture, settings)
     if not wanted.get("weights"):
-        return Start(architecture, settings)
+        return Start(architecture, settings, family=_family(run, wanted, settings))
     trained = load_file(verified_file(run.needed(wanted["run"]), WEIGHTS_NAME))
     weights = {name: each for name, each in trained.items() if not name.startswith(f"{AUXILIARY_HEAD}.")}
     return Start(architecture, settings, weights)
+
+
+def _family(run: RunContext, wanted: dict[str, Any], settings: NetworkSettings) -> list[Architecture]:
+    """All architectures of the search that is started from, where it gives several and its row selects none."""
+    if "run" not in wanted or wanted["select"] is not None:
+        return []
+    source = run.needed(wanted["run"])
+    several = (source.result or {}).get("family")
+    return [at_scale(member, settings) for member in found_family(source)] if several else []
 
 
 def imagined_start(info: RunInfo, architecture: Architecture | None, classes: int, in_channels: int) -> Start | None:

@@ -98,7 +98,7 @@ class HsDAS(HDAS):
         if start is not None and o.cell:
             raise MethodError(f"the cells are those of the row named with 'of'; leave cell='{o.cell}' out")
         found = published(o.cell or USUAL_CELL) if start is None else start.architecture
-        return stage_relaxation(StageGraphSpace(o.space, o.nodes).resting_on(found), self.ends)
+        return stage_relaxation(StageGraphSpace(o.space, o.nodes).resting_on([found]), self.ends)
 
     def parts(self, relaxed: Relaxation) -> Parts:
         return Parts(parameterisation=Softmax(self.topology), executor=relaxed.mixture, gradient=self.gradient())

@@ -13,8 +13,8 @@ from methods.architecture import Architecture
 from methods.parts.counts import Convolution, NetworkCounts
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.conventions import Conventions
-from methods.spaces.cell.layout import CellLayout, Edge, layout, reduction_cells
-from methods.spaces.cell.network import AUXILIARY_WIDTHS
+from methods.spaces.cell.layout import CellLayout, Edge, layout
+from methods.spaces.cell.network import AUXILIARY_WIDTHS, auxiliary_after, stem_widths
 from methods.spaces.operation_names import is_pool
 from methods.spaces.operations.base import Place, get_operation
 
@@ -56,15 +56,31 @@ def network_counts(
     image_size: int = 32,
 ) -> NetworkCounts:
     """Counts of `methods.spaces.cell.network.CellNetwork` for square images of `image_size` pixels."""
-    cells = layout(architecture, settings)
-    params, macs, size, before_last, last = _stem(architecture, settings, image_size)
-    auxiliary = 0
+    cells, stem = layout(architecture, settings), stem_widths(architecture, settings)
+    return stack_counts(cells, stem, num_classes, settings, conventions, image_size)
+
+
+def stack_counts(
+    cells: Sequence[CellLayout],
+    stem: Sequence[int],
+    num_classes: int,
+    settings: NetworkSettings,
+    conventions: Conventions,
+    image_size: int = 32,
+) -> NetworkCounts:
+    """Counts of `methods.spaces.cell.network.CellStack`; arguments as there."""
+    params, macs, size = stem_counts(stem, settings.stem, image_size)
+    before_last = last = stem[-1]
+    auxiliary, place = 0, auxiliary_after(cells)
+    known: dict[tuple[int, int, int, int], tuple[int, int]] = {}  # a cell that is repeated is counted once
     for index, cell in enumerate(cells):
-        more, work = cell_counts(cell, before_last, last, size, conventions)
+        key = id(cell), before_last, last, size
+        known[key] = known.get(key) or cell_counts(cell, before_last, last, size, conventions)
+        more, work = known[key]
         params, macs = params + more, macs + work
         size = halved(size) if cell.reduction else size
         before_last, last = last, cell.out_channels
-        if settings.auxiliary and index == reduction_cells(len(cells))[1]:
+        if settings.auxiliary and index == place:
             auxiliary = auxiliary_params(last, num_classes, settings.stem == "cifar" or conventions.auxiliary_norm)
     params += (last + 1) * num_classes
     return NetworkCounts(params, params + auxiliary, macs + last * num_classes)
@@ -79,16 +95,6 @@ def cell_counts(cell: CellLayout, before_last: int, last: int, size: int, conven
         norms += 2 * (cell.widths[0] + cell.widths[1])
     params = inputs + norms + sum(convolution.weights for convolution in convolutions)
     return params, inputs * size**2 + sum(convolution.macs for convolution in convolutions)
-
-
-def _stem(architecture: Architecture, settings: NetworkSettings, size: int) -> tuple[int, int, int, int, int]:
-    """Parameters, MACs, size after the stem, and the channels of the first cell's two inputs."""
-    channels = int(architecture.scale.get("channels", settings.channels))
-    if settings.stem == "cifar":
-        widths = [settings.in_channels, int(architecture.widths.get("stem", 3 * channels))]
-    else:
-        widths = [settings.in_channels, channels // 2, channels, channels]
-    return *stem_counts(widths, settings.stem, size), widths[-1], widths[-1]
 
 
 def stem_counts(widths: Sequence[int], stem: str, size: int) -> tuple[int, int, int]:

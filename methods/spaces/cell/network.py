@@ -6,6 +6,8 @@ around the same cells is said by `methods.spaces.cell.conventions`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -15,7 +17,7 @@ from methods.parts.drop_path import drop_path
 from methods.spaces.base import NetworkSettings
 from methods.spaces.cell.channels import cell_channel_groups
 from methods.spaces.cell.conventions import Conventions
-from methods.spaces.cell.layout import INPUTS, CellLayout, layout, reduction_cells
+from methods.spaces.cell.layout import INPUTS, CellLayout, layout
 from methods.spaces.channels import ChannelGroup
 from methods.spaces.operations import FactorizedReduce, ReLUConvBN, is_pool, make_operation
 
@@ -110,8 +112,21 @@ def imagenet_stem(in_channels: int, channels: int, width: int | None = None) -> 
     return nn.Sequential(*first), nn.Sequential(nn.ReLU(inplace=True), *halve(channels, width or channels))
 
 
-class CellNetwork(nn.Module):
-    """A discrete network of cells.
+def auxiliary_after(cells: Sequence[CellLayout]) -> int:
+    """The index of the last cell that reduces, behind which the auxiliary head stands."""
+    return max((index for index, cell in enumerate(cells) if cell.reduction), default=-1)
+
+
+def stem_widths(architecture: Architecture, settings: NetworkSettings) -> list[int]:
+    """Channels of the image and after every convolution of the stem."""
+    channels = int(architecture.scale.get("channels", settings.channels))
+    if settings.stem == "cifar":
+        return [settings.in_channels, int(architecture.widths.get("stem", 3 * channels))]
+    return [settings.in_channels, channels // 2, channels, channels]
+
+
+class CellStack(nn.Module):
+    """Cells one after the other between a stem and a classifier.
 
     `forward(images)` gives logits (batch, num_classes); in training mode with an auxiliary head it gives the pair
     (logits, auxiliary logits). Drop path is off until `set_drop_path` is called with a probability above zero.
@@ -120,23 +135,28 @@ class CellNetwork(nn.Module):
     drop_path_probability: Tensor
 
     def __init__(
-        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, conventions: Conventions
+        self,
+        cells: Sequence[CellLayout],
+        stem: Sequence[int],
+        num_classes: int,
+        settings: NetworkSettings,
+        conventions: Conventions,
     ) -> None:
+        """The auxiliary head stands behind the last cell that reduces.
+
+        Args:
+            stem: channels of the image and after every convolution of the stem.
+        """
         super().__init__()
-        cells = layout(architecture, settings)
-        channels = int(architecture.scale.get("channels", settings.channels))
-        self.scale = {"channels": channels, "cells": len(cells)}
         self.stem_kind = settings.stem
+        c_before_last = c_last = stem[-1]
         if settings.stem == "cifar":
-            width = int(architecture.widths.get("stem", 3 * channels))
-            self.stem = cifar_stem(settings.in_channels, width)
-            c_before_last = c_last = width
+            self.stem = cifar_stem(stem[0], c_last)
         else:
-            self.stem, self.stem1 = imagenet_stem(settings.in_channels, channels)
-            c_before_last = c_last = channels
+            self.stem, self.stem1 = imagenet_stem(stem[0], c_last)
         after_reduction = settings.stem == "imagenet"
         self.cells = nn.ModuleList()
-        self.auxiliary_after = reduction_cells(len(cells))[1]
+        self.auxiliary_after = auxiliary_after(cells)
         self.auxiliary_head: nn.Module | None = None
         for index, cell in enumerate(cells):
             self.cells.append(Cell(cell, c_before_last, c_last, after_reduction, conventions))
@@ -153,10 +173,6 @@ class CellNetwork(nn.Module):
         self.drop_path_on = self.drop_path_on or probability > 0
         self.drop_path_probability.fill_(probability)
 
-    def channel_groups(self) -> tuple[ChannelGroup, ...]:
-        """Which channels can be removed, and what must go with them."""
-        return cell_channel_groups(self)
-
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         before_last = self.stem(images)
         last = self.stem1(before_last) if self.stem_kind == "imagenet" else before_last
@@ -170,3 +186,19 @@ class CellNetwork(nn.Module):
         pooled = F.adaptive_avg_pool2d(last, 1).flatten(1) if self.stem_kind == "cifar" else last.mean((2, 3))
         logits = self.classifier(pooled)
         return logits if auxiliary is None else (logits, auxiliary)
+
+
+class CellNetwork(CellStack):
+    """The network of a genotype of cells (`CellStack`)."""
+
+    def __init__(
+        self, architecture: Architecture, num_classes: int, settings: NetworkSettings, conventions: Conventions
+    ) -> None:
+        cells = layout(architecture, settings)
+        super().__init__(cells, stem_widths(architecture, settings), num_classes, settings, conventions)
+        channels = int(architecture.scale.get("channels", settings.channels))
+        self.scale = {"channels": channels, "cells": len(cells)}
+
+    def channel_groups(self) -> tuple[ChannelGroup, ...]:
+        """Which channels can be removed, and what must go with them."""
+        return cell_channel_groups(self)

@@ -6,7 +6,7 @@ stage-level search starts from cells that were found before.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -64,9 +64,9 @@ class StageGraphSpace:
     nodes: int = 6
     cells: Mapping[str, Any] | None = field(default=None, hash=False)
 
-    def resting_on(self, architecture: Architecture) -> StageGraphSpace:
-        """The same graphs on the cells of an architecture. Raises ArchitectureError as `cells_within`."""
-        return replace(self, cells=cells_within(architecture))
+    def resting_on(self, given: Sequence[Architecture]) -> StageGraphSpace:
+        """The same graphs on the cells of the first one. Raises ArchitectureError as `cells_within`."""
+        return replace(self, cells=cells_within(given[0]))
 
     @property
     def made_of(self) -> Mapping[str, Any]:

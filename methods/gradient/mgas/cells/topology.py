@@ -14,7 +14,7 @@ from torch import Tensor
 
 from methods.base import MethodError
 from methods.gradient.mgas.structure import Slot, Structure, edges_of_nodes
-from methods.spaces.cell.network import INPUTS, reduction_cells
+from methods.spaces.cell.layout import INPUTS, reduction_cells
 from methods.spaces.cell.topology import TOPOLOGY
 from methods.spaces.operations import AVG_POOL, DIL_3, DIL_5, MAX_POOL, SEP_3, SEP_5, SKIP
 

@@ -1,0 +1,1 @@
+"""Networks of blocks: three stages, each of one block, repeated."""
