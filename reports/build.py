@@ -16,6 +16,7 @@ from reports.analysis import Table, analyse
 from reports.controlled import tables as controlled_as
 from reports.controlled.questions import questions_of
 from reports.controlled.tables import ComparisonTable, comparison_tables
+from reports.fronts import tables as fronts_as
 from reports.heeded import cost_notes
 from reports.inherited import tables as inherited_as
 from reports.inherited.rows import inherited_rows
@@ -30,6 +31,11 @@ from reports.table import to_csv, to_latex, to_markdown, to_text
 FORMATS = ("csv", "md", "tex", "png", "svg", "pdf", "html")
 _TABLES: dict[str, Callable[[Table], str]] = {"csv": to_csv, "md": to_markdown, "tex": to_latex}
 _RATIOS: dict[str, Callable[[Table], str]] = {"csv": ratios.to_csv, "md": ratios.to_markdown, "tex": ratios.to_latex}
+_FRONTS: dict[str, Callable[[Table], str]] = {
+    "csv": fronts_as.to_csv,
+    "md": fronts_as.to_markdown,
+    "tex": fronts_as.to_latex,
+}
 _LOOKUPS: dict[str, Callable[[LookupTable], str]] = {
     "csv": lookups_as.to_csv,
     "md": lookups_as.to_markdown,
@@ -160,9 +166,8 @@ def _settled() -> Iterator[None]:
 
 
 def _both(table: Table) -> str:
-    """A table, and below it that of learned, fixed and random ratios, where it has the rows."""
-    beside = ratios.to_text(table)
-    return f"{to_text(table)}\n{beside}" if beside else to_text(table)
+    """A table, and below it those of learned, fixed and random ratios and of fronts, where it has the rows."""
+    return "\n".join(filter(None, [to_text(table), ratios.to_text(table), fronts_as.to_text(table)]))
 
 
 def gather(folders: Sequence[Path]) -> tuple[list[Record], list[str]]:
@@ -230,6 +235,8 @@ def _write(
             write(f"tables/{table.setting.slug}.{suffix}", _TABLES[suffix](table))
             if ratios.groups(table):
                 write(f"tables/{table.setting.slug}-ratios.{suffix}", _RATIOS[suffix](table))
+            if text := _FRONTS[suffix](table):
+                write(f"tables/{table.setting.slug}-fronts.{suffix}", text)
         for looked_up in found.lookups:
             write(f"tables/{looked_up.setting.slug}.{suffix}", _LOOKUPS[suffix](looked_up))
         for inherited in found.inherited:

@@ -16,6 +16,7 @@ from reports import coverage, ratios
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
 from reports.columns import COLUMNS, Column, columns, every_column, folded
+from reports.fronts import tables as fronts_as
 from reports.intermediate import intermediate_lines
 from reports.references import Reference
 from reports.rows import part
@@ -132,6 +133,7 @@ def _section(index: int, section: Section) -> dict[str, Any]:
         "rows": [_row(f"t{index}r{i}", entry, chosen, section) for i, entry in enumerate(table.entries)],
         "intermediate": intermediate_lines(table),
         "ratios": list(ratios.sections(table)),
+        "fronts": fronts_as.sections(table),
         "comparisons": list(_comparisons(table)),
         "plots": section.figures,
         "checklist": section.checklist,

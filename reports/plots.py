@@ -1,4 +1,4 @@
-"""Figures of one table: its trade-offs, memory, the searches' curves; None without measurements."""
+"""Figures of one table: its trade-offs and fronts, memory, the searches' curves; None without measurements."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from reports.analysis import Entry, Table
 from reports.colours import INK
 from reports.columns import GIB
 from reports.costs import costs_of_searches, predictions
+from reports.fronts.plots import front_plots
 from reports.plot import Plot, tip
 from reports.style import Palette
 from reports.tradeoffs import (
@@ -31,6 +32,7 @@ def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
         if plot is not None:
             yield plot
     yield from accuracy_against_numbers(table, palette)
+    yield from front_plots(table, palette)
     for priced in (predictions(table, palette), costs_of_searches(curves, palette)):
         if priced is not None:
             yield priced

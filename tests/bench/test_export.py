@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
-from bench.records.directory import RecordError, RunDirectory
+from bench.cli import main
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
+from bench.records.directory import RecordError, RunDirectory, save_architecture
 from bench.run import export as module
 from bench.run.export import ExportError, export
 from bench.run.one_run import DONE, execute
+from methods.spaces import NetworkSettings, get_space
+from tests.bench.conftest import TINY
 
 
 @pytest.mark.slow
@@ -37,3 +44,29 @@ def test_onnx_and_torch_export(
     monkeypatch.setattr(module, "_torch", wrong)
     with pytest.raises(ExportError, match="other logits than PyTorch"):
         export(run.path, tmp_path, ["torch"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("space", ["stage_graph_xs", "block_network_xs"])
+def test_networks_above_the_cell_are_exported_and_shown(
+    space: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the commands: what they write computes what PyTorch does, counts as the closed form, and is drawn."""
+    found = replace(get_space(space).sample(torch.Generator().manual_seed(1)), scale={"channels": 4})
+    save_architecture(found, tmp_path / "given")
+    content = yaml.safe_load(TINY.read_text())
+    content["rows"] = {"given": {"architecture": str(tmp_path / "given")}}
+    content["profiles"]["tiny"]["recipe_changes"] = {"epochs": 1, "batch_size": 16, "augmentation": "crop"}
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(content))
+    (info,) = plan(load_experiment(str(tmp_path / "one.yaml")), "tiny")
+    run = RunDirectory(tmp_path / "runs" / info.name)
+    run.create(info)
+    assert execute(run.path, "cpu") == DONE
+    assert main(["export", str(run.path), "--out", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"network.onnx", "network.pt2"}
+    assert capsys.readouterr().out.count("largest difference from PyTorch's logits") == 2
+    assert main(["show", str(run.path), "--out", str(tmp_path / "drawing.svg")]) == 0
+    said = capsys.readouterr().out
+    assert f"{get_space(space).counts(found, 10, NetworkSettings()).params:,}" in said
+    assert found.digest in said
+    assert "stage 1" in (tmp_path / "drawing.svg").read_text()

@@ -45,11 +45,17 @@ class Balanced(Unpriced):
     weight: float
 
     def gradients(
-        self, of_task: Sequence[Tensor], task_loss: Tensor, parameters: Sequence[Tensor], gates: MakeGates
+        self,
+        of_task: Sequence[Tensor],
+        task_loss: Tensor,
+        parameters: Sequence[Tensor],
+        gates: MakeGates,
+        weighed: MakeGates | None = None,
     ) -> Sequence[Tensor]:
         """See `balanced`; with several processes the task's gradients are those of the whole batch."""
         with torch.enable_grad(), torch.autocast(task_loss.device.type, enabled=False):
-            of_cost = torch.autograd.grad(self.cost.expected(gates()), list(parameters), allow_unused=True)
+            expected = self.cost.expected((weighed or gates)())
+            of_cost = torch.autograd.grad(expected, list(parameters), allow_unused=True)
         return balanced(of_task, of_cost, self.weight)
 
     def watched(self, gates: Mapping[str, Gates]) -> dict[str, float]:
