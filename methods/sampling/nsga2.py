@@ -69,6 +69,9 @@ class NSGA2(CodeSearch):
     def __init__(self, options: NSGA2Options, context: SearchContext) -> None:
         super().__init__(options, context)
         self.options = options
+        metric = context.task.metric
+        if metric.unit != "%" or not metric.higher_is_better:
+            raise MethodError(f"nsga2 minimises an error in percent, and the task is scored by its {metric.named}")
         settings = NetworkSettings(stem=context.stem, in_channels=context.in_channels)
         settings = context.start.settings if context.start is not None else settings
         self.built = Built(context.num_classes, settings, context.image_size)
@@ -145,8 +148,10 @@ class NSGA2(CodeSearch):
         """A generation is learned from at once (`propose`)."""
 
     def individuals(self) -> list[Individual]:
-        """All that were told, in the order of their proposals."""
-        return [self._individual(number) for number, error in enumerate(self.errors) if error is not None]
+        """All that were told, in the order of their proposals; without those that a constraint refused, of which it was
+        told less than nothing."""
+        scored = (number for number, error in enumerate(self.errors) if error is not None and error <= 100.0)
+        return [self._individual(number) for number in scored]
 
     def front(self) -> Sequence[Individual]:
         """Those of all that were told that none is better than, by rising size."""
