@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from bench.cli import main
+from bench.plan.experiment import load_experiment
+from bench.plan.runs import plan
 from bench.records.directory import RunDirectory
 from bench.run.one_run import DONE, execute
 from tests.bench.conftest import TINY
@@ -23,10 +26,21 @@ RUN = ["run", str(TINY), "--device", "cpu", "--jobs", "1", "--no-tracking", "--m
 
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished training of the tiny experiment, and invented ones of another."""
+    """Invented runs of another experiment."""
     folder = tmp_path_factory.mktemp("records")
     experiment(folder, KINDS[:2], searches=2, retrains=1, epochs=2, name="invented", profile="quick")
     return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the tiny experiment, with one training that is done."""
+    torch.set_num_threads(1)
+    (info,) = plan(load_experiment(str(TINY)), "tiny", ["DARTS_V2"], [0])
+    directory = RunDirectory(tmp_path_factory.mktemp("trained") / "tiny-tiny" / info.name)
+    directory.create(info)
+    assert execute(directory.path, "cpu") == DONE
+    return directory.path.parent
 
 
 @pytest.fixture(params=["takes nothing", "is full"])
@@ -34,17 +48,15 @@ def disk(
     request: pytest.FixtureRequest,
     tmp_path: Path,
     records: Path,
-    tiny_runs: Callable[..., list[RunDirectory]],
+    trained: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Path]:
     """A file system with records that are all done, in `runs`."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (directory,) = tiny_runs("DARTS_V2")
-    assert execute(directory.path, "cpu") == DONE
     with mounted(tmp_path / "disk", "8m") as path:
         shutil.copytree(records, path / "runs")
-        shutil.copytree(directory.path.parent, path / "runs" / "tiny-tiny")
+        shutil.copytree(trained, path / "runs" / "tiny-tiny")
         if request.param == "takes nothing":
             close(path)
         else:

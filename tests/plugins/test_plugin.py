@@ -47,7 +47,7 @@ def dasbench(*arguments: str, environment: dict[str, str], folder: Path) -> subp
 @pytest.mark.slow
 def test_a_plugin_runs_like_our_own(installed: dict[str, str], tmp_path: Path) -> None:
     experiment = yaml.safe_load((ROOT / "tests" / "experiments" / "tiny.yaml").read_text())
-    experiment["rows"] = {"random": {"method": "random_sampling"}, "evolution": {"method": "aging_evolution"}}
+    experiment["rows"] = {"evolution": {"method": "aging_evolution"}}
     profile = experiment["profiles"]["tiny"]
     profile["recipe_changes"]["epochs"] = 1
     profile["options"] = {"aging_evolution": {"samples": 3, "population": 2, "tournament": 2}}
