@@ -120,8 +120,11 @@ class Task(ABC):
         """The headline of a value of `metric`; and back, for one is what is missing of the other, or the same."""
         return value if self.headline.complement is None else self.headline.complement - value
 
-    def baseline(self) -> tuple[str, nn.Module] | None:
-        """A name and an untrained network that any result has to beat; None for none."""
+    baseline_name: ClassVar[str | None] = None
+    """Of an untrained network that any result has to beat."""
+
+    def baseline(self) -> nn.Module | None:
+        """That network; None for none."""
         return None
 
 

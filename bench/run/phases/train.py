@@ -182,7 +182,7 @@ def baseline_metrics(run: RunContext, test: LabelledImages) -> dict[str, float]:
     found = run.task.baseline()
     if found is None:
         return {}
-    values = evaluate(found[1], run.evaluation(test), run.engine, "", run.task)
+    values = evaluate(found, run.evaluation(test), run.engine, "", run.task)
     return {f"baseline_{metric.key}": values[metric.key] for metric in (run.task.metric, *run.task.others)}
 
 

@@ -1,0 +1,1 @@
+"""Networks of single-image super-resolution: the distillation backbone that DLSR searches in."""
