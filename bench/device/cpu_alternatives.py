@@ -73,7 +73,11 @@ def decide(times_ms: Mapping[str, float]) -> CpuChoices:
 
 
 def measure(threads: int) -> dict[str, float]:
-    """Milliseconds of forward and backward of every alternative: the shortest of some rounds, taken in turn."""
+    """Milliseconds of forward and backward of every alternative: the shortest of some rounds, taken in turn.
+
+    On one thread by its time on a processor alone, so that other processes, which take turns with it, are not counted.
+    """
+    clock = time.thread_time if threads == 1 else time.perf_counter
     before = torch.get_num_threads(), chosen()
     torch.set_num_threads(threads)
     try:
@@ -81,9 +85,9 @@ def measure(threads: int) -> dict[str, float]:
         for turn in range(1 + ROUNDS):  # the first is to warm up
             for name, choices, step in alternatives:
                 choose(choices)
-                began = time.perf_counter()
+                began = clock()
                 step()
-                took = 1000 * (time.perf_counter() - began)
+                took = 1000 * (clock() - began)
                 times[name] = took if turn < 2 else min(times[name], took)
         return times
     finally:

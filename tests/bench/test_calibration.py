@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -250,6 +252,15 @@ def test_recorded_choices_that_this_version_does_not_have(
     directory.write_info(info)
     assert execute(directory.path, "cpu") == FAILED
     assert "environment.cpu_choices: no depthwise convolution is [(7, 1, 1)]" in capsys.readouterr().err
+
+
+def test_what_other_processes_take_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sleeping stands for waiting for a processor that they have."""
+    monkeypatch.setattr(
+        cpu_alternatives, "_alternatives", lambda: iter([("kept waiting", DEFAULT_CHOICES, partial(time.sleep, 0.02))])
+    )
+    assert measure(1)["kept waiting"] < 10
+    assert measure(2)["kept waiting"] >= 20
 
 
 def test_dasbench_run_measures_and_doctor_tells(
