@@ -30,11 +30,11 @@ class Classification(Task):
     def title(self) -> str:
         return ""
 
-    def loss(self, outputs: Tensor, targets: Tensor, **terms: float) -> Tensor:
+    def loss(self, outputs: Tensor, targets: Tensor, label_smoothing: float = 0.0, **terms: float) -> Tensor:
         """Cross entropy. Targets may be distributions over the classes, (batch, classes): mixup's."""
         from torch.nn.functional import cross_entropy
 
-        return cross_entropy(outputs, targets, **terms)
+        return cross_entropy(outputs, targets, label_smoothing=label_smoothing)
 
     def sums(self, outputs: Tensor, targets: Tensor, loss: Tensor) -> dict[str, Tensor]:
         correct = (outputs.argmax(1) == targets).sum()
