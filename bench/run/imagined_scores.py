@@ -25,6 +25,8 @@ from methods.spaces import NetworkSettings, get_space
 
 TIMED_NETWORKS = 3
 """The first, the last and what is between them, of all that are expected."""
+TIMED_IMAGES = 16
+"""Of a batch, on a CPU: a profile that is meant for a GPU has networks and a precision that take a CPU long."""
 
 
 def seconds_of_choosing(method: SharedWeights, engine: Engine, train: int, valid: int) -> float:
@@ -83,10 +85,11 @@ class Evaluation:
     then: Callable[[nn.Module], object] = id
 
     def seconds(self, architecture: Architecture) -> float:
-        """Of one network: by a batch for its statistics and a batch of evaluation."""
+        """Of one network: by a batch for its statistics and a batch of evaluation, on a CPU by few images of each."""
         method, engine = self.method, self.engine
-        size, many = min(method.batch_size, self.train), min(EVALUATION_BATCH[engine.device.type], self.evaluated)
-        batches = min(method.recalibration_batches, math.ceil(self.train / size))
+        of_statistics = min(method.batch_size * method.recalibration_batches, self.train)
+        most = TIMED_IMAGES if engine.device.type == "cpu" else EVALUATION_BATCH[engine.device.type]
+        size, many = min(method.batch_size, self.train, most), min(most, self.evaluated)
         started = self._now()
         network = with_its_weights(method, architecture, engine)
         built = self._now()
@@ -99,7 +102,7 @@ class Evaluation:
         self.then(network)
         more = self._now() - evaluated
         evaluation = (evaluated - calibrated) * math.ceil(self.evaluated / many)
-        return built - started + (calibrated - built) * batches + evaluation + more
+        return built - started + (calibrated - built) * math.ceil(of_statistics / size) + evaluation + more
 
     def _images(self, count: int) -> torch.Tensor:
         context = self.method.context
