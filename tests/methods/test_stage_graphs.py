@@ -62,7 +62,7 @@ def test_the_published_stages_count_as_read_from_the_figure(channels: int, param
 
 
 def test_counts_in_closed_form_are_the_counters() -> None:
-    space: Any = get_space("stage_graph_xs").resting_on(published("PDARTS"))  # type: ignore[attr-defined]
+    space: Any = get_space("stage_graph_xs").resting_on([published("PDARTS")])  # type: ignore[attr-defined]
     found = space.sample(torch.Generator().manual_seed(0))
     for stem, side in (("cifar", 32), ("imagenet", 64)):
         settings = NetworkSettings(4, auxiliary=stem == "cifar", stem=stem)
@@ -77,7 +77,7 @@ def test_counts_in_closed_form_are_the_counters() -> None:
 def test_codes_stand_for_the_graphs_alone() -> None:
     space: Any = get_space("stage_graph")
     assert size(space) == (9 * 27**5) ** 3
-    other = space.resting_on(published("PDARTS"))
+    other = space.resting_on([published("PDARTS")])
     found = other.sample(torch.Generator().manual_seed(1))
     assert other.encode(found) == space.encode(replace(found, genotype={**found.genotype, **space.made_of}))
     with pytest.raises(ArchitectureError, match="made of other cells"):
