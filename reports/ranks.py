@@ -7,7 +7,7 @@ and the ranks are averaged over settings.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reports.statistics import LEVEL, Interval, all_pairs, interval, kendall, letters
@@ -75,7 +75,7 @@ def _ranked(of: Sequence[int], scores: Sequence[float], marks: str) -> Ranked:
     return Ranked(sum(of) / n, interval([[r] for r in of]), of.count(1) / n, sum(scores) / n, n, marks)
 
 
-def similarities(scores: Mapping[Hashable, Sequence[float]]) -> list[list[float | None]]:
+def similarities(scores: Mapping[str, Sequence[float]]) -> list[list[float | None]]:
     """Kendall's tau b of every two tasks, over the scores of the same anchor models in the same order.
 
     None where all anchors of a task have one score.

@@ -34,10 +34,10 @@ def compare_graphs(whole: Plan, label: str, asked: Comparison, tasks: GraphTasks
     size = whole.profile.comparison
     if asked.anchors is not None:
         try:
-            designs, widths = _anchors(asked.anchors, label, tasks, size)
+            designs, by_task = _anchors(asked.anchors, label, tasks, size)
         except ArchitectureError as error:
             raise ConfigError(f"{whole.experiment.name}.rows.{label}: {error}") from None
-        for task, of_task in zip(tasks.graphs, widths, strict=True):
+        for task, of_task in zip(tasks.graphs, by_task, strict=True):
             _add(whole, label, asked, task, designs, of_task, {})
         return
     wanted, found, redrawn = asked.settings or size.settings, 0, 0

@@ -89,7 +89,8 @@ def questions_of(records: Iterable[Record]) -> tuple[list[Question], list[Anchor
     for (key, dimension, _), runs in on_images.items():
         options[key, dimension] |= dict.fromkeys(str(run.info.config["question"]["value"]) for run in runs)
     for (key, dimension, _), runs in on_images.items():
-        question = questions.setdefault((key, dimension), Question(*key, dimension))
+        setting, label = key
+        question = questions.setdefault((key, dimension), Question(setting, label, dimension))
         _on_images(question, sorted(options[key, dimension]), runs)
     return list(questions.values()), list(anchors.values()), problems
 
