@@ -20,10 +20,13 @@ from methods.genotypes import published
 from tests.bench.conftest import TINY
 
 
-def run_all(tmp_path: Path, rows: dict[str, object], wanted: list[str]) -> dict[str, Record]:
+def run_all(
+    tmp_path: Path, rows: dict[str, object], wanted: list[str], scales: dict[str, dict[str, int]] | None = None
+) -> dict[str, Record]:
     """Do the runs of some rows, in order, and give the trainings by label and inheritance."""
     content = yaml.safe_load(TINY.read_text())
     content["rows"] |= rows
+    content["profiles"]["tiny"]["network"] |= {"scales": scales or {}}
     content["profiles"]["tiny"]["recipe_changes"]["epochs"] = 1
     path = tmp_path / "mine.yaml"
     path.write_text(yaml.safe_dump(content))
@@ -41,6 +44,18 @@ def run_all(tmp_path: Path, rows: dict[str, object], wanted: list[str]) -> dict[
 def costs(record: Record) -> dict[str, float]:
     assert record.result is not None
     return record.result["costs"]  # type: ignore[no-any-return]
+
+
+def test_the_size_to_draw_at_is_that_of_the_network_that_is_trained(tmp_path: Path) -> None:
+    """Whose scale the profile gives, where the architecture states none."""
+    graph = {"method": "random_sampling", "options": {"space": "graph_5", "samples": 1}}
+    rows: dict[str, object] = {"given": graph, "drawn": graph | {"match": {"row": "given", "on": "params"}}}
+    done = run_all(tmp_path, rows, ["given", "drawn"], {"graph_5": {"channels": 4}})
+    given, drawn = (costs(done[f"train {label} scratch"])["params"] for label in ("given", "drawn"))
+    result = done["search drawn scratch"].result
+    assert result is not None
+    assert result["report"]["match"]["target"] == given
+    assert 0.9 * given <= drawn <= given
 
 
 @pytest.mark.slow

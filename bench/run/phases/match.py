@@ -7,7 +7,7 @@ from typing import Any
 from bench.run.phases.context import RunContext
 from bench.run.phases.train import chosen_architecture
 from methods.architecture import Architecture
-from methods.spaces import NetworkSettings, get_space
+from methods.spaces import NetworkSettings, at_scale, get_space
 from methods.spaces.base import SizeMatch
 
 
@@ -21,6 +21,7 @@ def size_to_match(run: RunContext) -> SizeMatch | None:
         return None
     architecture, _ = chosen_architecture(run, wanted)
     settings = NetworkSettings(**run.config["network"], in_channels=run.image_shape[0])
+    architecture = at_scale(architecture, settings)
     space = get_space(architecture.space)
     counts = space.counts(architecture, run.data.info.outputs, settings, run.data.info.image_size)
     return SizeMatch(
