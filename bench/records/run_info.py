@@ -117,8 +117,8 @@ class RunInfo:
 
 
 def built_on(info: RunInfo) -> list[str]:
-    """The needs of a run without the search whose size alone it takes: it costs the run nothing."""
-    match = info.config.get("match") if info.phase in ("score", "search") else None
+    """The needs of a run without that whose size alone it takes: it costs the run nothing."""
+    match = info.config.get("match") if info.phase in ("score", "search", "transform") else None
     taken = match.get("run") if isinstance(match, Mapping) else None
     return [name for name in info.needs if name != taken]
 
