@@ -163,15 +163,21 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
 def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
     if value is None and type(None) in kinds:
         return None
-    errors: list[str] = []
+    errors: list[tuple[int, str]] = []
     for kind in kinds:
         if kind is not type(None):
             try:
                 return _convert(kind, value, where)
             except ConfigError as error:
-                fits = isinstance(value, Mapping) and dataclasses.is_dataclass(kind)  # its mistake is inside
-                errors.insert(0 if fits else len(errors), str(error))
-    raise ConfigError(errors[0])
+                errors.append((_likeness(kind, value), str(error)))
+    raise ConfigError(max(errors, key=lambda error: error[0])[1])
+
+
+def _likeness(kind: Any, value: Any) -> int:
+    """How much a value that is none of several kinds looks like this one; the mistake is then inside, and told of it."""
+    if not isinstance(value, Mapping) or not dataclasses.is_dataclass(kind):
+        return 0
+    return 1 + len({field.name for field in dataclasses.fields(kind)} & value.keys())
 
 
 def _convert_scalar(kind: type, value: Any, where: str) -> Any:

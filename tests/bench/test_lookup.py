@@ -24,7 +24,7 @@ from bench.records.run_info import RunInfo, needs_images
 from bench.run import table_search
 from bench.run.images import images_of, optional_images_of
 from bench.run.one_run import DONE, FAILED, INTERRUPTED, execute
-from bench.run.phases import lookup
+from bench.run.phases import lines, lookup
 from bench.run.phases.context import RunError
 from bench.run.stop import StopFlag
 from bench.seeds import derive
@@ -157,7 +157,7 @@ def test_a_batch_that_is_stopped_or_killed_goes_on_with_the_same_bits(
     assert len(searched) == 4
     assert execute(stopped.path, "cpu") == DONE
     assert len(searched) == len(set(searched)) == 6, "no seed was searched twice"
-    monkeypatch.setattr(lookup, "CHECKPOINT_SECONDS", 0.0)
+    monkeypatch.setattr(lines, "CHECKPOINT_SECONDS", 0.0)
     with pytest.raises(KeyboardInterrupt):
         execute(killed.path, "cpu")
     searched.clear()

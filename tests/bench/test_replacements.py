@@ -165,7 +165,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Wh
     here = environment(torch.device("cpu"), 1)  # once: the code may be edited meanwhile, which the table would note
     patch.setattr("bench.run.one_run.environment", lambda device, threads: dict(here))
     patch.setattr("bench.run.loop.CHECKPOINT_SECONDS", 0.0)
-    patch.setattr("bench.run.phases.lookup.CHECKPOINT_SECONDS", 0.0)
+    patch.setattr("bench.run.phases.lines.CHECKPOINT_SECONDS", 0.0)
     patch.setattr("bench.run.check.check", lambda planned, data: None)  # writes nothing, takes a second each time
     patch.setenv("DASBENCH_FORK_SERVER", "0")
     patch.setattr(local, "POLL_SECONDS", 0.01)
