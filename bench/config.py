@@ -174,7 +174,7 @@ def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
 
 
 def _likeness(kind: Any, value: Any) -> int:
-    """How much a value that is none of several kinds looks like this one; the mistake is then inside, and told of it."""
+    """How much a value that is none of several kinds looks like this one, of which its mistake is then told."""
     if not isinstance(value, Mapping) or not dataclasses.is_dataclass(kind):
         return 0
     return 1 + len({field.name for field in dataclasses.fields(kind)} & value.keys())
