@@ -161,3 +161,12 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes(b"a: \xe9\n")
     with pytest.raises(ConfigError, match="not valid YAML"):
         read_yaml(tmp_path / "latin.yaml")
+
+
+def test_a_key_that_a_terminal_cannot_show_is_escaped_in_messages() -> None:
+    @dataclass
+    class Named:
+        rows: dict[str, int]
+
+    with pytest.raises(ConfigError, match=r"file\.rows\.a\\u200bb: expected int"):
+        parse(Named, {"rows": {"a\u200bb": "x"}}, "file")

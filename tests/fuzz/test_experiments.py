@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ def whole(least: int, most: int, none: bool = False) -> Rule:
 
 def number(least: float, most: float, ends: str = "[]") -> Rule:
     def good(value: Any) -> bool:
-        if type(value) not in (int, float) or not math.isfinite(value):
+        if type(value) not in (int, float) or abs(value) > sys.float_info.max or not math.isfinite(value):
             return False
         above = value >= least if ends[0] == "[" else value > least
         return above and (value <= most if ends[1] == "]" else value < most)
