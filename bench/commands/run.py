@@ -62,8 +62,7 @@ def whole_way(options: argparse.Namespace) -> int:
     from bench.device.engine import choose_device, emulated
     from bench.plan.experiment import load_experiment
     from bench.records.moved import note_where_images_are
-    from bench.run.check import check, check_files, check_packages
-    from bench.run.images import images_of, optional_images_of
+    from bench.run.check import check_packages
     from bench.run.jobs import create_missing, make_jobs
     from bench.run.local import Queue, devices_for, work
     from bench.run.progress import display
@@ -75,14 +74,7 @@ def whole_way(options: argparse.Namespace) -> int:
     planned, left_out = planned_runs(options, experiment, profile_name)
     check_packages(planned)
     devices = devices_for(options.device, profile.threads, options.jobs)
-    if profile.optional_images:
-        planned, data, without = optional_images_of(planned, options.runs_dir, say)
-        left_out += [without] if without else []
-    else:
-        data = images_of(planned, options.runs_dir, say)
-    if data is not None:
-        check(planned, data)
-        check_files(planned, data, options.runs_dir, say)
+    planned, data = images_for(planned, profile.optional_images, options.runs_dir, left_out)
 
     folder = records_folder(options.runs_dir, experiment.name, profile_name)
     jobs = make_jobs(folder, planned)
@@ -125,6 +117,25 @@ def whole_way(options: argparse.Namespace) -> int:
     if not left_out and not elsewhere:  # what was not here may come, what lies in other folders may change
         note(options, folder, printed, reported)
     return 0
+
+
+def images_for(
+    planned: list[RunInfo], optional: bool, runs_dir: Path, left_out: list[str]
+) -> tuple[list[RunInfo], ImageData | None]:
+    """The runs that can be done here and their images, checked before anything starts; what cannot is said in
+    `left_out`, where images are optional."""
+    from bench.run.check import check, check_files
+    from bench.run.images import images_of, optional_images_of
+
+    if optional:
+        planned, data, without = optional_images_of(planned, runs_dir, say)
+        left_out += [without] if without else []
+    else:
+        data = images_of(planned, runs_dir, say)
+    if data is not None:
+        check(planned, data)
+        check_files(planned, data, runs_dir, say)
+    return planned, data
 
 
 def print_again(folder: Path, printed: str) -> int:

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.parts import compiled, convolution
-from methods.parts.cpu_choices import DEPTHWISE_CLASSES, CpuChoices, DepthwiseClass, MemoryFormat, choose, chosen
+from methods.parts.cpu_choices import DEPTHWISE_CLASSES, CpuChoices, DepthwiseClass, MemoryFormat, choosing
 from methods.parts.executors.weighted_sum import weighted_sum
 
 MARGIN = 0.9
@@ -78,21 +78,20 @@ def measure(threads: int) -> dict[str, float]:
     On one thread by its time on a processor alone, so that other processes, which take turns with it, are not counted.
     """
     clock = time.thread_time if threads == 1 else time.perf_counter
-    before = torch.get_num_threads(), chosen()
+    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         alternatives, times = list(_alternatives()), dict[str, float]()
         for turn in range(1 + ROUNDS):  # the first is to warm up
             for name, choices, step in alternatives:
-                choose(choices)
-                began = clock()
-                step()
-                took = 1000 * (clock() - began)
+                with choosing(choices):
+                    began = clock()
+                    step()
+                    took = 1000 * (clock() - began)
                 times[name] = took if turn < 2 else min(times[name], took)
         return times
     finally:
-        torch.set_num_threads(before[0])
-        choose(before[1])
+        torch.set_num_threads(before)
 
 
 def _alternatives() -> Iterator[tuple[str, CpuChoices, Callable[[], object]]]:

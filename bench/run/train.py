@@ -80,12 +80,7 @@ def train(
     Raises:
         DivergenceError: the loss is no longer finite.
     """
-    network.to(engine.device).to(memory_format=engine.memory_format)
-    share_statistics(network, engine.group)
-    if batches.smallest == 1:
-        take_single_values(network)
-    weight_masks = WeightMasks(network, masks or {})
-    weight_masks.apply_to_weights()
+    weight_masks = made_ready(network, batches, engine, masks or {})
     optimizer = make_optimizer(network, recipe)
     average = make_average(network, recipe)
     mix = Mixup(recipe.mixup, num_classes) if recipe.mixup else None
@@ -123,6 +118,18 @@ def train(
     if not values:  # everything was done before a restart
         values = loop.epoch_values[-1]
     return values, loop
+
+
+def made_ready(network: nn.Module, batches: Batches, engine: Engine, masks: Mapping[str, Tensor]) -> WeightMasks:
+    """On its device in its memory format, with statistics over all processes, able to learn from the smallest batch,
+    its masked weights at zero."""
+    network.to(engine.device).to(memory_format=engine.memory_format)
+    share_statistics(network, engine.group)
+    if batches.smallest == 1:
+        take_single_values(network)
+    weight_masks = WeightMasks(network, masks)
+    weight_masks.apply_to_weights()
+    return weight_masks
 
 
 def descend(

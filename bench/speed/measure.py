@@ -10,6 +10,7 @@ import re
 import statistics
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,8 +20,7 @@ from bench.device.engine import Engine, device_name
 from bench.device.graph import WARM_UP, GraphedStep
 from bench.speed.cases import Case, Step
 from bench.speed.count import moved, saved_bytes
-from methods.parts import compiled
-from methods.parts.cpu_choices import CpuChoices, chosen
+from methods.parts.cpu_choices import CpuChoices, choosing, chosen
 from methods.parts.executors import kernels
 
 Times = tuple[list[float], list[float], list[float]]
@@ -100,7 +100,7 @@ def _counted(case: Case, engine: Engine, limits: dict[str, float], repeats: int)
     """What a step does and keeps; where every step draws paths, the median of what `repeats` of them keep."""
     step = case.eager or case.step
     saved = [saved_bytes(step) for _ in range(repeats if case.draws else 1)]
-    with kernels.disabled(), compiled.disabled():  # which are no dispatched operations
+    with kernels.disabled(), choosing(replace(chosen(), compiled=False)):  # which are no dispatched operations
         counts = moved(step)
     roofline = max(counts["flops"] / limits["flops_per_s"], counts["bytes"] / limits["bytes_per_s"]) * 1e3
     return {

@@ -6,6 +6,8 @@ computes sets its choices with `choose`, once and before it builds a network.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -62,3 +64,14 @@ def choose(choices: CpuChoices) -> None:
 
 def chosen() -> CpuChoices:
     return _chosen
+
+
+@contextmanager
+def choosing(choices: CpuChoices) -> Iterator[None]:
+    """These choices for a while: to measure, or to compare."""
+    before = chosen()
+    choose(choices)
+    try:
+        yield
+    finally:
+        choose(before)

@@ -183,14 +183,18 @@ def test_asked_for_three_and_told_in_order_is_what_a_round_is() -> None:
             return [Scored(float(int(each.digest[:4], 16) % 97), 1, 1.0, None) for _, each in proposals]
 
     state, asked = SamplingState(), list[str]()
-    note = lambda number, proposal: asked.append(proposal.digest)  # noqa: E731
-    sampling_search(make(options, context), Scores(), state, told=note, preference=Indifferent(), at_once=AT_ONCE)  # type: ignore
+
+    def note(_: int, proposal: Any) -> None:
+        asked.append(proposal.digest)
+
+    scores: Any = Scores()
+    sampling_search(make(options, context), scores, state, told=note, preference=Indifferent(), at_once=AT_ONCE)
     method: Any = make(options, context)
     by_hand: list[str] = []
     for size in (3, 3, 1):
         proposals = [method.ask() for _ in range(size)]
         for each in proposals:
             by_hand.append(each.digest)
-            method.tell(each, Scores().score([(0, each)])[0].score)
+            method.tell(each, scores.score([(0, each)])[0].score)
     assert asked == by_hand
     assert len(astuple(state.scored[0])) == 4

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.parts import compiled
-from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose
+from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose, choosing, chosen
 from methods.parts.executors.weighted_sum import weighted_sum
 from tests.methods.test_cell_supernet import compare, pair
 
@@ -52,7 +53,7 @@ def test_weighted_sum(
     twins = deepcopy(norms)
     gradient = torch.randn(batch, edges * channels, height, width)
     found = weighted_sum(weights, [z + 3 for z in zs], norms, xs)
-    with compiled.disabled():
+    with choosing(replace(chosen(), compiled=False)):
         wanted = weighted_sum(weights, [z + 3 for z in zs], twins, xs)
     assert "Compiled" in type(found.grad_fn).__name__
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
@@ -92,7 +93,8 @@ def test_rectified_and_repeated(batch: int, height: int, width: int) -> None:
 
 @pytest.mark.parametrize("share", [1, 2])
 def test_the_supernet_equals_the_textbook(share: int) -> None:
-    compare(*pair(4, 3, share, share > 1), torch.randn(4, 3, 8, 8), torch.randint(10, (4,)))
+    fast, oracle = pair(4, 3, share, share > 1)
+    compare(fast, oracle, torch.randn(4, 3, 8, 8), torch.randint(10, (4,)))
 
 
 def test_what_is_not_a_number_stays_that() -> None:

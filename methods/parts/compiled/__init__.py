@@ -13,8 +13,7 @@ The mathematics is that of the plain functions; the order of sums differs, and i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from functools import cache
 from importlib.util import find_spec
 
@@ -47,27 +46,13 @@ def load() -> None:
         loops.call_each()
 
 
-_disabled = 0
-
-
-@contextmanager
-def disabled() -> Iterator[None]:
-    """The plain functions, also where the loops could be used: to compare with, or to count operations."""
-    global _disabled
-    _disabled += 1
-    try:
-        yield
-    finally:
-        _disabled -= 1
-
-
 def usable(x: Tensor, norms: Iterable[nn.Module] = ()) -> bool:
     """Whether the loops compute on tensors like `x`: where `CpuChoices.compiled` says so, in training, by one process.
 
     Raises:
         ModuleNotFoundError: they were chosen, and Numba is not there.
     """
-    if not chosen().compiled or _disabled or x.device.type != "cpu" or x.dtype not in DTYPES:
+    if not chosen().compiled or x.device.type != "cpu" or x.dtype not in DTYPES:
         return False
     load()
     return all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
