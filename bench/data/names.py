@@ -4,8 +4,18 @@ import ast
 from pathlib import Path
 
 _FILES = sorted((Path(__file__).parent / "sets").glob("[a-z]*.py"))
-DATASETS = {path.stem: (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0] for path in _FILES}
+_TREES = {path.stem: ast.parse(path.read_text()) for path in _FILES}
+DATASETS = {name: (ast.get_docstring(tree) or "").partition("\n")[0] for name, tree in _TREES.items()}
 """What a list says of every data set: the first line of its file."""
+
+
+def _task(tree: ast.Module) -> str:
+    said = (node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "TASK")
+    return next((str(ast.literal_eval(node.value)) for node in said), "classification")
+
+
+DATASET_TASKS = {name: _task(tree) for name, tree in _TREES.items()}
+"""What every data set is for (`methods.tasks`): its file says `TASK = "..."` where that is not classification."""
 
 AUGMENTATIONS = (
     "none",

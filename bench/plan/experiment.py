@@ -33,6 +33,7 @@ from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
 from bench.plan.scoring import check_scoring, space_of
 from bench.plan.shared_profiles import with_shared
+from bench.plan.tasks import check_recipe_task, check_row_task, check_task, task_of_experiment
 from bench.strict_yaml import read_mapping
 from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Transform
 from methods.domain import shown
@@ -70,6 +71,7 @@ def load_experiment(name: str) -> Experiment:
     if isinstance(experiment.dataset, FolderSettings):
         experiment = replace(experiment, dataset=beside(experiment.dataset, path.parent))
     experiment = replace(experiment, rows={label: _beside(path, row) for label, row in experiment.rows.items()})
+    check_task(experiment)
     for label, row in experiment.rows.items():
         _check_row(experiment, label, row)
     check_lines(experiment)
@@ -124,9 +126,11 @@ def _beside(path: Path, row: Row) -> Row:
 def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None:
     """Recipes and options as they will be used, and options of methods that no row uses."""
 
+    task = task_of_experiment(experiment)
+
     def look(recipe: str, changes: dict[str, Any]) -> None:
         try:
-            load_recipe(recipe, changes)
+            check_recipe_task(task, load_recipe(recipe, changes))
         except ConfigError as error:
             raise ConfigError(f"{where}: {error}") from None
 
@@ -161,6 +165,7 @@ def _check_profile(experiment: Experiment, profile: Profile, where: str) -> None
             cls, place = _method(key, where + ".options").Options, f"{where}.options.{key}"
             parse(cls, fill_preset(cls, given, place), place)
     for label, row in experiment.rows.items():
+        check_row_task(task, profile, label, row, f"{where} with rows.{label}")
         if row.method is not None:
             given, place = given_options(profile, label, row), f"{where} with rows.{label}.options"
             parse(get_method(row.method).Options, fill_preset(get_method(row.method).Options, given, place), place)

@@ -23,6 +23,7 @@ from bench.plan.row_cost import RowCost
 from bench.plan.schema import Experiment, Inheritance, Match, Row, given_options
 from bench.plan.score_runs import score_runs
 from bench.plan.scoring import evaluation_of, space_of
+from bench.plan.tasks import task_config
 from bench.records.directory import RunInfo
 from bench.records.soundness import signature
 from methods.architecture import ArchitectureError
@@ -76,6 +77,7 @@ class Plan:
         return {
             "dataset": self.experiment.dataset_name,
             **self._folder,
+            **task_config(self.experiment.task, f"{self.experiment.name}.task"),
             "data": identity(profile.data),
             "precision": profile.precision,
             "deterministic": profile.deterministic,

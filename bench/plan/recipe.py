@@ -36,6 +36,7 @@ class Recipe:
         grad_clip: largest norm of the gradient; 0 for none.
         ema_decay: exponential moving average of the weights (timm's ModelEmaV3), evaluated instead; 0 for none.
         mixup: alpha of timm's Mixup; 0 for none.
+        hfen_weight: of super-resolution, the weight of the high-frequency error in the loss.
         tail_epochs: T last epochs of a linear schedule that share the step before them. The others fall on a line
             that would reach `lr_min` after epochs - T; 0 for one line over all epochs.
     """
@@ -61,6 +62,7 @@ class Recipe:
     ema_decay: float = field(default=0.0, metadata=within("[0, 1)"))
     mixup: float = field(default=0.0, metadata=within("[0, inf)"))
     tail_epochs: int = field(default=0, metadata=within("[0, 100000]") | {"absent": 0})
+    hfen_weight: float = field(default=0.0, metadata=within("[0, inf)") | {"absent": 0.0})
 
     def __post_init__(self) -> None:
         check(self, ConfigError)

@@ -19,6 +19,7 @@ from bench.plan.evaluation import evaluator_names
 from bench.plan.lookup import Lookup
 from bench.plan.row_cost import RowCost
 from methods.domain import check, shown, within
+from methods.tasks import CLASSIFICATION
 
 Inheritance = Literal["scratch", "finetune"]
 Weights = Literal["retrained", "inherited"]
@@ -241,6 +242,7 @@ class Experiment:
         dataset: a data set by its name, an image folder, or tasks on graphs.
         lookup: a table of trained networks answers instead of retrainings.
         evaluation: per evaluator name, options for all rows that have it.
+        task: what networks are for, by its name, or the name with its options (`bench.plan.tasks`).
     """
 
     name: str = field(metadata=NAME)
@@ -250,6 +252,7 @@ class Experiment:
     description: str = ""
     lookup: Lookup | None = None
     evaluation: dict[str, dict[str, Any]] = field(default_factory=dict)
+    task: str | dict[str, dict[str, Any]] = CLASSIFICATION.name
 
     def __post_init__(self) -> None:
         for what, names, domain in (("row", self.rows, LABEL["domain"]), ("profile", self.profiles, NAME["domain"])):

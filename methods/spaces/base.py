@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, runtime_checkable
 
 from methods.architecture import Architecture, ArchitectureError
 from methods.spaces.decisions import DecisionSpace
+from methods.tasks import CLASSIFICATION
 
 if TYPE_CHECKING:  # who reads a genotype needs no torch
     import torch
@@ -129,6 +130,19 @@ class ReadsGraphs(Protocol):
 
     @property
     def reads_graphs(self) -> bool: ...
+
+
+@runtime_checkable
+class ForTask(Protocol):
+    """A space whose networks are no classifiers, with the name of their task (`methods.tasks`)."""
+
+    @property
+    def task(self) -> str: ...
+
+
+def task_of_space(space: object) -> str:
+    """What the networks of a space are for."""
+    return space.task if isinstance(space, ForTask) else CLASSIFICATION.name
 
 
 @runtime_checkable
