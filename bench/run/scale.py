@@ -23,6 +23,7 @@ from methods.parts.counts import count_params
 from methods.registry import get_method
 from methods.spaces import NetworkSettings
 from methods.spaces.image_size import on_meta
+from methods.tasks import task_of
 
 CHECKPOINTS = 2
 """Kept of every run (`bench.records.checkpoint`)."""
@@ -106,7 +107,8 @@ def _of_search(info: RunInfo, network: Architecture | None, data: DatasetInfo) -
     """Of a supernet with the momentum of its weights; optimisers of architecture parameters are small."""
     cls = get_method(info.method)
     start = imagined_start(info, network, data.outputs, data.channels)
-    context = SearchContext(data.outputs, data.channels, data.image_size, info.config["stem"], start=start)
+    task = task_of(info.config)
+    context = SearchContext(data.outputs, data.channels, data.image_size, info.config["stem"], start=start, task=task)
     method = cls(restore(cls.Options, info.config["options"], "options"), context)  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     parameters = sum(parameter.numel() for parameter in method.supernet.parameters())

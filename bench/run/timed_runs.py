@@ -27,6 +27,7 @@ from methods.architecture import Architecture
 from methods.base import GradientSearch, SamplingSearch, SearchContext, SearchSplit, SharedWeights
 from methods.registry import get_method
 from methods.spaces import NetworkSettings, build, get_space
+from methods.tasks import Task, task_of
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _seconds_of_search(
     train, valid = (round(train_images(run, images) * share) for share in (split.train, split.valid))
 
     def step_on(count: int) -> Callable[[], object]:
-        batch = _fake_batch(count, images.info, engine)
+        batch = _fake_batch(count, images.info, engine, task_of(run.config))
         return partial(method.step, batch, batch if method.split.paired else None)
 
     step = seconds_per_step(step_on, method.batch_size, engine, method.supernet, allowance)
@@ -136,7 +137,7 @@ def made(run: RunInfo, images: Images, **more: Any) -> Any:
     """The method of a search."""
     cls, info = get_method(run.method), images.info
     stem = run.config.get("stem", "cifar")
-    context = SearchContext(info.outputs, info.channels, info.image_size, stem, **more)
+    context = SearchContext(info.outputs, info.channels, info.image_size, stem, task=task_of(run.config), **more)
     return cls(restore(cls.Options, run.config["options"], "options"), context)  # type: ignore[call-arg]
 
 
@@ -172,24 +173,24 @@ def _seconds_of_inherit(run: RunInfo, source: RunInfo | None, images: Images, en
 def _seconds_of_training(
     run: RunInfo, architecture: Architecture, info: DatasetInfo, images: int, engine: Engine, allowance: Allowance
 ) -> float:
-    recipe = restore(Recipe, run.config["recipe"], "recipe")
+    recipe, task = restore(Recipe, run.config["recipe"], "recipe"), task_of(run.config)
     auxiliary = recipe.auxiliary_weight > 0
     settings = NetworkSettings(**run.config["network"], auxiliary=auxiliary, in_channels=info.channels)
     network = build(architecture, info.outputs, settings).to(engine.device)
     network.to(memory_format=engine.memory_format)
 
     def step_on(count: int) -> Callable[[], object]:
-        return partial(step, *_fake_batch(count, info, engine))
+        return partial(step, *_fake_batch(count, info, engine, task))
 
-    def step(inputs: Tensor, labels: Tensor) -> None:
+    def step(inputs: Tensor, targets: Tensor) -> None:
         network.zero_grad()
-        _, loss = training_loss(network(inputs), labels, recipe)
+        _, loss = training_loss(network(inputs), targets, recipe, task)
         loss.backward()
 
     seconds = seconds_per_step(step_on, recipe.batch_size, engine, network, allowance)
     return recipe.epochs * max(1, round(images / recipe.batch_size)) * seconds
 
 
-def _fake_batch(size: int, info: DatasetInfo, engine: Engine) -> Any:
+def _fake_batch(size: int, info: DatasetInfo, engine: Engine, task: Task) -> tuple[Tensor, Tensor]:
     images = torch.randn(size, info.channels, info.image_size, info.image_size, device=engine.device)
-    return images, torch.randint(info.outputs, (size,), device=engine.device)
+    return images, task.imagined_targets(images, info.outputs)

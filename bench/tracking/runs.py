@@ -24,9 +24,9 @@ _ARTIFACTS, _LINES = "dasbench.artifacts", "dasbench.lines"
 _DESCRIPTION = (
     "One parent run for each profile; its nested runs are searches (`phase = 'search'`), transforms and retrainings "
     "(`phase = 'train'`). Filter for example with `tags.method = 'darts' and tags.phase = 'train'`; compare "
-    "`result/test_accuracy` with `cost/params`. Metrics by epoch are under `search/` and `train/`, a method's own "
-    "values under its name. This is a copy: the truth is in each run's `run_directory`, and `dasbench sync` rebuilds "
-    "this view."
+    "`result/test_accuracy` (of another task, its own metric) with `cost/params`. Metrics by epoch are under `search/` "
+    "and `train/`, a method's own values under its name. This is a copy: the truth is in each run's `run_directory`, "
+    "and `dasbench sync` rebuilds this view."
 )
 
 _EXPERIMENT_TAGS = {

@@ -53,7 +53,7 @@ class Metric:
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def score(self, value: float) -> float:
-        """The same number such that higher is better: what a search is told."""
+        """The same number such that higher is better: what a search is told. Of a score, the number again."""
         return value if self.higher_is_better else -value
 
     def gain(self, value: float, other: float) -> float:
@@ -115,6 +115,14 @@ class Task(ABC):
     @abstractmethod
     def values(self, sums: Mapping[str, float]) -> dict[str, float]:
         """From sums over examples: "loss", and the metrics by their keys, the headline aside."""
+
+    @abstractmethod
+    def imagined_targets(self, inputs: Tensor, outputs: int) -> Tensor:
+        """Random targets for a batch of random inputs: what an estimate times a step on.
+
+        Args:
+            outputs: of the network's head.
+        """
 
     def headline_of(self, value: float) -> float:
         """The headline of a value of `metric`; and back, for one is what is missing of the other, or the same."""

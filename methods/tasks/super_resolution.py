@@ -84,6 +84,10 @@ class SuperResolution(Task):
         names = {"loss": "loss_sum", "psnr": "psnr_sum", "ssim": "ssim_sum"}
         return {name: sums[key] / sums["count"] for name, key in names.items() if key in sums}
 
+    def imagined_targets(self, inputs: Tensor, outputs: int) -> Tensor:
+        count, channels, height, width = inputs.shape
+        return inputs.new_empty(count, channels, self.scale * height, self.scale * width).uniform_()
+
     baseline_name = "bicubic"
 
     def baseline(self) -> nn.Module:

@@ -96,6 +96,17 @@ def test_the_loss_is_in_grey_levels_and_adds_high_frequencies() -> None:
     assert float(high_frequency_error(torch.zeros_like(one), torch.zeros_like(one))) == 0.0
 
 
+def test_what_an_estimate_times_a_step_on_fits_the_outputs() -> None:
+    inputs = torch.rand(3, 3, 8, 6)
+    for scale in (2, 4):
+        task, network = get_task("super_resolution", {"scale": scale}), torch.nn.PixelShuffle(scale)
+        outputs = network(inputs.repeat(1, scale**2, 1, 1))
+        assert outputs.shape == task.imagined_targets(inputs, 3 * scale**2).shape
+    labels = CLASSIFICATION.imagined_targets(inputs, 2)
+    assert labels.shape == (3,) and set(labels.tolist()) <= {0, 1}
+    CLASSIFICATION.loss(torch.randn(3, 2), labels)
+
+
 def test_a_task_says_by_what_its_networks_are_compared() -> None:
     class Unmeasured:
         name = "unmeasured"

@@ -43,9 +43,9 @@ def run_score(run: RunContext) -> dict[str, Any]:
         scored = evaluator.train(asked[number], run.directory, run.info.signature)
     architecture = with_provenance(run, asked[number], method.provenance())
     save_architecture(architecture, run.directory.path)
-    seconds = scored.seconds if scored is not None else 0.0
+    seconds, metric = scored.seconds if scored is not None else 0.0, run.task.metric
     return {
-        "metrics": {"valid_accuracy": scored.score if scored is not None else None},
+        "metrics": {f"valid_{metric.key}": metric.score(scored.score) if scored is not None else None},
         "costs": {
             "peak_memory": scored.peak_memory if scored is not None else None,
             "wall_s": seconds,
