@@ -39,7 +39,7 @@ def task_config(said: Said, where: str) -> dict[str, Any]:
     name, options = _parts(said, where)
     if name not in task_names():
         raise ConfigError(f"{where}: unknown task {shown(name)}" + nearest(name, task_names()))
-    made = parse(options_class(name), options, f"{where}.{name}")
+    made: Any = parse(options_class(name), options, f"{where}.{name}")
     try:
         config = described(name, made)
         get_task(name, options)

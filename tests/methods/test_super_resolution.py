@@ -103,7 +103,8 @@ def test_what_an_estimate_times_a_step_on_fits_the_outputs() -> None:
         outputs = network(inputs.repeat(1, scale**2, 1, 1))
         assert outputs.shape == task.imagined_targets(inputs, 3 * scale**2).shape
     labels = CLASSIFICATION.imagined_targets(inputs, 2)
-    assert labels.shape == (3,) and set(labels.tolist()) <= {0, 1}
+    assert labels.shape == (3,)
+    assert set(labels.tolist()) <= {0, 1}
     CLASSIFICATION.loss(torch.randn(3, 2), labels)
 
 
