@@ -158,11 +158,15 @@ def canonical_json(value: Any) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
+PLAIN = frozenset({str, int, float, bool, type(None)})
+"""Types of most values in a configuration; asked first, since thousands of them are gone through at a time."""
+
+
 def _plain(value: Any) -> Any:
-    if isinstance(value, str | int | float | None):  # most are: signatures of thousands of runs are made of them
+    if type(value) in PLAIN:
         return value
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+    if type(value) is dict or isinstance(value, Mapping):
+        return {str(key): item if type(item) in PLAIN else _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value

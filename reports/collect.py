@@ -15,7 +15,7 @@ from typing import Any
 from bench.names import one_line
 from bench.records.directory import Record
 from bench.records.run_info import RunInfo, built_on
-from methods.architecture import canonical_json
+from methods.architecture import PLAIN, canonical_json
 from reports.coupling import origins
 from reports.endings import endings
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
@@ -95,8 +95,11 @@ def variants(records: Sequence[Record], by_signature: Mapping[str, Record]) -> d
 
 def without_seeds(value: Any) -> Any:
     """A configuration without the keys in which repetitions differ."""
-    if isinstance(value, Mapping):
-        return {key: without_seeds(item) for key, item in value.items() if key not in SEED_KEYS}
+    if type(value) in PLAIN:
+        return value
+    if type(value) is dict or isinstance(value, Mapping):
+        kept = ((key, item) for key, item in value.items() if key not in SEED_KEYS)
+        return {key: item if type(item) in PLAIN else without_seeds(item) for key, item in kept}
     if isinstance(value, list | tuple):
         return [without_seeds(item) for item in value]
     return value

@@ -78,6 +78,10 @@ def _read(record: Record, problems: list[str]) -> Curve | None:
 
 def _series(items: list[Any]) -> np.ndarray | None:
     """Numbers as (epochs,), lists as (epochs, cells); None for what is neither."""
+    if {float} >= set(map(type, items)):  # most are, and thousands of searches have dozens of them
+        series = np.array(items)
+        series[~np.isfinite(series)] = np.nan
+        return None if np.isnan(series).all() else series
     lists = [item for item in items if isinstance(item, list)]
     if not lists:
         series = np.array([np.nan if (value := number(item)) is None else value for item in items])

@@ -1,8 +1,10 @@
-"""The figures of one table, drawn once: to files in every format asked for, and into its section of the page."""
+"""The figures of one table, ordered once: as files in every format asked for, and for its section of the page."""
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ from reports.checklist import checklist
 from reports.curves import read_curves
 from reports.draw import content, draw_architecture, figure_of, svg_of
 from reports.endings import CUT
-from reports.output import Output
+from reports.output import Drawn, Output
 from reports.page import Figure, Section
 from reports.plot import Plot
 from reports.plots import all_plots
@@ -24,30 +26,43 @@ from reports.style import Palette, figure_style, svg, themed
 
 
 def make_section(table: Table, palette: Palette, output: Output) -> Section:
-    """Draw everything there is to a table, in the colours of the whole report; files go to plots and cells."""
+    """Order everything there is to a table, in the colours of the whole report; files go to plots and cells."""
     curves, unreadable = read_curves({entry.row.name: entry.row.searches for entry in table.entries})
     output.problems += unreadable
-    figures: list[Figure] = []
     with figure_style():
-        for plot in all_plots(table, curves, palette):
-            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
-            figures += [figure] if output.page else []
-            plot.close()
-        drawings, spaces = _draw_cells(table, output)
+        figures = order_plots(all_plots(table, curves, palette), table.setting.slug, output)
+        drawings, spaces = _order_cells(table, output)
     return Section(table, palette, figures, drawings, checklist(table, spaces, curves))
 
 
-def drawn(plot: Plot, name: str, output: Output) -> Figure:
-    """A plot in every format asked for, and as the page has it: without its SVG where that has no more room."""
-    stem, shows = output.folder / "plots" / name, digest(name, plot.title, plot.caption, plot.shows)
-    text = output.kept(stem, shows)
-    if text is None:
-        text = svg(plot.figure, name, f"{plot.title}. {plot.caption}")
-        output.save(lambda: plot.figure, stem, text, shows)
-    text = themed(text) if output.page else ""
-    fits = output.room.take(text)
-    told = plot.caption if fits else f"{plot.caption} Left out of the page for its size: plots/{name}."
-    return Figure(plot.title, told, text if fits else "", plot.wide)
+def order_plots(plots: Iterable[Plot], slug: str, output: Output) -> list[Figure]:
+    """Plots in every format asked for, and as the page will have them; none without a page."""
+    figures = [_order(plot, f"{slug}-{plot.name}", output) for plot in plots]
+    return figures if output.page else []
+
+
+def _order(plot: Plot, name: str, output: Output) -> Figure:
+    """A plot as the page will have it: without its SVG where that has no more room."""
+    figure = Figure(plot.title, plot.caption, "", plot.wide)
+
+    def take(text: str) -> None:
+        text = themed(text) if output.page else ""
+        if output.room.take(text):
+            figure.svg = text
+        else:
+            figure.caption = f"{plot.caption} Left out of the page for its size: plots/{name}."
+
+    shows = digest(name, plot.title, plot.caption, plot.shows)
+    output.order(output.folder / "plots" / name, shows, partial(_draw, plot, name), take)
+    return figure
+
+
+@contextmanager
+def _draw(plot: Plot, name: str) -> Iterator[Drawn]:
+    try:
+        yield Drawn(svg(plot.figure, name, f"{plot.title}. {plot.caption}"), lambda: plot.figure)
+    finally:
+        plot.close()
 
 
 def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:
@@ -78,8 +93,8 @@ def _holders(entry: Entry, train: Record) -> list[Record]:
     return [train, *(run for run in entry.row.searches if run.info.signature in train.info.needs)]
 
 
-def _draw_cells(table: Table, output: Output) -> tuple[dict[str, tuple[str, str]], set[str]]:
-    """Drawings by row name, and the search spaces of what was drawn."""
+def _order_cells(table: Table, output: Output) -> tuple[dict[str, tuple[str, str]], set[str]]:
+    """Drawings by row name, which `Output.finish` fills in, and the search spaces of what is drawn."""
     drawings: dict[str, tuple[str, str]] = {}
     spaces: set[str] = set()
     for index, entry in enumerate(table.entries):
@@ -90,24 +105,26 @@ def _draw_cells(table: Table, output: Output) -> tuple[dict[str, tuple[str, str]
             spaces.add(found[0].space)
             name = f"{table.setting.slug}-{index}-{''.join(c if c.isalnum() else '_' for c in entry.row.name)}"
             title = f"{found[1]} ({found[0].space}, {found[0].digest})"
-            text = _cells(found[0], title, output.folder / "cells" / name, output)
+            take = partial(_take, drawings, entry.row.name, title, name, output)
+            _order_drawing(found[0], title, output.folder / "cells" / name, output, take)
         except (ArchitectureError, KeyError, TypeError, ValueError) as error:
             output.problems.append(
                 f"{table.setting.title}: the architecture of {entry.row.name} cannot be drawn: {error}"
             )
-            continue
-        if output.page:
-            text = themed(text)
-            drawings[entry.row.name] = (title, text) if output.room.take(text) else (f"{title}: see cells/{name}", " ")
     return drawings, spaces
 
 
-def _cells(architecture: Architecture, title: str, stem: Path, output: Output) -> str:
-    """The SVG of an architecture, drawn to files where those there show something else."""
-    shows = digest(stem.name, title, content(architecture))
-    text = output.kept(stem, shows)
-    if text is None:
-        drawing = draw_architecture(architecture)
-        text = svg_of(drawing, title)
-        output.save(cache(lambda: figure_of(drawing)), stem, text, shows)
-    return text
+def _take(drawings: dict[str, tuple[str, str]], row: str, title: str, name: str, output: Output, text: str) -> None:
+    """Keep a row's drawing for the page, or say where it is where the page has no more room."""
+    if output.page:
+        text = themed(text)
+        drawings[row] = (title, text) if output.room.take(text) else (f"{title}: see cells/{name}", " ")
+
+
+def _order_drawing(
+    architecture: Architecture, title: str, stem: Path, output: Output, take: Callable[[str], None]
+) -> None:
+    """An architecture in every format; its shapes are made here, where what is wrong with it can be said."""
+    drawing = draw_architecture(architecture)
+    shown = Drawn(svg_of(drawing, title), cache(lambda: figure_of(drawing)))
+    output.order(stem, digest(stem.name, title, content(architecture)), lambda: nullcontext(shown), take)

@@ -18,7 +18,6 @@ from PIL import Image
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_pdf import FigureCanvasPdf
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import PlaceHolderLayoutEngine
@@ -126,6 +125,8 @@ def freeze(figure: Figure) -> None:
 def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG (`DPI`) or PDF, as the file's suffix says."""
     if path.suffix == ".pdf":
+        from matplotlib.backends.backend_pdf import FigureCanvasPdf  # half of what matplotlib takes to import
+
         with _at(figure, 72):
             FigureCanvasPdf(figure).print_pdf(path, metadata={"CreationDate": None})
     else:

@@ -17,6 +17,9 @@ from bench.tracking.runs import is_up_to_date
 from bench.tracking.store import Store, client_of, tracker_errors
 from bench.tracking.tables import StoredRun
 
+LONG_SECONDS = 60
+"""After which a request is given up here: nothing waits for it, and a slow tracker is none that failed."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -54,7 +57,7 @@ def compare_records(records: Sequence[Record], store: Store) -> Comparison:
     if not exists(store):
         return Comparison(len(finished), [record.info.name for record in finished], store_exists=False)
     with tracker_errors(store):
-        held = find_held(store, finished[0].info, lambda: client_of(store)).runs
+        held = find_held(store, finished[0].info, lambda: client_of(store, LONG_SECONDS)).runs
     missing = [record for record in finished if view.key(record) not in held]
     differing = [record for record in finished if view.key(record) in held and not _is_shown(record, held)]
     return Comparison(len(finished), _names(missing), _names(differing))

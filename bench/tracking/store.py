@@ -23,6 +23,8 @@ from urllib.parse import quote, urlsplit
 
 from bench.records.directory import RecordError
 
+SOON_SECONDS = 5
+"""After which a request is given up by whoever cannot wait: runs go on beside it."""
 _CORE_TABLES = {"alembic_version", "experiments", "runs", "tags"}
 
 
@@ -107,8 +109,11 @@ def _let_go_of_the_file_before(client: Any) -> None:
         engine.dispose()
 
 
-def client_of(store: Store) -> Any:
-    """An MLflow client that fails soon; MLflow is imported here, as it takes a second and workers do not need it.
+def client_of(store: Store, seconds: int = SOON_SECONDS) -> Any:
+    """An MLflow client; MLflow is imported here, as it takes a second and workers do not need it.
+
+    Args:
+        seconds: after which a request is given up, where the environment does not say so.
 
     Raises:
         TrackingError: the database is not one that MLflow can use.
@@ -117,11 +122,11 @@ def client_of(store: Store) -> Any:
         fault = fault_of(store.file)
         if fault is not None:
             raise TrackingError(fault)
-    return _client(store.uri)
+    return _client(store.uri, seconds)
 
 
-def _client(uri: str) -> Any:
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+def _client(uri: str, seconds: int = SOON_SECONDS) -> Any:
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(seconds))
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")

@@ -9,7 +9,7 @@ from typing import Any
 
 from reports.controlled.plots import all_plots
 from reports.controlled.tables import ComparisonTable, Line, comparison_columns
-from reports.figures import drawn
+from reports.figures import order_plots
 from reports.output import Output
 from reports.page import Figure
 from reports.style import Palette, figure_style
@@ -72,11 +72,7 @@ class ComparisonSection:
 
 
 def make_comparison_section(table: ComparisonTable, palette: Palette, output: Output) -> ComparisonSection:
-    """Draw everything there is to a table; files go to plots."""
-    figures: list[Figure] = []
+    """Order everything there is to a table; files go to plots."""
     with figure_style():
-        for plot in all_plots(table, palette):
-            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
-            figures += [figure] if output.page else []
-            plot.close()
+        figures = order_plots(all_plots(table, palette), table.setting.slug, output)
     return ComparisonSection(table, palette, figures)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.records.directory import Record
 from reports.curves import read_curves
-from reports.figures import drawn
+from reports.figures import order_plots
 from reports.inherited.plots import front
 from reports.inherited.rows import InheritedRow
 from reports.inherited.tables import InheritedTable, inherited_columns
@@ -62,18 +62,16 @@ class InheritedSection:
 
 
 def make_inherited_section(table: InheritedTable, palette: Palette, output: Output) -> InheritedSection:
-    """Draw everything there is to a table and to the searches of its sets; files go to plots."""
+    """Order everything there is to a table and to the searches of its sets; files go to plots."""
     searches: dict[str, dict[str, Record]] = {}
     for row in table.rows:
         searches.setdefault(row.label, {}).update({run.info.signature: run for run in row.searches})
     curves, unreadable = read_curves({label: list(runs.values()) for label, runs in searches.items()})
     output.problems += unreadable
-    figures: list[Figure] = []
     with figure_style():
-        for plot in chain(filter(None, [front(table, palette)]), search_plots(curves, palette)):
-            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
-            figures += [figure] if output.page else []
-            plot.close()
+        figures = order_plots(
+            chain(filter(None, [front(table, palette)]), search_plots(curves, palette)), table.setting.slug, output
+        )
     return InheritedSection(table, palette, figures)
 
 

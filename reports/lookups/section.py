@@ -9,7 +9,7 @@ from itertools import chain
 from typing import Any
 
 from reports.curves import read_curves
-from reports.figures import drawn
+from reports.figures import order_plots
 from reports.lookups.columns import Cell, lookup_columns
 from reports.lookups.plots import all_plots
 from reports.lookups.rows import LookupRow
@@ -67,15 +67,13 @@ class LookupSection:
 
 
 def make_lookup_section(table: LookupTable, palette: Palette, output: Output) -> LookupSection:
-    """Draw everything there is to a table, and to the searches whose answers it holds; files go to plots."""
+    """Order everything there is to a table, and to the searches whose answers it holds; files go to plots."""
     curves, unreadable = read_curves({entry.row.label: entry.row.searches for entry in table.entries})
     output.problems += unreadable
-    figures: list[Figure] = []
     with figure_style():
-        for plot in chain(all_plots(table, palette), search_plots(curves, palette)):
-            figure = drawn(plot, f"{table.setting.slug}-{plot.name}", output)
-            figures += [figure] if output.page else []
-            plot.close()
+        figures = order_plots(
+            chain(all_plots(table, palette), search_plots(curves, palette)), table.setting.slug, output
+        )
     return LookupSection(table, palette, figures)
 
 

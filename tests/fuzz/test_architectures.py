@@ -64,9 +64,10 @@ def edits(draw: st.DrawFn) -> Edit:
     if action == "put":
         value = draw(JUNK)
         put(document, place, value)
+        kept_as_it_is = is_free(place) or (place == ("provenance",) and isinstance(value, dict))
         empty = place[0] in OPTIONAL and len(place) == 1 and value == {}
         same_kind = type(value) is type(before) and not isinstance(before, dict)
-        return Edit(document, f"{place} = {value!r}", not (is_free(place) or empty or same_kind))
+        return Edit(document, f"{place} = {value!r}", not (kept_as_it_is or empty or same_kind))
     if action == "remove":
         del above[place[-1]]
         return Edit(document, f"{place} removed", len(place) == 1 and place[0] not in OPTIONAL)

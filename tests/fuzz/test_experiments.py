@@ -33,10 +33,11 @@ PROFILE: Place = ("profiles", "tiny")
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value may be: `good` decides, `draw` gives values of which most are."""
+    """What a value may be: `good` decides, `draw` gives values of which most are, `means` says what it is taken for."""
 
     good: Callable[[Any], bool]
     draw: st.SearchStrategy[Any]
+    means: Callable[[Any], Any] = copy.copy
 
 
 def whole(least: int, most: int, none: bool = False) -> Rule:
@@ -53,7 +54,9 @@ def number(least: float, most: float, ends: str = "[]") -> Rule:
         above = value >= least if ends[0] == "[" else value > least
         return above and (value <= most if ends[1] == "]" else value < most)
 
-    return Rule(good, st.one_of(st.floats(least, min(most, least + 1)), st.sampled_from([least, most, -1e-9, 1])))
+    return Rule(
+        good, st.one_of(st.floats(least, min(most, least + 1)), st.sampled_from([least, most, -1e-9, 1])), float
+    )
 
 
 def one_of(*choices: Any) -> Rule:
@@ -142,7 +145,8 @@ def check_document(file: Path, drawn: tuple[dict[str, Any], dict[Place, Any], bo
         return
     trainings = [info.config for info in runs if info.phase == "train"]
     searches = [info.config for info in runs if info.method == "darts" and info.phase == "search"]
-    for (*inner, last), value in values.items():
+    for (*inner, last), given_value in values.items():
+        value = RULES[(*inner, last)].means(given_value)
         if inner[2:] == ["recipe_changes"]:
             assert all(config["recipe"][last] == value for config in trainings)
         elif inner[2:] == ["options", "darts"]:
@@ -214,7 +218,8 @@ def check_text(file: Path, text: str) -> None:
         profile = document["profiles"][info.profile] or {}
         if info.phase == "train" and info.inheritance == "scratch":
             for key, value in (profile.get("recipe_changes") or {}).items():
-                assert info.config["recipe"][key] == copy.copy(value)
+                rule = RULES.get((*PROFILE, "recipe_changes", key))
+                assert info.config["recipe"][key] == (rule.means(value) if rule else value)
 
 
 @given(texts())

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import xml.etree.ElementTree as ET
+from contextlib import nullcontext
 from dataclasses import fields, replace
 from itertools import combinations
 
@@ -20,7 +21,7 @@ from reports.analysis import analyse
 from reports.build import gather
 from reports.colours import COLOURS
 from reports.curves import read_curves
-from reports.output import Output, write
+from reports.output import Drawn, Output, write
 from reports.plots import all_plots
 from reports.shown import digest
 from reports.style import Palette, figure_style, svg, themed
@@ -299,6 +300,7 @@ def test_a_figure_that_shows_the_same_is_not_drawn_again(tmp_path, monkeypatch):
     folder = experiment(tmp_path / "runs", KINDS[:1], searches=1, retrains=1, epochs=3)
     formats = ("svg", "png", "pdf", "html")
     saved = []
+    monkeypatch.setattr("reports.output.in_forks", lambda jobs: [job() for job in jobs])  # to see what is written
     monkeypatch.setattr("reports.output.write", lambda *words: saved.append(words[0].stem) or write(*words))
     first = reports.build([folder], tmp_path / "out", formats)
     files = {path: path.read_bytes() for path in first.files}
@@ -368,7 +370,8 @@ def test_a_damaged_note_of_what_was_drawn_is_no_matter(tmp_path, content):
     (tmp_path / "x.png").touch()
     (tmp_path / ".drawn.json").write_text(content)
     output = Output(tmp_path, ["png"], False, [], [])
-    output.save(lambda: plt.figure(figsize=(1, 1)), tmp_path / "x", "", "")
+    drawn = Drawn("", lambda: plt.figure(figsize=(1, 1)))
+    output.order(tmp_path / "x", "", lambda: nullcontext(drawn), lambda text: None)
     output.finish()
     assert (tmp_path / "x.png").stat().st_size
     assert list(Output(tmp_path, [], False, [], []).drawn) == ["x.png"]

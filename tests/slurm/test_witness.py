@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from rich.console import Console
 from bench.cli import main
 from bench.tracking.check import Comparison
 from bench.tracking.mirror import open_store
+from bench.tracking.pulse import is_there
 from slurm import watch, witness
 from slurm.status import Status
 from slurm.witness import Answer, Tracker, describe
@@ -69,6 +72,53 @@ def test_status_is_complete_while_the_tracker_is_silent(
     release.set()
     assert lines[0].startswith("1 done")
     assert lines[-1].startswith(f"MLflow does not answer: {URI}, asked ")
+
+
+class Healthy(BaseHTTPRequestHandler):
+    """A tracker that is there, whatever it may be busy with."""
+
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/prefix/health" else 404)
+        self.end_headers()
+
+    def log_message(self, format: str, *arguments: object) -> None: ...
+
+
+@pytest.fixture
+def healthy() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Healthy) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        yield f"http://somebody:secret@127.0.0.1:{server.server_port}/prefix/"
+        server.shutdown()
+
+
+def test_a_slow_tracker_that_is_there_is_not_called_dead(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, healthy: str
+) -> None:
+    release = threading.Event()
+    monkeypatch.setattr(witness, "compare_records", lambda records, store: release.wait() and Comparison(1))
+    monkeypatch.setattr(witness, "PATIENCE_SECONDS", 0.4)
+    monkeypatch.setattr(witness, "PULSE_SECONDS", 0.02)
+    monkeypatch.setattr(witness, "LONGEST_SECONDS", 1.0)
+    tracker = Tracker(tmp_path, healthy)
+    tracker.ask([Status(tmp_path, [], [])])
+    time.sleep(0.6)
+    assert tracker.answer() == Answer(), "longer than its silence may be, and not for long enough to be called slow"
+    said = tracker.wait().text
+    assert said.startswith("MLflow is there, but slow: http://somebody:***@127.0.0.1:")
+    release.set()
+    monkeypatch.setattr(witness, "LONGEST_SECONDS", 60.0)
+    assert tracker.wait().text == "MLflow shows all of 1 finished run"
+
+
+def test_who_is_there(tmp_path: Path, healthy: str) -> None:
+    assert is_there(open_store(tmp_path, healthy), 5)
+    assert is_there(open_store(tmp_path, healthy.replace("/prefix", "")), 5), "a refusal is an answer"
+    assert is_there(open_store(tmp_path, healthy.replace("http", "postgresql+psycopg2")), 5)
+    assert is_there(open_store(tmp_path), 5), "a file cannot be silent"
+    assert not is_there(open_store(tmp_path, URI), 5)
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # accepts, and says nothing
+        assert not is_there(open_store(tmp_path, f"http://127.0.0.1:{deaf.getsockname()[1]}"), 0.05)
 
 
 @pytest.mark.parametrize(
