@@ -8,7 +8,7 @@ from functools import partial
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import EngFormatter, MaxNLocator
 
 from reports.analysis import Table
 from reports.colours import MUTED
@@ -92,6 +92,8 @@ def _draw_costs(curves: Mapping[str, Sequence[Curve]], palette: Palette) -> Figu
         axes.set_title(f"{row}\n{100 * gap:.1f} % apart at the end", fontsize=8.5)
         axes.tick_params(labelsize=7)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        if axes.get_ylim()[1] >= 1e4:  # a common factor of the labels would be written over the title
+            axes.yaxis.set_major_formatter(EngFormatter(sep=""))
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("cost", fontsize=9)
     return figure
