@@ -10,6 +10,7 @@ import numpy as np
 
 from bench.records.directory import Record
 from reports import coverage
+from reports.alike import alike_notes
 from reports.collect import collect
 from reports.coupling import coupled, twin_notes, twins
 from reports.numbers import Number
@@ -155,7 +156,7 @@ def _notes(table: Table) -> list[str]:
         matched = any(entry.row.method == RANDOM_METHOD and not is_random(entry.row) for entry in table.entries)
         there = "random sampling only at the size of other rows" if matched else "no random sampling in this table"
         notes.append(f"{there}: relative improvement cannot be stated")
-    notes += twin_notes(table.twins)
+    notes += twin_notes(table.twins) + alike_notes(entry.row for entry in finished)
     notes += _interval_notes(finished) + _seed_notes(finished, len(table.comparisons)) + _pair_notes(table)
     if len(finished) > 1:
         tested = len(table.adjusted)
