@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-cifar100 reproduce-imagenet reproduce-nasbench201 slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
+.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-cifar100 reproduce-imagenet reproduce-nasbench201 reproduce-superres slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
 
 PYTHON ?= python3
 VENV := .venv
@@ -48,6 +48,9 @@ endif
 
 reproduce-nasbench201: $(VENV)/installed ## published values by look-up, no data to download; minutes on two cores; PROFILE=quick|paper
 	$(BIN)/dasbench run nasbench201 --profile $(if $(filter auto,$(PROFILE)),quick,$(PROFILE))
+
+reproduce-superres: $(VENV)/installed ## super-resolution on photographs that ship with dependencies; minutes on two cores; PROFILE=quick|short|paper
+	$(BIN)/dasbench run superres --profile $(if $(filter auto,$(PROFILE)),quick,$(PROFILE))
 
 test: $(VENV)/installed ## all tests that need no cluster and no GPU
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slurm and not long"

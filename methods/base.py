@@ -168,6 +168,11 @@ class GradientSearch(Method):
         """The split of a search with these options, before there is one."""
         return cls.split
 
+    @classmethod
+    def augmentation_of(cls, options: Any) -> str:
+        """The training augmentation of a search with these options, before there is one."""
+        return cls.augmentation
+
     @abstractmethod
     def step(self, train_batch: Batch, valid_batch: Batch | None) -> dict[str, Tensor]:
         """One update of everything this method updates. Device work only: no `.item()`, no host branch on values,

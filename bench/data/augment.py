@@ -17,7 +17,7 @@ from bench.data.autoaugment import OPERATIONS, TORCHVISION, apply_stage, draw_ji
 from bench.data.autoaugment_pil import PIL
 from bench.data.image_files import CROP_TRIES
 from bench.data.images import DataError, DatasetInfo
-from bench.data.names import AUGMENTATIONS
+from bench.data.names import ALL_AUGMENTATIONS
 
 POLICIES = {"autoaugment": TORCHVISION, "autoaugment-pil": PIL}
 
@@ -32,6 +32,8 @@ class Augmentation:
         cutout: side of the zeroed square in pixels; 0 means none.
         policy: "autoaugment", "autoaugment-pil", "jitter" or None.
         resized_crop: random resized crop while decoding; only for images that are files.
+        patch: side of the patches of photographs, in pixels of high resolution; 0 for none.
+        turn: turn half of them upside down, and make the rows of half of them their columns.
         mean, std: by channel, for pixels in [0, 1].
     """
 
@@ -44,6 +46,8 @@ class Augmentation:
     cutout: int = 0
     policy: str | None = None
     resized_crop: bool = False
+    patch: int = 0
+    turn: bool = False
 
 
 def get_augmentation(name: str, info: DatasetInfo, cutout: int | None = None) -> Augmentation:
@@ -57,10 +61,10 @@ def get_augmentation(name: str, info: DatasetInfo, cutout: int | None = None) ->
     Raises:
         DataError: no such name.
     """
-    if name not in AUGMENTATIONS:
-        near = difflib.get_close_matches(name, AUGMENTATIONS, n=1)
+    if name not in ALL_AUGMENTATIONS:
+        near = difflib.get_close_matches(name, ALL_AUGMENTATIONS, n=1)
         hint = f"; did you mean '{near[0]}'? Known" if near else "; known"
-        raise DataError(f"unknown augmentation '{name}'{hint}: {', '.join(AUGMENTATIONS)}")
+        raise DataError(f"unknown augmentation '{name}'{hint}: {', '.join(ALL_AUGMENTATIONS)}")
     plain = Augmentation(name, info.image_size, info.mean, info.std)
     parts = name.replace("resized-crop", "resized_crop").split("-")
     return replace(
@@ -70,6 +74,8 @@ def get_augmentation(name: str, info: DatasetInfo, cutout: int | None = None) ->
         cutout=(info.cutout if cutout is None else cutout) if "cutout" in parts else 0,
         policy="-".join(part for part in parts if part in ("autoaugment", "pil", "jitter")) or None,
         resized_crop="resized_crop" in parts,
+        patch=int(parts[1]) if "patch" in parts else 0,
+        turn="rotate" in parts,
     )
 
 
@@ -78,7 +84,8 @@ def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> 
 
     "offset" int64 (count, 2), rows and columns of the crop in the padded image; "flip" bool (count,); "hole" int64
     (count, 2), the centre of the cutout; "resized_crop" float32 (count, CROP_TRIES, 4); "operations", "magnitudes" and
-    "matrices" of the policy's stages (see `bench.data.autoaugment`).
+    "matrices" of the policy's stages (see `bench.data.autoaugment`); "place" float64 (count, 2), where a patch is as a
+    share of the rows and columns it can begin at; "turn" bool (count, 2), upside down and rows as columns.
     """
     size = augmentation.image_size
     drawn: dict[str, Tensor] = {}
@@ -94,6 +101,10 @@ def draw(augmentation: Augmentation, count: int, generator: torch.Generator) -> 
         drawn |= draw_policy(count, size, generator, POLICIES[augmentation.policy])
     if augmentation.policy == "jitter":
         drawn |= draw_jitter(count, generator)
+    if augmentation.patch:
+        drawn["place"] = torch.rand(count, 2, generator=generator, dtype=torch.float64)
+    if augmentation.turn:
+        drawn["turn"] = torch.rand(count, 2, generator=generator) < 0.5
     return drawn
 
 

@@ -13,18 +13,42 @@ from torch import Tensor
 
 from bench.data.augment import Augmentation, augment, draw, stage_order
 from bench.data.image_files import ImageFiles, decoders
-from bench.data.images import DataError
+from bench.data.images import DataError, Images
+from bench.data.photographs import Photographs
 from methods.base import Batch
 
 AHEAD = 2
 """Batches of image files that are decoded while a step computes."""
+ON_HOST = ("operations", "resized_crop", "place", "turn")
+"""Random numbers that are needed there alone."""
 
 
-def check_crop(images: Tensor | ImageFiles, augmentation: Augmentation) -> None:
-    """Raises DataError for a crop that needs the original file, of images that are in memory."""
+def check_crop(images: Images, augmentation: Augmentation) -> None:
+    """Raises DataError for a crop that needs the original file, of images that are in memory, or a patch of images that
+    are no photographs, or are smaller; then with the names of all of those."""
     if augmentation.resized_crop and isinstance(images, Tensor):
         raise DataError(
             f"augmentation '{augmentation.name}' is for image files; images in memory take 'crop-flip' and its like"
+        )
+    if isinstance(images, Photographs):
+        _check_patch(images, augmentation)
+    elif augmentation.patch:
+        raise DataError(f"augmentation '{augmentation.name}' cuts patches out of photographs, for super-resolution")
+
+
+def _check_patch(images: Photographs, augmentation: Augmentation) -> None:
+    side, scale = augmentation.patch, images.scale
+    if not side and augmentation.name != "none":
+        raise DataError(
+            f"augmentation '{augmentation.name}' is for classes; photographs take patches, as 'patch-64-flip-rotate'"
+        )
+    if side % scale:
+        raise DataError(f"a patch of {side} pixels is no multiple of the factor {scale}; choose another augmentation")
+    small = [f"{each.name} ({each.size[1]}x{each.size[0]})" for each in images.smaller_than(side)]
+    if small:
+        raise DataError(
+            f"{len(small)} of {len(images)} photographs are smaller than a patch of {side}x{side} pixels: "
+            f"{', '.join(small)}; remove them, or choose an augmentation with smaller patches"
         )
 
 
@@ -36,7 +60,7 @@ class Batches:
 
     def __init__(
         self,
-        images: Tensor | ImageFiles,
+        images: Images,
         labels: Tensor,
         batch_size: int,
         augmentation: Augmentation,
@@ -123,23 +147,23 @@ class Batches:
         """
         yield from self._serve(self._orders(epoch, start_step, len(self) if steps is None else steps))
 
-    def _orders(self, epoch: int, step: int, end: int) -> Iterator[tuple[_Pass, int]]:
+    def _orders(self, epoch: int, step: int, end: int) -> Iterator[tuple[Pass, int]]:
         """For each step of an epoch the pass it belongs to and its number there."""
         length = 1 if self.fresh else len(self)
         while step < end:
             number, first = divmod(step, length)
             last = min(length, first + end - step)
-            order = _Pass.make(self, epoch, number)
+            order = Pass.make(self, epoch, number)
             yield from ((order, place) for place in range(first, last))
             step += last - first
 
-    def _serve(self, orders: Iterator[tuple[_Pass, int]]) -> Iterator[Batch]:
+    def _serve(self, orders: Iterator[tuple[Pass, int]]) -> Iterator[Batch]:
         if isinstance(self.images, Tensor):
             for order, step in orders:
                 yield self._finish(order, step, self.images[order.indices[order.rows(step)]])
             return
         with ThreadPoolExecutor(decoders()) as pool, ThreadPoolExecutor(1) as ahead:
-            waiting: deque[tuple[tuple[_Pass, int], Future[Tensor]]] = deque()
+            waiting: deque[tuple[tuple[Pass, int], Future[Tensor]]] = deque()
             for step_of in orders:
                 waiting.append((step_of, ahead.submit(self._decode, *step_of, pool)))
                 if len(waiting) > AHEAD:
@@ -147,17 +171,17 @@ class Batches:
             while waiting:
                 yield self._take(*waiting.popleft())
 
-    def _take(self, step_of: tuple[_Pass, int], decoded: Future[Tensor]) -> Batch:
+    def _take(self, step_of: tuple[Pass, int], decoded: Future[Tensor]) -> Batch:
         return self._finish(*step_of, decoded.result().to(self.device, non_blocking=True))
 
-    def _decode(self, order: _Pass, step: int, pool: ThreadPoolExecutor) -> Tensor:
+    def _decode(self, order: Pass, step: int, pool: ThreadPoolExecutor) -> Tensor:
         assert isinstance(self.images, ImageFiles)
         rows = order.rows(step)
         crops = order.host_drawn.get("resized_crop")
         images = self.images.read(order.host_indices[rows], None if crops is None else crops[rows], pool)
         return images.pin_memory() if self.device.type == "cuda" else images
 
-    def _finish(self, order: _Pass, step: int, images: Tensor) -> Batch:
+    def _finish(self, order: Pass, step: int, images: Tensor) -> Batch:
         rows = order.rows(step)
         drawn = {name: values[rows] for name, values in order.drawn.items()}
         images = augment(images, drawn, order.counts.get(step), self.augmentation)
@@ -165,7 +189,7 @@ class Batches:
 
 
 @dataclass
-class _Pass:
+class Pass:
     """One pass over the images, or one batch drawn afresh: order and random numbers, on the host and on the device."""
 
     shares: list[slice]
@@ -180,7 +204,7 @@ class _Pass:
         return self.shares[step]
 
     @classmethod
-    def make(cls, batches: Batches, epoch: int, number: int) -> _Pass:
+    def make(cls, batches: Batches, epoch: int, number: int) -> Pass:
         count = len(batches.labels)
         generator = torch.Generator().manual_seed(_pass_seed(batches.seed, batches.stream, epoch, number))
         indices = torch.randperm(count, generator=generator) if batches.shuffle else torch.arange(count)
@@ -189,7 +213,7 @@ class _Pass:
         drawn = draw(batches.augmentation, len(indices), generator)
         shares = [_share(batches, step) for step in range(1 if batches.fresh else len(batches))]
         counts: dict[int, list[list[int]]] = {}
-        moved = {name: values for name, values in drawn.items() if name not in ("operations", "resized_crop")}
+        moved = {name: values for name, values in drawn.items() if name not in ON_HOST}
         if "operations" in drawn:
             moved["order"] = torch.zeros_like(drawn["operations"])
             for step, rows in enumerate(shares):
@@ -213,7 +237,7 @@ def _pass_seed(seed: int, stream: str, epoch: int, number: int) -> int:
 
 
 def evaluation_batches(
-    images: Tensor | ImageFiles,
+    images: Images,
     labels: Tensor,
     batch_size: int,
     augmentation: Augmentation,
@@ -222,6 +246,7 @@ def evaluation_batches(
     rank: int = 0,
     world_size: int = 1,
     memory_format: torch.memory_format = torch.contiguous_format,
+    serve: type[Batches] = Batches,
 ) -> Batches:
     """Batches whose `epoch(0)` serves every image once, in stored order, normalised and not augmented.
 
@@ -229,6 +254,7 @@ def evaluation_batches(
 
     Args:
         augmentation: gives mean and std; must be "none".
+        serve: what serves these images.
 
     Raises:
         DataError: another augmentation, or fewer images than processes.
@@ -239,7 +265,7 @@ def evaluation_batches(
         raise DataError(f"{len(labels)} images cannot be evaluated by {world_size} processes; use fewer processes")
     first, last = (part * len(labels) // world_size for part in (rank, rank + 1))
     batch_size = min(batch_size, last - first)
-    return Batches(
+    return serve(
         images[first:last],
         labels[first:last],
         batch_size,

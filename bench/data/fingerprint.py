@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.data.image_files import ImageFiles
 from bench.data.images import LabelledImages
+from bench.data.photographs import Photographs
 
 FILES_MEASURED = 20_000
 """Of a folder with more images, the sizes of this many, evenly spread, are looked at; the names of all."""
@@ -31,6 +32,9 @@ def fingerprint(images: LabelledImages, classes: Sequence[str]) -> dict[str, Any
 
 
 def _contents(images: LabelledImages) -> Iterator[bytes]:
+    if isinstance(images.images, Photographs):
+        yield from images.images.contents()
+        return
     if not isinstance(images.images, ImageFiles):
         pixels = images.images.contiguous().numpy()
         yield f"{pixels.shape} {zlib.crc32(pixels.data):08x}".encode()

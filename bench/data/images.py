@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import Tensor
 
 from bench.data.image_files import ImageFiles
+from bench.data.photographs import Photographs
+
+Images = Tensor | ImageFiles | Photographs
 
 
 class DataError(RuntimeError):
@@ -28,6 +32,8 @@ class DatasetInfo:
         stem: which stem of a search space fits the image size, "cifar" or "imagenet".
         head: outputs of a network where there are no classes.
         counted_at: height and width at which a network's costs are counted, where not `image_size`.
+        examples: that an image gives in an epoch, as patches are cut out of a photograph.
+        division: "file" where searches divide the training images in the order of the files unless asked otherwise.
     """
 
     name: str
@@ -41,6 +47,8 @@ class DatasetInfo:
     stem: str = "cifar"
     head: int | None = None
     counted_at: tuple[int, int] | None = None
+    examples: int = 1
+    division: Literal["file"] | None = None
 
     @property
     def channels(self) -> int:
@@ -64,9 +72,9 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images, uint8, (N, C, H, W) in memory or as files read on demand; labels, int64, (N,)."""
+    """Images, uint8, (N, C, H, W) in memory or as files read on demand, or photographs; labels, int64, (N,)."""
 
-    images: Tensor | ImageFiles
+    images: Images
     labels: Tensor
 
     def __len__(self) -> int:

@@ -125,7 +125,7 @@ def _walk(
             return
         content = known.get(place)
         if content is None or content.modified != status.st_mtime_ns:
-            content = _scan(folder, status.st_mtime_ns)
+            content = scan(folder, status.st_mtime_ns)
     except OSError as error:
         raise DataError(f"cannot list {folder}: {error.strerror}") from None
     yield place, content
@@ -133,7 +133,8 @@ def _walk(
         yield from _walk(root, f"{place}/{below}", known, above | {(status.st_dev, status.st_ino)})
 
 
-def _scan(folder: Path, modified: int = 0) -> _Content:
+def scan(folder: Path, modified: int = 0) -> _Content:
+    """The images, other files and folders in a folder, each sorted by name. Raises OSError."""
     content = _Content(modified, [], [], [])
     with os.scandir(folder) as entries:
         for entry in entries:

@@ -29,3 +29,6 @@ AUGMENTATIONS = (
     "resized-crop-flip",
     "resized-crop-flip-jitter",
 )
+PATCHES = tuple(f"patch-{side}-flip-rotate" for side in (32, 48, 64, 96, 128, 192, 256))
+"""Of photographs: squares of so many pixels of high resolution."""
+ALL_AUGMENTATIONS = (*AUGMENTATIONS, *PATCHES)

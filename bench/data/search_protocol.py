@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from bench.config import ConfigError, nearest, restore
-from bench.data.names import AUGMENTATIONS
+from bench.data.names import ALL_AUGMENTATIONS
 from methods.base import SearchSplit
 from methods.domain import check, shown, within
 
@@ -36,9 +36,9 @@ class SearchProtocol:
         check(self, ConfigError)
         if (self.train or 0.0) + (self.valid or 0.0) > 1 + 1e-9:
             raise ConfigError(f"train={self.train} and valid={self.valid} are more than all images together")
-        if self.augmentation is not None and self.augmentation not in AUGMENTATIONS:
+        if self.augmentation is not None and self.augmentation not in ALL_AUGMENTATIONS:
             raise ConfigError(
-                f"unknown augmentation {shown(self.augmentation)}" + nearest(self.augmentation, AUGMENTATIONS)
+                f"unknown augmentation {shown(self.augmentation)}" + nearest(self.augmentation, ALL_AUGMENTATIONS)
             )
 
     def split(self, method: SearchSplit) -> SearchSplit:
@@ -53,6 +53,10 @@ class SearchProtocol:
         if self.train is None and self.valid is not None:
             train = min(train, 1.0 - valid)
         return replace(method, train=train, valid=valid)
+
+    def on(self, division: Literal["file"] | None) -> SearchProtocol:
+        """With a data set's own division, where none is asked for."""
+        return self if division is None or self.division is not None else replace(self, division=division)
 
     @property
     def by_class(self) -> bool:

@@ -80,7 +80,7 @@ def search_data(
         DataError: fractions outside their range, an empty part, or a share that a class is too small for.
     """
     images = subset(data.train, train_images)
-    train, valid = divide(images.labels, data.info.classes, split, seed, protocol)
+    train, valid = divide(images.labels, data.info.classes, split, seed, protocol.on(data.info.division))
     return SearchData(data.info, images.select(train), images.select(valid))
 
 

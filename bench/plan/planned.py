@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 from bench.config import ConfigError, fill_preset, identity, parse
 from bench.data import kept
 from bench.data.folder_settings import FolderSettings, folder_identity
-from bench.data.layout import list_parts
+from bench.data.tasks import data_of
 from bench.plan.architectures import is_own_file, load_valid
 from bench.plan.cost_checks import check_predictable
 from bench.plan.cost_runs import cost_runs
@@ -90,7 +90,8 @@ class Plan:
         settings = self.experiment.dataset
         if not isinstance(settings, FolderSettings):
             return {}
-        parts = list_parts(settings, kept.places(Path(settings.folder)))
+        task = task_config(self.experiment.task, f"{self.experiment.name}.task")
+        parts = data_of(task).list_parts(settings, kept.places(Path(settings.folder)))
         return {"folder": folder_identity(settings, parts.content)}
 
     @cached_property

@@ -37,6 +37,7 @@ class DataSettings:
 
     Attributes:
         most_train_images, most_test_images: for a profile that fits any folder: all images, or this many of more.
+        patches: of super-resolution, how many are cut out of each photograph in an epoch.
     """
 
     train_images: int | None = field(default=None, metadata=within("[2, 1000000000]"))
@@ -44,6 +45,7 @@ class DataSettings:
     image_size: int | None = field(default=None, metadata=within("[1, 10000]"))
     most_train_images: int | None = field(default=None, metadata=within("[2, 1000000000]") | {"absent": None})
     most_test_images: int | None = field(default=None, metadata=within("[1, 1000000000]") | {"absent": None})
+    patches: int = field(default=1, metadata=within("[1, 1000000]") | {"absent": 1})
 
     def __post_init__(self) -> None:
         check(self, ConfigError)

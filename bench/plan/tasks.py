@@ -68,7 +68,9 @@ def check_task(experiment: Experiment) -> None:
     """Raises ConfigError for a task that cannot be, one of other data, or with what only classifiers have."""
     where, name = f"{experiment.name}.task", task_of_experiment(experiment).name
     data = experiment.dataset
-    there = CLASSIFICATION.name if isinstance(data, FolderSettings | GraphTasks) else DATASET_TASKS[data]
+    there = CLASSIFICATION.name if isinstance(data, GraphTasks) else name
+    if not isinstance(data, FolderSettings | GraphTasks):
+        there = DATASET_TASKS[data]
     if there != name:
         fitting = [each for each, task in DATASET_TASKS.items() if task == name]
         raise ConfigError(

@@ -17,11 +17,12 @@ import torch
 from bench.config import ConfigError, nearest, restore
 from bench.data import kept
 from bench.data.augment import get_augmentation
-from bench.data.batches import Batches, check_crop
-from bench.data.datasets import DataError, ImageData
+from bench.data.batches import check_crop
+from bench.data.datasets import DataError, DatasetInfo, ImageData
 from bench.data.decoding import ImageFileError
 from bench.data.fingerprint import fingerprint
 from bench.data.image_files import ImageFiles
+from bench.data.patches import batches_of, input_side
 from bench.data.splits import FinalEvaluation, subset
 from bench.data.survey import refuse_unreadable, survey, surveyed
 from bench.plan.recipe import Recipe
@@ -78,9 +79,9 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
     config = info.config
     if "stem" in config:
         plain = NetworkSettings(4, 6, stem=config["stem"], in_channels=data.info.channels)
-        size = data.info.image_size
         usual = stand_in(info, planned)
-        yield f"stem {config['stem']} {usual.space}", lambda: refuse_image_size(usual, plain, size)
+        fits = partial(refuse_image_size, usual, plain, data.info.image_size, data.info.outputs)
+        yield f"stem {config['stem']} {usual.space}", fits
     if "cost" in config and info.measured is not None:
         yield f"latency {info.measured} {config['cost']} {config['network']}", partial(check_latency, info, data)
     if "recipe" not in config:
@@ -88,7 +89,7 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
     images = config["data"]
     yield f"images {images}", lambda: check_images(data, images["train_images"], images["test_images"])
     recipe = restore(Recipe, config["recipe"], "recipe")
-    count = images["train_images"] or len(data.train)
+    count = (images["train_images"] or len(data.train)) * data.info.examples
     yield f"batch {recipe.batch_size}", lambda: check_batch(recipe.batch_size, count, "there are to train with")
     yield f"recipe {recipe.hash}", lambda: check_recipe(recipe, data)
     settings = NetworkSettings(
@@ -97,9 +98,10 @@ def _looks(info: RunInfo, data: ImageData, planned: Mapping[str, RunInfo]) -> It
     yield f"architecture {info.given}", partial(_readable, info, planned)
     architecture = stand_in(info, planned)
     for space in settings.scales:
-        yield f"scale of {space} {settings}", partial(check_scale, space, settings, data.info.image_size)
-    look = partial(refuse_image_size, architecture, settings, data.info.image_size)
-    yield f"network {architecture.digest} {settings}", look
+        yield f"scale of {space} {settings}", partial(check_scale, space, settings, data.info)
+    side = input_side(data.train.images, get_augmentation(recipe.augmentation, data.info))
+    look = partial(refuse_image_size, architecture, settings, side, data.info.outputs)
+    yield f"network {architecture.digest} {settings} {side}", look
 
 
 def check_latency(info: RunInfo, data: ImageData) -> None:
@@ -163,7 +165,7 @@ def check_recipe(recipe: Recipe, data: ImageData) -> None:
     """Raises DataError or ConfigError for an augmentation or an optimiser that is not there or cannot be used here."""
     augmentation = get_augmentation(recipe.augmentation, data.info)
     check_crop(data.train.images, augmentation)
-    Batches(data.train.images[:1], data.train.labels[:1], 1, augmentation, 0)
+    batches_of(data.train)(data.train.images[:1], data.train.labels[:1], 1, augmentation, 0)
     if recipe.optimizer == "sgd":
         return
     from timm.optim import create_optimizer_v2, list_optimizers
@@ -177,7 +179,7 @@ def check_recipe(recipe: Recipe, data: ImageData) -> None:
         raise ConfigError(f"optimizer '{recipe.optimizer}' cannot be made: {error}") from None
 
 
-def check_scale(space: str, settings: NetworkSettings, size: int) -> None:
+def check_scale(space: str, settings: NetworkSettings, data: DatasetInfo) -> None:
     """Raises ArchitectureError for an unknown space, or a scale at which its networks cannot be built and trained."""
     sample = get_space(space).sample(torch.Generator().manual_seed(0))
-    refuse_image_size(sample, settings, size)
+    refuse_image_size(sample, settings, data.image_size, data.outputs)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from bench.data.datasets import load
 from bench.data.folder_settings import settings_of
-from bench.data.folders import Note, load_folder, quiet
+from bench.data.folders import Note, quiet
 from bench.data.images import DataError, ImageData
 from bench.data.splits import at_most
+from bench.data.tasks import data_of, prepared
 from bench.records.run_info import RunInfo, needs_images
 
 
@@ -32,9 +33,9 @@ def load_images(info: RunInfo, runs_dir: Path, note: Note = quiet, download: boo
     else:
         described = info.config["folder"]
         settings = settings_of(info.dataset, info.folder or "", described)
-        data = load_folder(settings, size, runs_dir, described["content"], note)
+        data = data_of(info.config).load_folder(settings, size, runs_dir, described["content"], note)
     counts = info.config["data"]
-    return at_most(data, counts.get("most_train_images"), counts.get("most_test_images"))
+    return prepared(at_most(data, counts.get("most_train_images"), counts.get("most_test_images")), info.config)
 
 
 def images_of(

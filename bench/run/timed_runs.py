@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from bench.config import restore
+from bench.data.augment import get_augmentation
 from bench.data.datasets import DatasetInfo
 from bench.data.search_protocol import search_protocol
 from bench.device.engine import Engine
@@ -92,8 +93,8 @@ def seconds_of(unmade: Unmade, images: Images | None, engine: Engine, allowance:
 
 
 def train_images(run: RunInfo, images: Images) -> int:
-    """That the profile takes."""
-    return run.config["data"]["train_images"] or images.train
+    """That the profile takes; of photographs, patches."""
+    return (run.config["data"]["train_images"] or images.train) * images.info.examples
 
 
 def _seconds_of_fit(measured: RunInfo | None) -> float:
@@ -121,7 +122,7 @@ def _seconds_of_search(
     train, valid = (round(train_images(run, images) * share) for share in (split.train, split.valid))
 
     def step_on(count: int) -> Callable[[], object]:
-        batch = _fake_batch(count, images.info, engine, task_of(run.config))
+        batch = _fake_batch(count, _patched(run, images.info, method.augmentation), engine, task_of(run.config))
         return partial(method.step, batch, batch if method.split.paired else None)
 
     step = seconds_per_step(step_on, method.batch_size, engine, method.supernet, allowance)
@@ -180,7 +181,7 @@ def _seconds_of_training(
     network.to(memory_format=engine.memory_format)
 
     def step_on(count: int) -> Callable[[], object]:
-        return partial(step, *_fake_batch(count, info, engine, task))
+        return partial(step, *_fake_batch(count, _patched(run, info, recipe.augmentation), engine, task))
 
     def step(inputs: Tensor, targets: Tensor) -> None:
         network.zero_grad()
@@ -189,6 +190,12 @@ def _seconds_of_training(
 
     seconds = seconds_per_step(step_on, recipe.batch_size, engine, network, allowance)
     return recipe.epochs * max(1, round(images / recipe.batch_size)) * seconds
+
+
+def _patched(run: RunInfo, info: DatasetInfo, augmentation: str) -> DatasetInfo:
+    """A data set with the images that a network reads in training: where patches are cut out of them, as large."""
+    side = get_augmentation(augmentation, info).patch
+    return replace(info, image_size=task_of(run.config).input_side(side)) if side else info
 
 
 def _fake_batch(size: int, info: DatasetInfo, engine: Engine, task: Task) -> tuple[Tensor, Tensor]:

@@ -87,6 +87,19 @@ FBNETV2 = (
         "by cell", each="decision",
     ),
 )  # fmt: skip
+DLSR = (
+    OPERATIONS,
+    ENTROPY,
+    Watched(
+        "kept-inputs", "Weight of the inputs that would be kept", {"joins/kept": ""}, "share",
+        "Share that the two strongest inputs of each block have of all its inputs' weight", "by cell",
+        each="block",
+    ),
+    Watched(
+        "parameter-term", "Expected share of parameters", {"cost/parameter_term": ""}, "sum of shares",
+        "Parameters expected of each refinement as a share of all candidates' together, summed over the refinements",
+    ),
+)  # fmt: skip
 
 AUTOSHRINK_GATES = (
     Watched("graph-edges", "Edges left", {"graph/edges": ""}, "edges", "Open edges on a way from input to output"),

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from methods.parts.gates import Gates
-from methods.parts.topology import CellTopology
+from methods.parts.topology import CellTopology, Topology
 from methods.spaces.operations import NONE
 
 
@@ -43,9 +43,15 @@ def top_two_pairs(gates: Gates, topology: CellTopology) -> dict[str, Any]:
     return {"edges": edges, "concat": list(topology.node_numbers)}
 
 
-def best_operations(gates: Gates, topology: CellTopology) -> list[str]:
+def best_operations(gates: Gates, topology: Topology) -> list[str]:
     """The operation with the largest gate on every edge, `none` like any other. Ties go to the earlier operation.
 
     The weight of an edge decides nothing: every edge stays.
     """
     return [topology.operations[column] for column in gates.options.detach().cpu().argmax(dim=-1).tolist()]
+
+
+def two_strongest(gates: Gates) -> list[int]:
+    """The columns of the two largest gates of a single decision, ascending. Ties go to the earlier one."""
+    strength = gates.strength()[0].tolist()
+    return sorted(sorted(range(len(strength)), key=lambda column: -strength[column])[:2])

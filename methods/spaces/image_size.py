@@ -33,29 +33,30 @@ def on_meta(architecture: Architecture, settings: NetworkSettings, num_classes: 
         return build(architecture, num_classes, settings)
 
 
-def refuse_image_size(architecture: Architecture, settings: NetworkSettings, size: int) -> None:
+def refuse_image_size(architecture: Architecture, settings: NetworkSettings, size: int, num_classes: int = 10) -> None:
     """Raise ArchitectureError, with sizes that do work, when a network cannot be trained on images of this side."""
     if isinstance(get_space(architecture.space), ReadsGraphs):
         raise ArchitectureError(
             f"networks of {architecture.space} read graphs, and these are images; name another space, or compare its "
             "designs on graphs (docs/comparisons.md)"
         )
-    if fits(on_meta(architecture, settings), settings.in_channels, size):
+    if fits(on_meta(architecture, settings, num_classes), settings.in_channels, size):
         return
     where = f"images of {size}x{size} pixels do not go through this network with the {settings.stem} stem"
     plain = replace(settings, auxiliary=False)
-    if settings.auxiliary and fits(on_meta(architecture, plain), settings.in_channels, size):
+    sizes = _sizes(architecture, settings, size, num_classes)
+    if settings.auxiliary and fits(on_meta(architecture, plain, num_classes), settings.in_channels, size):
         raise ArchitectureError(
-            f"{where} and its auxiliary head{_sizes(architecture, settings, size)}. "
+            f"{where} and its auxiliary head{sizes}. "
             "Set auxiliary_weight: 0 in the recipe's changes to train without that head"
         )
-    raise ArchitectureError(f"{where}{_sizes(architecture, settings, size)}")
+    raise ArchitectureError(f"{where}{sizes}")
 
 
-def _sizes(architecture: Architecture, settings: NetworkSettings, size: int) -> str:
+def _sizes(architecture: Architecture, settings: NetworkSettings, size: int, num_classes: int) -> str:
     """The nearest sizes that work, for a message."""
     shallow = replace(settings, channels=4, cells=min(settings.cells, 6))  # every reduction has its followers in six
-    network = on_meta(architecture, settings if architecture.scale else shallow)
+    network = on_meta(architecture, settings if architecture.scale else shallow, num_classes)
     tried = sorted(range(STEP, size + FARTHEST + 1, STEP), key=lambda other: abs(other - size))[: 2 * FARTHEST // STEP]
     working: list[int] = []
     for other in tried:

@@ -128,6 +128,10 @@ class Task(ABC):
         """The headline of a value of `metric`; and back, for one is what is missing of the other, or the same."""
         return value if self.headline.complement is None else self.headline.complement - value
 
+    def input_side(self, side: int) -> int:
+        """Height and width of what a network reads, for a square target of this side, where targets are images."""
+        return side
+
     baseline_name: ClassVar[str | None] = None
     """Of an untrained network that any result has to beat."""
 

@@ -88,6 +88,9 @@ class SuperResolution(Task):
         count, channels, height, width = inputs.shape
         return inputs.new_empty(count, channels, self.scale * height, self.scale * width).uniform_()
 
+    def input_side(self, side: int) -> int:
+        return side // self.scale
+
     baseline_name = "bicubic"
 
     def baseline(self) -> nn.Module:

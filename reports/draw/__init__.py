@@ -14,6 +14,7 @@ from reports.draw.cells import CellDrawing, describe_cells, draw_cells
 from reports.draw.chain import draw_chain
 from reports.draw.shapes import Drawing
 from reports.draw.stages import describe_stages
+from reports.draw.superres import describe_superres
 from reports.draw.svg import svg_of
 from reports.draw.widths import draw_widths
 
@@ -47,7 +48,8 @@ def draw(architecture: Architecture, path: Path) -> Path:
 
 def describe(architecture: Architecture) -> list[CellDrawing]:
     """The stages and the cells to be drawn; empty for a network that is not made of cells."""
-    return [*describe_stages(architecture), *describe_blocks(architecture), *describe_cells(architecture)]
+    kinds = describe_stages, describe_blocks, describe_superres, describe_cells
+    return [drawing for describe_kind in kinds for drawing in describe_kind(architecture)]
 
 
 def draw_architecture(architecture: Architecture, title: str = "") -> Drawing:

@@ -136,7 +136,7 @@ def test_a_last_batch_of_one_image_that_ends_as_one_pixel_is_refused(
     edits = {PROFILE + "options__darts__batch_size": batch, PROFILE + "network__stem": "imagenet"}
     planned = plan(load_experiment(changed(tmp_path, **edits)), "tiny")
     searches = [info for info in planned if (info.phase, info.method) == SEARCH]
-    data = SimpleNamespace(info=SimpleNamespace(image_size=size, channels=3))
+    data = SimpleNamespace(info=SimpleNamespace(image_size=size, channels=3, outputs=10))
     if not refused:
         check_last_batch(searches[0], data, [48, 48])  # type: ignore[arg-type]
         return

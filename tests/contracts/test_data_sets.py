@@ -20,13 +20,15 @@ from bench.data.fingerprint import fingerprint
 from bench.data.folder_settings import FolderSettings
 from bench.data.folders import load_folder
 from bench.data.images import DataError, ImageData, LabelledImages
-from bench.data.names import AUGMENTATIONS, DATASETS
+from bench.data.names import AUGMENTATIONS, DATASET_TASKS
 from bench.data.seal import sealed
 from bench.data.splits import FinalEvaluation, SealedTestSetError, search_data, train_data
 from methods.base import SearchSplit
 from tests.bench.image_writers import png
 
 FOLDER = "a folder of one's own"
+DATASETS = [name for name, task in DATASET_TASKS.items() if task == "classification"]
+"""`tests/bench/test_photographs.py` has those of other tasks."""
 every_data_set = pytest.mark.parametrize("name", [*DATASETS, FOLDER])
 every_named_one = pytest.mark.parametrize("name", DATASETS)
 

@@ -10,15 +10,14 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch
+from methods.base import Batch, GradientSearch, SearchContext
 from methods.parts.counts import count_macs, count_params
 from methods.registry import all_methods
 from methods.spaces import NetworkSettings, at_scale, build, get_space
-from tests.contracts.tiny import GRADIENT_SEARCHES, context_of, relaxed_spaces, tiny
+from tests.contracts.tiny import CONTEXT, ENLARGE, ENLARGING, GRADIENT_SEARCHES, context_of, relaxed_spaces, tiny
 
 STEPS = 2
 """In an epoch."""
@@ -61,21 +60,28 @@ def new(name: str, space: str = "", seed: int = 1) -> GradientSearch:
     return method
 
 
+def context(method: GradientSearch) -> SearchContext:
+    return ENLARGING if method.name in ENLARGE else CONTEXT
+
+
 def batch(method: GradientSearch, *key: int) -> Batch:
-    """Random images and labels, always the same for one key."""
-    generator = torch.Generator().manual_seed(hash(key) % 2**31)
-    images = torch.randn(method.batch_size, 1, 8, 8, generator=generator)
+    """Random images and what should be said of them, always the same for one key."""
+    generator, side = torch.Generator().manual_seed(hash(key) % 2**31), context(method).image_size
+    if method.name in ENLARGE:
+        images, larger = (torch.rand(method.batch_size, 1, n, n, generator=generator) for n in (side, 2 * side))
+        return images, larger
+    images = torch.randn(method.batch_size, 1, side, side, generator=generator)
     return images, torch.randint(10, (method.batch_size,), generator=generator)
 
 
 def evaluation(method: GradientSearch) -> dict[str, float]:
     """What `on_epoch_end` may ask for: loss and accuracy of the present supernet."""
-    images, labels = batch(method, 99)
+    (images, targets), task = batch(method, 99), context(method).task
     method.supernet.eval()
     with torch.no_grad():
-        logits = method.supernet(images)
+        outputs = method.supernet(images)
     method.supernet.train()
-    return {"loss": F.cross_entropy(logits, labels).item(), "accuracy": float((logits.argmax(1) == labels).sum())}
+    return task.values({name: float(value) for name, value in task.evaluated(outputs, targets).items()})
 
 
 def drive(
@@ -149,7 +155,7 @@ def same(one: Any, other: Any, where: str = "") -> list[str]:
 def test_a_step_returns_sums_on_the_device(name: str, space: str) -> None:
     """0-d tensors, finite; the count is that of the batch. The validation batch's are there once it is used."""
     method, steps = new(name, space), searched(name, space)[0]
-    expected = {"loss_sum", "correct", "count"}
+    expected = {"loss_sum", "count", "psnr_sum" if name in ENLARGE else "correct"}
     assert all(expected <= set(sums) for sums in steps)
     if method.split.paired:
         assert {f"valid_{key}" for key in expected} <= set(steps[-1])
@@ -181,14 +187,17 @@ def test_the_seed_decides(name: str, space: str) -> None:
 
 @every_search
 def test_its_answer_is_valid_builds_and_counts(name: str, space: str) -> None:
-    settings = NetworkSettings(4, 3, in_channels=1, scales={"nasbench201": {"channels": 4, "cells_per_stage": 1}})
+    scales = {"nasbench201": {"channels": 4, "cells_per_stage": 1}, "dlsr": {"channels": 8}}
+    settings, told = NetworkSettings(4, 3, in_channels=1, scales=scales), ENLARGING if name in ENLARGE else CONTEXT
+    outputs, side = told.num_classes, told.image_size
     answer = at_scale(searched(name, space)[2], settings)
     assert answer.space in (space or answer.space, *all_methods()[name].facts.space.split(", "))
     get_space(answer.space).validate(answer)
-    network = build(answer, 10, settings)
-    counts = get_space(answer.space).counts(answer, 10, settings, image_size=8)
-    assert (counts.params, counts.macs) == (count_params(network), count_macs(network, (1, 8, 8)))
-    assert network.eval()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    network = build(answer, outputs, settings)
+    counts = get_space(answer.space).counts(answer, outputs, settings, image_size=side)
+    assert (counts.params, counts.macs) == (count_params(network), count_macs(network, (1, side, side)))
+    shape = (2, 1, 2 * side, 2 * side) if name in ENLARGE else (2, outputs)
+    assert network.eval()(torch.zeros(2, 1, side, side)).shape == shape
 
 
 @every_search

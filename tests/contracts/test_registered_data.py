@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.config import identity, restore
-from bench.data.names import AUGMENTATIONS, DATASETS
+from bench.data.names import ALL_AUGMENTATIONS, DATASETS
 from bench.plan.evaluation import Evaluation, evaluation_class, evaluator_names
 from bench.plan.recipe import Recipe, load_recipe, recipe_names
 
@@ -32,7 +32,7 @@ def test_a_recipe_has_a_schedule_to_its_end(name: str) -> None:
     rates = [recipe.lr_at(epoch) for epoch in range(recipe.epochs)]
     assert all(math.isfinite(rate) and rate >= 0 for rate in rates)
     assert max(rates) > 0
-    assert recipe.augmentation in AUGMENTATIONS
+    assert recipe.augmentation in ALL_AUGMENTATIONS
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -15,12 +15,16 @@ from methods.base import MethodError, SamplingSearch, SearchContext
 from methods.parts.counts import count_macs, count_params
 from methods.registry import all_methods
 from methods.spaces import NetworkSettings, build, get_space, space_names
-from methods.spaces.base import ReadsGraphs
+from methods.spaces.base import ReadsGraphs, task_of_space
 from methods.spaces.decisions import has_decisions
 from tests.contracts.scores import InterruptedScoringError, Scoring, score_of
 from tests.contracts.tiny import SAMPLING_SEARCHES
 
-ON_IMAGES = [name for name in space_names() if not isinstance(get_space(name), ReadsGraphs)]
+ON_IMAGES = [
+    name
+    for name in space_names()
+    if not isinstance(get_space(name), ReadsGraphs) and task_of_space(get_space(name)) == "classification"
+]
 SPACES = [name for name in ON_IMAGES if has_decisions(get_space(name))]
 SAMPLES = 40
 

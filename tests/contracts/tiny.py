@@ -13,6 +13,7 @@ from methods.spaces import NetworkSettings, build, get_space, space_names
 from methods.spaces.graph.space import GraphSpace
 from methods.spaces.supernets import RELAXATIONS, relaxation
 from methods.spaces.width_space import WidthSpace
+from methods.tasks import get_task
 
 TINY: dict[str, Any] = {
     "samples": 3,
@@ -49,6 +50,7 @@ OF_METHODS: dict[str, dict[str, Any]] = {
     },
 }
 
+OF_METHODS["dlsr"] = {"channels": 8, "patch": 32}
 OF_METHODS["dna"] = {"move_every": 1, "arch_start_epoch": 0, "arch_lr": 0.5, "ratio": 2.0}
 OF_SPACES: dict[tuple[str, str], dict[str, Any]] = {("mgas", "chain_xs"): {"targets": (60000.0, 45000.0)}}
 """What is peculiar to a method in one of its spaces."""
@@ -64,6 +66,8 @@ GRAPHS = [name for name in space_names() if isinstance(get_space(name), GraphSpa
 """As these; edges with gates are theirs."""
 
 CONTEXT = SearchContext(num_classes=10, in_channels=1, image_size=8, seed=1)
+ENLARGING = replace(CONTEXT, num_classes=4, image_size=16, task=get_task("super_resolution", {"scale": 2}))
+"""For searches of networks that give images, twice as large."""
 
 
 def tiny(name: str, space: str = "") -> dict[str, Any]:
@@ -95,6 +99,8 @@ def relaxed_spaces(name: str) -> list[str]:
 
 def context_of(name: str, space: str, seed: int) -> SearchContext:
     """What a method is told; one that starts from another row's network has a narrow one of a space of widths."""
+    if name in ENLARGE:
+        return replace(ENLARGING, seed=seed)
     if all_methods()[name].starts_from == "nothing":
         return CONTEXT
     of: Any = get_space(space or relaxed_spaces(name)[0])
@@ -120,6 +126,8 @@ def registered(kind: type[Method]) -> list[str]:
     return [name for name, cls in all_methods().items() if issubclass(cls, kind)]
 
 
+ENLARGE = [name for name in registered(GradientSearch) if "dlsr" in all_methods()[name].facts.space.split(", ")]
+"""Gradient searches of networks that give images."""
 GRADIENT_SEARCHES = registered(GradientSearch)
 SAMPLING_SEARCHES = registered(SamplingSearch)
 TRANSFORMS = registered(Transform)

@@ -20,7 +20,7 @@ from methods.parts.costs.widths import Factor, Product, expected_macs
 from methods.parts.counts import count_macs, count_params
 from methods.parts.gates import Gates
 from methods.spaces import NetworkSettings, build, get_space
-from methods.spaces.base import ReadsGraphs
+from methods.spaces.base import ReadsGraphs, task_of_space
 from methods.spaces.registry import space_names
 from methods.spaces.supernets import RELAXATIONS
 
@@ -47,7 +47,11 @@ def soft_gates(space: str, seed: int = 0) -> dict[str, Gates]:
     return {kind: one() for kind in topology.kinds}
 
 
-ON_IMAGES = [name for name in space_names() if not isinstance(get_space(name), ReadsGraphs)]
+ON_IMAGES = [
+    name
+    for name in space_names()
+    if not isinstance(get_space(name), ReadsGraphs) and task_of_space(get_space(name)) == "classification"
+]
 
 
 def check_against_the_counter(space: str, networks: int) -> None:

@@ -115,7 +115,7 @@ def test_closed_form_counts_are_the_counter_s(name):
         assert in_closed_form(name, *scale) == measured(name, *scale)
 
 
-@pytest.mark.parametrize("name", published_names())
+@pytest.mark.parametrize("name", [name for name in published_names() if published(name).space != "dlsr"])
 def test_forward_and_backward_at_a_tiny_size(name):
     """With drop path and, where it is a network of cells, the auxiliary head; every parameter has a finite gradient."""
     architecture = published(name)

@@ -18,7 +18,7 @@ from scipy.stats import chi2, chisquare
 from methods.architecture import Architecture, ArchitectureError
 from methods.parts.counts import count_macs, count_params
 from methods.spaces import NetworkSettings, Space, build, get_space, register_space, space_names
-from methods.spaces.base import ReadsGraphs
+from methods.spaces.base import ReadsGraphs, task_of_space
 from methods.spaces.cell.general import GeneralCellSpace
 from methods.spaces.decisions import (
     Code,
@@ -38,14 +38,19 @@ from methods.spaces.decisions import (
     sample_code,
     size,
 )
+from methods.tasks import CLASSIFICATION
+
+
+def is_of_image_classes(name: str) -> bool:
+    """Whether its networks read images and give logits; `tests/methods/test_dlsr.py` has others."""
+    return not isinstance(get_space(name), ReadsGraphs) and task_of_space(get_space(name)) == CLASSIFICATION.name
+
 
 DECIDED = [name for name in space_names() if has_decisions(get_space(name))]
 PROPERTY = settings(max_examples=25, deadline=None)
 DRAWS, BINS = 1500, 8
 
-every_space = pytest.mark.parametrize(
-    "name", [name for name in space_names() if not isinstance(get_space(name), ReadsGraphs)]
-)
+every_space = pytest.mark.parametrize("name", [name for name in space_names() if is_of_image_classes(name)])
 every_decided = pytest.mark.parametrize("name", DECIDED)
 seeds = st.integers(0, 2**32)
 

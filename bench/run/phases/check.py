@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from bench.config import restore
 from bench.data.augment import get_augmentation
@@ -33,22 +34,25 @@ def check_searches(planned: Iterable[RunInfo], data: ImageData, processes: int =
         if info.phase != "search" or info.origin:
             continue
         cls, protocol = get_method(info.method), search_protocol(info.config)
-        split = SearchSplit()
+        split, augmentation = SearchSplit(), protocol.augmentation
         if issubclass(cls, GradientSearch):
-            split = cls.split_of(restore(cls.Options, info.config["options"], "options"))
+            options: Any = restore(cls.Options, info.config["options"], "options")
+            split, augmentation = cls.split_of(options), augmentation or cls.augmentation_of(options)
         count = info.config["data"]["train_images"]
-        look = split, protocol, count, info.config["options"].get("batch_size")
+        look = split, protocol, count, info.config["options"].get("batch_size"), augmentation
         if look in seen:
             continue
         seen.add(look)
         try:
-            train, valid = divide(subset(data.train, count).labels, data.info.classes, split, 0, protocol)
-            check_batch(info.config["options"].get("batch_size"), len(train), "the search trains with")
-            check_last_batch(info, data, [len(train), *([len(valid)] if split.paired else [])])
+            divided = protocol.on(data.info.division)
+            parts = divide(subset(data.train, count).labels, data.info.classes, split, 0, divided)
+            train, valid = (len(part) * data.info.examples for part in parts)
+            check_batch(info.config["options"].get("batch_size"), train, "the search trains with")
+            check_last_batch(info, data, [train, *([valid] if split.paired else [])])
             if processes > 1 and issubclass(cls, GradientSearch):
-                _check_equal_shares(info.config["options"]["batch_size"], len(train), processes)
-            if protocol.augmentation is not None:
-                check_crop(data.train.images, get_augmentation(protocol.augmentation, data.info))
+                _check_equal_shares(info.config["options"]["batch_size"], train, processes)
+            if augmentation is not None:
+                check_crop(data.train.images, get_augmentation(augmentation, data.info))
         except DataError as error:
             raise DataError(f"row '{info.label}': {error}") from None
 
@@ -89,7 +93,8 @@ def check_last_batch(info: RunInfo, data: ImageData, counts: Sequence[int]) -> N
     if not single:
         return
     size, channels = data.info.image_size, data.info.channels
-    network = on_meta(stand_in(info, {}), NetworkSettings(4, 6, stem=config.get("stem", "cifar"), in_channels=channels))
+    settings = NetworkSettings(4, 6, stem=config.get("stem", "cifar"), in_channels=channels)
+    network = on_meta(stand_in(info, {}), settings, data.info.outputs)
     if fits(network, channels, size, images=1):
         return
     nearest = sorted(range(2, min(counts) + 1), key=lambda other: (abs(other - batch), other))

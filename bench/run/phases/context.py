@@ -10,6 +10,7 @@ from bench.data.augment import get_augmentation
 from bench.data.batches import Batches, evaluation_batches
 from bench.data.fingerprint import fingerprint
 from bench.data.images import ImageData, LabelledImages
+from bench.data.patches import batches_of
 from bench.data.search_protocol import search_protocol
 from bench.data.splits import SearchData, search_data
 from bench.device.engine import Engine
@@ -86,8 +87,8 @@ class RunContext:
         chosen = get_augmentation(augmentation, self.data.info)
         device, group = self.engine.device, self.engine.group
         if not group.alone and self.info.phase == "search":
-            group.check_shares(batch_size, len(images.labels))
-        return Batches(
+            group.check_shares(batch_size, len(images.labels) * self.data.info.examples)
+        return batches_of(images)(
             images.images,
             images.labels,
             batch_size,
@@ -111,6 +112,7 @@ class RunContext:
             self.engine.device,
             rank=self.engine.group.rank,
             world_size=self.engine.group.size,
+            serve=batches_of(images),
         )
 
     def note_data(self, part: str, images: LabelledImages) -> None:

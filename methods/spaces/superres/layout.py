@@ -65,10 +65,15 @@ def _is_list(value: Any, length: int) -> bool:
 
 
 def _check_scale(architecture: Architecture) -> None:
-    refuse_unknown("scale", architecture.scale, {"channels"})
+    refuse_unknown("scale", architecture.scale, {"channels", "residual"})
     channels = architecture.scale.get("channels", CHANNELS)
     if channels < 4 or channels % 4:
         raise ArchitectureError(f"channels of dlsr are {channels}; its blocks need a multiple of 4")
+    if architecture.scale.get("residual", 1) != 1:
+        raise ArchitectureError(
+            f"residual of dlsr is {architecture.scale['residual']}; it is 1 for a network that adds to the bicubic "
+            "interpolation, and left out for the published ones"
+        )
     if architecture.widths:
         raise ArchitectureError("a network of dlsr has the width of its scale; leave 'widths' empty")
 
@@ -78,6 +83,7 @@ def inputs_of(genotype: Mapping[str, Any]) -> list[tuple[int, int]]:
 
 
 def genotype_of(operations: Sequence[str], inputs: Sequence[Sequence[int]]) -> dict[str, Any]:
+    """Inverse of reading it."""
     return {"operations": list(operations), "inputs": [sorted(each) for each in inputs]}
 
 

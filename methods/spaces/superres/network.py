@@ -3,22 +3,25 @@
 A 3x3 convolution, six blocks, their fusion, a 3x3 convolution over a long skip, sub-pixel upsampling. In each block
 three refinements with a residual, of which half as many channels are distilled before each, all fused and weighed by
 enhanced spatial attention. There is no normalisation. Images are in [0, 1]; inside they are in grey levels, as
-released.
+released. The published networks give the whole image; with `residual` (ours, for short trainings) one gives what is to
+be added to the bicubic interpolation, at first nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from methods.parts.pictures import GREY_LEVELS, resize
 from methods.spaces.superres.layout import BLOCKS, FIRST, REFINEMENTS, kernel_of, upscale
 
 SLOPE = 0.05
 """Of the leaky rectifiers."""
-GREY_LEVELS = 255.0
 
 
 def operation(name: str, channels: int) -> nn.Module:
@@ -93,10 +96,17 @@ class Backbone(nn.Module):
         outputs: values for each pixel that is read: channels times the square of the factor.
         read: how many earlier blocks each of those that choose reads.
         make: the layer of a refinement.
+        residual: over bicubic interpolation.
     """
 
     def __init__(
-        self, channels: int, in_channels: int, outputs: int, read: Sequence[int], make: Callable[[int], nn.Module]
+        self,
+        channels: int,
+        in_channels: int,
+        outputs: int,
+        read: Sequence[int],
+        make: Callable[[int], nn.Module],
+        residual: bool = False,
     ) -> None:
         super().__init__()
         self.head = nn.Conv2d(in_channels, channels, 3, padding=1)
@@ -106,6 +116,10 @@ class Backbone(nn.Module):
         self.smooth = nn.Conv2d(channels, channels, 3, padding=1)
         self.upsample = nn.Conv2d(channels, outputs, 3, padding=1)
         self.shuffle = nn.PixelShuffle(upscale(outputs, in_channels))
+        self.residual = residual
+        if residual:
+            nn.init.zeros_(self.upsample.weight)
+            nn.init.zeros_(cast(Tensor, self.upsample.bias))
 
     def through(self, images: Tensor, joined: Callable[[int, list[Tensor]], list[Tensor]], *weights: Tensor) -> Tensor:
         """Images (batch, channels, h, w) to (batch, channels, factor * h, factor * w).
@@ -121,7 +135,8 @@ class Backbone(nn.Module):
             x = block(x, *weights)
             made.append(x)
         fused = F.leaky_relu(self.fuse(torch.cat(made, 1)), SLOPE)
-        return self.shuffle(self.upsample(self.smooth(fused) + first)) / GREY_LEVELS
+        made_larger = self.shuffle(self.upsample(self.smooth(fused) + first)) / GREY_LEVELS
+        return made_larger + resize(images, *made_larger.shape[-2:]) if self.residual else made_larger
 
 
 class DistillationNetwork(Backbone):
@@ -134,10 +149,10 @@ class DistillationNetwork(Backbone):
         channels: int,
         in_channels: int,
         outputs: int,
+        residual: bool = False,
     ) -> None:
-        super().__init__(
-            channels, in_channels, outputs, [2] * len(inputs), lambda number: operation(operations[number], channels)
-        )
+        layers = [partial(operation, name, channels) for name in operations]
+        super().__init__(channels, in_channels, outputs, [2] * len(inputs), lambda number: layers[number](), residual)
         self.inputs = inputs
 
     def forward(self, images: Tensor) -> Tensor:
