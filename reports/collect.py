@@ -16,6 +16,8 @@ from bench.names import one_line
 from bench.records.directory import Record
 from bench.records.run_info import RunInfo, built_on
 from methods.architecture import PLAIN, canonical_json
+from methods.domain import MethodError
+from methods.tasks import task_of
 from reports.coupling import origins
 from reports.endings import endings
 from reports.rows import Row, Setting, mean_of_means, number, part, search_seed
@@ -40,13 +42,15 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     problems += contradictions
     by_signature = {record.info.signature: record for record in unique}
     shown = [record for record in unique if record.info.phase in SHOWN and not record.info.config.get("question")]
+    shown = [record for record in shown if _has_task(record, problems)]
     variant, settings = variants(shown, by_signature), _settings(shown, problems)
     rows: dict[tuple[Any, ...], Row] = {}
     for record in shown:
         info = record.info
         usable = info.status == "done" and record.result is not None
-        if info.phase == "train" and usable and number(part(record, "metrics").get("test_error")) is None:
-            problems.append(f"{record.path}: its result has no test_error; left out")
+        wanted = f"test_{settings[info.signature].metric.key}"
+        if info.phase == "train" and usable and number(part(record, "metrics").get(wanted)) is None:
+            problems.append(f"{record.path}: its result has no {wanted}; left out")
             usable = False
         for label in map(one_line, info.rows):
             key = (settings[info.signature], label, info.method, info.inheritance, variant[info.signature])
@@ -65,6 +69,16 @@ def collect(records: Iterable[Record]) -> tuple[list[Row], list[str]]:
     for row in rows.values():
         row.notes.extend([*endings(row.trains, row.searches), *_shortcomings(row)])
     return sorted(rows.values(), key=_order), problems
+
+
+def _has_task(record: Record, problems: list[str]) -> bool:
+    """Whether a record's task is one that is known here."""
+    try:
+        task_of(record.info.config)
+    except (MethodError, KeyError, TypeError) as error:
+        problems.append(f"{record.path}: {error}; left out")
+        return False
+    return True
 
 
 def ancestors(
@@ -183,7 +197,9 @@ def _data(record: Record) -> str:
 
 def _setting(record: Record) -> Setting:
     info, recipe = record.info, record.info.recipe
-    return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), _details(info.config))
+    task = task_of(info.config)
+    details = ", ".join(filter(None, [task.title, _details(info.config)]))
+    return Setting(info.dataset, info.profile, recipe.get("name", ""), recipe.get("hash", ""), details, task=task)
 
 
 def data_details(config: Mapping[str, Any]) -> str:
@@ -267,7 +283,7 @@ def _shortcomings(row: Row) -> list[str]:
         failed = sum(record.info.status == "failed" for record in row.unfinished)
         total = len(row.trains) + len(row.unfinished)
         notes.append(f"{len(row.trains)} of {total} retrainings finished" + (f", {failed} failed" if failed else ""))
-    counts = {len(values) for values in row.errors.values()}
+    counts = {len(values) for values in row.values.values()}
     if len(counts) > 1:
         notes.append(f"unequal retrainings by search ({min(counts)} to {max(counts)}); every search weighs the same")
     named = {name.removesuffix("+dirty") for record in row.trains for name in record.info.commits}
@@ -291,5 +307,5 @@ def _origin(row: Row) -> list[str]:
 
 
 def _order(row: Row) -> tuple[Setting, bool, float, str]:
-    error = mean_of_means(row.errors)
-    return row.setting, error is None, error or 0.0, row.name
+    value = mean_of_means(row.values)
+    return row.setting, value is None, 0.0 if value is None else -row.setting.metric.score(value), row.name

@@ -10,7 +10,7 @@ from typing import Any
 from reports.analysis import LEVEL, Entry, Table, analyse
 from reports.build import ReportError, gather, nothing_finished
 from reports.collect import without_seeds
-from reports.columns import counted, fixed, gib, hours
+from reports.column import counted, gib, hours
 from reports.coupling import coupled
 from reports.statistics import Comparison, holm
 from reports.statistics import compare as test
@@ -41,8 +41,8 @@ class Change:
 
     @property
     def identical(self) -> bool:
-        """The same seeds gave the same errors, to the last digit."""
-        return self.before.row.errors == self.after.row.errors
+        """The same seeds gave the same values, to the last digit."""
+        return self.before.row.values == self.after.row.values
 
     @property
     def verdict(self) -> str:
@@ -117,15 +117,18 @@ def _found(entry: Entry) -> dict[int, frozenset[str]]:
 
 def _lines(changes: Sequence[Change]) -> list[str]:
     width = max(len(change.name) for change in changes)
-    lines = [f"{'':{width}}  error A  error B   B - A  95 % interval     p (Holm)  test      n  verdict"]
+    metric = changes[0].before.row.setting.metric
+    named, form = [f"{metric.name} {side}" for side in "AB"], f".{metric.digits}f"
+    lines = [f"{'':{width}}  {named[0]:>7}  {named[1]:>7}   B - A  95 % interval     p (Holm)  test      n  verdict"]
     for change in changes:
         result, a, b = change.result, change.before.summary, change.after.summary
-        bounds = "" if result.low is None else f"{result.low:+.2f} to {result.high:+.2f}"
+        bounds = "" if result.low is None else f"{result.low:+{form}} to {result.high:+{form}}"
         p = "" if change.adjusted is None else f"{change.adjusted:.4f}"
         shown = result.test if result.p is not None else ""
         lines.append(
-            f"{change.name:{width}}  {fixed(a.error, 2):>7}  {fixed(b.error, 2):>7}  {result.difference:+6.2f}  "
-            f"{bounds:<16}  {p:>8}  {shown:<8}  {result.units:>1}  {change.verdict}".rstrip()
+            f"{change.name:{width}}  {metric.written(a.value):>7}  {metric.written(b.value):>7}  "
+            f"{result.difference:+6{form}}  {bounds:<16}  {p:>8}  {shown:<8}  {result.units:>1}  "
+            f"{change.verdict}".rstrip()
         )
     for change in changes:
         differing = [

@@ -66,19 +66,20 @@ def _draw(plot: Plot, name: str) -> Iterator[Drawn]:
 
 
 def found_architecture(entry: Entry) -> tuple[Architecture, str] | None:
-    """The architecture of a row's best search (lowest mean test error) and where it is from.
+    """The architecture of a row's best search (by its mean on the test images) and where it is from.
 
     Raises:
         ArchitectureError: its file is damaged.
     """
     if not entry.row.trains:
         return None
-    means = {seed: float(np.mean(list(values.values()))) for seed, values in entry.row.errors.items()}
-    best = min(means, key=lambda seed: means[seed])
+    means = {seed: float(np.mean(list(values.values()))) for seed, values in entry.row.values.items()}
+    metric = entry.row.setting.metric
+    best = max(means, key=lambda seed: metric.score(means[seed]))
     train = next(run for run in entry.row.trains if best in (run.info.search_seed, -1))
     if entry.row.genotype:
         return published(entry.row.genotype), f"Cells of {entry.row.genotype}"
-    where = f"Architecture of search seed {best}, the best by mean test error" if best >= 0 else "Architecture"
+    where = f"Architecture of search seed {best}, the best by mean test {metric.name}" if best >= 0 else "Architecture"
     for run in _holders(entry, train):
         if (run.path / "architecture.json").exists():
             architecture = Architecture.load(run.path)

@@ -19,7 +19,8 @@ def _what(entry: Entry) -> str:
 
 
 def _reached(entry: Entry) -> str:
-    if entry.summary.error is None:
+    if entry.summary.value is None:
         return "no training has finished"
     runs = f"{entry.summary.runs} training" + "s" * (entry.summary.runs != 1)
-    return f"test error {entry.summary.error:.2f} % ({runs})"
+    metric = entry.row.setting.metric
+    return f"test {metric.name} {metric.said(entry.summary.value)} ({runs})"

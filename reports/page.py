@@ -12,22 +12,21 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from bench.records.directory import Record
+from methods.tasks import CLASSIFICATION, Metric
 from reports import coverage, ratios
 from reports.analysis import LEVEL, Entry, Table
 from reports.checklist import Item
-from reports.columns import COLUMNS, Column, columns, every_column, folded
+from reports.column import Column
+from reports.columns import columns, every_column, folded
 from reports.fronts import tables as fronts_as
 from reports.intermediate import intermediate_lines
 from reports.references import Reference
+from reports.row_columns import COLUMNS, small_differences
 from reports.rows import part
 from reports.style import Palette
 from reports.verdicts import Verdict
 
 TEMPLATES = Path(__file__).parent / "templates"
-RUN_COLUMNS = (
-    "phase", "search seed", "retrain seed", "test error %", "status", "architecture", "commit", "device",
-    "run directory",
-)  # fmt: skip
 NAMING = ("rank", "method")
 """The columns that stay in sight, and that begin every part of a printed table."""
 VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")
@@ -35,16 +34,23 @@ VERSIONS = ("python", "torch", "torchvision", "cuda", "cudnn")
 DIFFERENCES = "at least {:.1f} % between rows of {} to {} units; beyond that it was not simulated".format(
     *coverage.differences()
 )
+RELATIVE = (
+    "Relative improvement: 100 (acc - acc of random sampling) / acc of random sampling (Yang et al., ICLR 2020). "
+    f"Its interval is Welch's, as those of differences of rows that are not paired; simulated coverage: {DIFFERENCES}."
+)
+GAIN = (
+    "Gain: the row's mean less that of random sampling, such that higher is better, in the metric's unit. "
+    f"Its interval is Welch's, as those of differences of rows that are not paired; simulated coverage: {DIFFERENCES}."
+)
 METHOD_NOTES = (
     "The 95 % interval: Student's, over the means of the searches, each of which weighs the same; of a given "
-    "architecture over its retrainings, so that it covers retraining noise only. Where all seeds gave the same error "
+    "architecture over its retrainings, so that it covers retraining noise only. Where all seeds gave the same {same} "
     "there is none. The notes below a table name the coverage found by simulation for its numbers of searches.",
     "Letters: t tests of all pairs of rows, paired by seed where both rest on one search or dense network, otherwise "
     "Welch's; p-values corrected with Holm's method. Sharing a letter means not separated, not equal.",
-    "Relative improvement: 100 (acc - acc of random sampling) / acc of random sampling (Yang et al., ICLR 2020). "
-    f"Its interval is Welch's, as those of differences of rows that are not paired; simulated coverage: {DIFFERENCES}.",
-    "n for .2/.3: searches per row with which Welch's test finds such a difference in 80 % of the cases at 5 %, at the "
-    "row's standard deviation between searches and after Holm's correction over all pairs of the table.",
+    "{gain}",
+    "n for {differences}: searches per row with which Welch's test finds such a difference in 80 % of the cases at 5 "
+    "%, at the row's standard deviation between searches and after Holm's correction over all pairs of the table.",
     "Verdict: a row reproduces a published value if the gap is within both 95 % margins, added in quadrature, or the "
     "row is better. Only what was made alike is compared: by the same recipe, at the same size, the best search with "
     "the best search, the best epoch with the best epoch; where the kind of epoch is not known, a verdict holds for "
@@ -107,15 +113,32 @@ def render(
         controlled=controlled,
         controlled_legend={column.heading: column.help for section in controlled for column in section["columns"]},
         sections=[_section(index, section) for index, section in enumerate(sections)],
-        run_columns=RUN_COLUMNS,
-        legend=list({column.key: column for s in sections for column in every_column(s.table)}.values()) or COLUMNS,
+        legend=list({(c.key, c.help): c for s in sections for c in every_column(s.table)}.values()) or COLUMNS,
         ratio_title=ratios.TITLE,
         ratio_headings=ratios.HEADINGS,
         ratio_note=ratios.NOTE,
-        method_notes=METHOD_NOTES,
+        method_notes=_method_notes([section.table for section in sections]),
         css=(TEMPLATES / "page.css").read_text(),
         js=(TEMPLATES / "page.js").read_text(),
     )
+
+
+def _method_notes(tables: Sequence[Table]) -> list[str]:
+    """How to read the tables, of whatever tasks they are."""
+    metrics = list(dict.fromkeys(table.metric for table in tables)) or [CLASSIFICATION.headline]
+    gains = {metric.complement is not None: None for metric in metrics}
+    said = {
+        "gain": " ".join(RELATIVE if relative else GAIN for relative in gains),
+        "same": " or ".join(dict.fromkeys(metric.name for metric in metrics)),
+        "differences": ", ".join(dict.fromkeys(small_differences(metric) for metric in metrics)),
+    }
+    return [line.format(**said) for line in METHOD_NOTES]
+
+
+def _run_columns(table: Table) -> list[str]:
+    measured = f"test {table.metric.named}"
+    ends = ("status", "architecture", "commit", "device", "run directory")
+    return ["phase", "search seed", "retrain seed", measured, *ends]
 
 
 def _section(index: int, section: Section) -> dict[str, Any]:
@@ -126,6 +149,8 @@ def _section(index: int, section: Section) -> dict[str, Any]:
     return {
         "id": f"table-{index}",
         "title": table.setting.title,
+        "caption": f"Test {table.metric.name} of the last epoch.",
+        "run_columns": _run_columns(table),
         "notes": table.notes,
         "columns": chosen,
         "more": more,
@@ -158,10 +183,10 @@ def _row(name: str, entry: Entry, chosen: Sequence[Column], section: Section) ->
         "colour": section.palette.colour(entry.row.name),
         "cells": [_cell(column, entry) for column in chosen],
         "facts": list(_facts(entry, runs)),
-        "references": [_published(*pair) for pair in [*references, *entry.other_references]],
+        "references": [_published(entry.row.setting.metric, *pair) for pair in [*references, *entry.other_references]],
         "cells_title": drawing_title,
         "cells_svg": drawing,
-        "runs": [_run(run) for run in runs],
+        "runs": [_run(run, section.table.metric) for run in runs],
         "configs": list(_configs(entry)),
     }
 
@@ -184,8 +209,10 @@ def _facts(entry: Entry, runs: Sequence[Record]) -> Iterable[tuple[str, str]]:
     if presets:
         yield "options", f"preset {', '.join(sorted(presets))}, with what the experiment says itself"
     if entry.improvement and entry.improvement.low is not None:
-        found = entry.improvement
-        yield "relative improvement", f"{found.value:+.2f} % (95 %: {found.low:+.2f} to {found.high:+.2f})"
+        found, metric = entry.improvement, entry.row.setting.metric
+        value, low, high = (f"{each:+.{metric.digits}f}" for each in (found.value, found.low, found.high))
+        name = "relative improvement" if metric.complement is not None else "gain over random sampling"
+        yield name, f"{value} {found.unit} (95 %: {low} to {high})"
     if entry.verdict and entry.verdict.reason:
         yield "verdict", f"{entry.verdict.shown}: {entry.verdict.reason}"
     for note in entry.row.notes:
@@ -209,15 +236,15 @@ def _shared(runs: Sequence[Record], of: Any) -> str:
     return shown + (f"; {len(counts) - 6} more" if len(counts) > 6 else "")
 
 
-def _run(run: Record) -> list[str]:
+def _run(run: Record, metric: Metric) -> list[str]:
     result, info = run.result or {}, run.info
-    error = part(run, "metrics").get("test_error")
+    value = part(run, "metrics").get(f"test_{metric.key}")
     commit = str(info.environment.get("commit") or "")[:10] + ("+" if info.environment.get("dirty") else "")
     return [
         info.phase,
         "" if info.search_seed is None else str(info.search_seed),
         "" if info.retrain_seed is None else str(info.retrain_seed),
-        f"{error:.2f}" if isinstance(error, int | float) else "",
+        metric.written(value) if isinstance(value, int | float) else "",
         info.status + (f": {info.error}" if info.error else ""),
         str(result.get("architecture") or ""),
         commit,
@@ -235,8 +262,8 @@ def _configs(entry: Entry) -> Iterable[tuple[str, str]]:
             yield f"Configuration: {run.info.name}", json.dumps(run.info.config, indent=1, sort_keys=True)
 
 
-def _published(reference: Reference, verdict: Verdict | None) -> str:
-    value = "value not available" if reference.value is None else f"{reference.value:.2f} %"
+def _published(metric: Metric, reference: Reference, verdict: Verdict | None) -> str:
+    value = "value not available" if reference.value is None else metric.said(reference.value)
     parts = [value, reference.citation, reference.measured, reference.note]
     if verdict:
         parts.append(f"verdict: {verdict.shown}" + (f" ({verdict.reason})" if verdict.reason else ""))
@@ -251,8 +278,8 @@ def _comparisons(table: Table) -> Iterable[list[str]]:
         yield [
             first,
             second,
-            f"{abs(found.difference):.2f}",
-            "" if found.low is None or found.high is None else f"{_half(found.low, found.high):.2f} either side",
+            table.metric.written(abs(found.difference)),
+            "" if found.low is None or found.high is None else f"{_half(table, found.low, found.high)} either side",
             found.test,
             str(found.units),
             "" if found.p is None else f"{found.p:.4f}",
@@ -261,5 +288,5 @@ def _comparisons(table: Table) -> Iterable[list[str]]:
         ]
 
 
-def _half(low: float, high: float) -> float:
-    return (high - low) / 2
+def _half(table: Table, low: float, high: float) -> str:
+    return table.metric.written((high - low) / 2)

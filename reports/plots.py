@@ -10,16 +10,16 @@ from matplotlib.figure import Figure
 
 from reports.analysis import Entry, Table
 from reports.colours import INK
-from reports.columns import GIB
+from reports.column import GIB
 from reports.costs import costs_of_searches, predictions
 from reports.fronts.plots import front_plots
 from reports.plot import Plot, tip
 from reports.style import Palette
 from reports.tradeoffs import (
-    accuracy_against_cost,
-    accuracy_against_macs,
-    accuracy_against_numbers,
-    accuracy_against_params,
+    metric_against_cost,
+    metric_against_macs,
+    metric_against_numbers,
+    metric_against_params,
     shown_of,
 )
 from reports.watched import Curves, search_plots
@@ -27,11 +27,11 @@ from reports.watched import Curves, search_plots
 
 def all_plots(table: Table, curves: Curves, palette: Palette) -> Iterator[Plot]:
     """Every figure there is something to show in; the caller closes them."""
-    for make in (accuracy_against_params, accuracy_against_macs, accuracy_against_cost, peak_memory):
+    for make in (metric_against_params, metric_against_macs, metric_against_cost, peak_memory):
         plot = make(table, palette)
         if plot is not None:
             yield plot
-    yield from accuracy_against_numbers(table, palette)
+    yield from metric_against_numbers(table, palette)
     yield from front_plots(table, palette)
     for priced in (predictions(table, palette), costs_of_searches(curves, palette)):
         if priced is not None:

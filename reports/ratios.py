@@ -18,7 +18,7 @@ import numpy as np
 from bench.records.directory import Record
 from reports.analysis import Entry, Table
 from reports.cells import csv_cell, latex, markdown
-from reports.columns import counted, fixed
+from reports.column import counted, fixed
 from reports.endings import provenance_of
 from reports.rows import RANDOM_METHOD, number
 
@@ -53,7 +53,7 @@ class Line:
         summary = self.entry.summary
         left = [None if level not in self.left else 100 * self.left[level] for level in LEVELS]
         counts = [summary.params, summary.params_nonzero]
-        spread = [summary.error, summary.std_searches, self.difference, self.p]
+        spread = [summary.value, summary.std_searches, self.difference, self.p]
         return [self.ratios, self.entry.row.name, summary.searches, *spread, *counts, *left]
 
     @property
@@ -68,7 +68,7 @@ def groups(table: Table) -> list[list[Line]]:
     """For each learned search with a companion its lines: learned, fixed, random."""
     found = []
     for entry in table.entries:
-        if entry.row.method != METHOD or _options(entry).get("fixed_ratios") or entry.summary.error is None:
+        if entry.row.method != METHOD or _options(entry).get("fixed_ratios") or entry.summary.value is None:
             continue
         others = [(kind, other) for other in table.entries if (kind := _kind(entry, other))]
         if others:
@@ -79,7 +79,7 @@ def groups(table: Table) -> list[list[Line]]:
 
 def _kind(learned: Entry, other: Entry) -> str:
     """How another row's ratios come about, if it is a companion; else nothing."""
-    if other is learned or other.summary.error is None:
+    if other is learned or other.summary.value is None:
         return ""
     if other.row.method == METHOD:
         twin = _options(other)
@@ -118,8 +118,8 @@ def _line(table: Table, learned: Entry, kind: str, entry: Entry) -> Line:
             values = [value for cell in cells if (value := number(cell)) is not None]
             left.setdefault(level, []).extend([float(np.mean(values))] if values else [])
     difference = p = None
-    if entry is not learned and entry.summary.error is not None and learned.summary.error is not None:
-        difference = entry.summary.error - learned.summary.error
+    if entry is not learned and entry.summary.value is not None and learned.summary.value is not None:
+        difference = entry.summary.value - learned.summary.value
         p = table.adjusted.get(frozenset((entry.row.name, learned.row.name)))
     means = {level: float(np.mean(values)) for level, values in left.items() if values}
     return Line(kind, entry, means, difference, p)

@@ -16,14 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from bench.plan.recipe import Recipe, load_recipe
-from reports.rows import Row
+from reports.rows import Row, file_form
 
 FOLDER = Path(__file__).parent / "references"
+MEASURED = "test_"
+"""How the column of published values begins: `test_error`, `test_psnr`."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """One published test error; None for what the source does not say or was not available.
+    """One published value of a task's headline on test images; None for what the source does not say or did not have.
 
     Attributes:
         labels: names of rows or published genotypes it belongs to.
@@ -32,7 +34,7 @@ class Reference:
         epoch: "last", "best" or "unknown".
         recipe: a recipe of ours that is the published one, with changes behind it: "darts-cifar;batch_size=128".
         network: channels and cells, "36x20".
-        value, std: test error and its "±", in percent.
+        value, std: the value and its "±", in the headline's unit (percent, of errors).
         spread: what the std is over: "searches", "retrainings"; empty where the source does not say.
         searches, retrains: how many stand behind the value, if known.
     """
@@ -90,7 +92,11 @@ class Reference:
 
 @cache
 def load(dataset: str) -> tuple[Reference, ...]:
-    """All published values of a data set, in the order of the file; empty where there is no file."""
+    """All published values of a data set, in the order of the file; empty where there is no file.
+
+    Args:
+        dataset: its name, and the title of a task that is not classification: "photographs-super-resolution_x2".
+    """
     path = FOLDER / f"{dataset}.csv"
     if not path.exists():
         return ()
@@ -108,7 +114,7 @@ def find(row: Row) -> list[Reference]:
     options = search_options(row)
     return [
         reference
-        for reference in load(row.setting.dataset)
+        for reference in load("-".join(filter(None, [row.setting.dataset, file_form(row.setting.task.title)])))
         if name in map(_plain, reference.labels)
         and all(options.get(key, value) == value for key, value in reference.options.items())
     ]
@@ -139,7 +145,7 @@ def _parse(line: dict[str, str]) -> Reference:
         search=pairs("search"),
         searches=count("searches"),
         retrains=count("retrains"),
-        value=value("test_error"),
+        value=next(value(key) for key in line if key.startswith(MEASURED)),
         std=value("std"),
         params_m=value("params_m"),
         macs_m=value("macs_m"),

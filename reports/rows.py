@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from bench.records.directory import Record
+from methods.tasks import CLASSIFICATION, Metric, Task
 
 RANDOM_METHOD = "random_sampling"
 
@@ -24,7 +25,8 @@ class Setting:
     """What rows must have in common to stand in one table.
 
     `details` says in words what else decides a comparison: reduced data, and the size of networks whose architecture
-    does not fix its own. `shown` is what a title says instead (`reports.sizes`); it decides nothing.
+    does not fix its own, and a task that is not classification. `shown` is what a title says instead (`reports.sizes`);
+    it decides nothing. `task` says by what rows are compared.
     """
 
     dataset: str
@@ -33,6 +35,12 @@ class Setting:
     recipe_hash: str
     details: str = ""
     shown: str | None = field(default=None, compare=False)
+    task: Task = field(default=CLASSIFICATION, compare=False)
+
+    @property
+    def metric(self) -> Metric:
+        """By which rows are ranked."""
+        return self.task.headline
 
     @property
     def title(self) -> str:
@@ -105,11 +113,18 @@ class Row:
         return None
 
     @property
-    def errors(self) -> dict[int, dict[int, float]]:
-        """Test error in percent, last epoch: {search seed: {retrain seed: error}}."""
-        return self.metric("test_error")
+    def values(self) -> dict[int, dict[int, float]]:
+        """The task's headline on the test images, last epoch: {search seed: {retrain seed: value}}."""
+        return self.measured(f"test_{self.setting.metric.key}")
 
-    def metric(self, name: str) -> dict[int, dict[int, float]]:
+    @property
+    def best_epochs(self) -> dict[int, dict[int, float]]:
+        """The same of the best epoch."""
+        task = self.setting.task
+        best = self.measured(f"best_test_{task.metric.key}")
+        return {seed: {r: task.headline_of(value) for r, value in values.items()} for seed, values in best.items()}
+
+    def measured(self, name: str) -> dict[int, dict[int, float]]:
         nested: dict[int, dict[int, float]] = defaultdict(dict)
         for record in self.trains:
             value = number(part(record, "metrics").get(name))
@@ -119,10 +134,10 @@ class Row:
 
     @property
     def units(self) -> dict[int, dict[int, float]]:
-        """Test errors by independent unit and repetition: by search and retraining; unsearched, by retraining."""
+        """`values` by independent unit and repetition: by search and retraining; unsearched, by retraining."""
         if self.searched:
-            return self.errors
-        return {seed: {0: value} for values in self.errors.values() for seed, value in values.items()}
+            return self.values
+        return {seed: {0: value} for values in self.values.values() for seed, value in values.items()}
 
     @property
     def samples(self) -> list[list[float]]:

@@ -14,6 +14,7 @@ from itertools import combinations
 
 import numpy as np
 
+from methods.tasks import Metric
 from reports.distributions import standard_error, t_above, t_two_sided
 
 LEVEL = 0.05
@@ -43,11 +44,13 @@ class Interval:
 
 @dataclass(frozen=True)
 class Improvement:
-    """Relative improvement over random sampling in percent, with its 95 % interval where both have two units."""
+    """What a row is better by than random sampling, with its 95 % interval where both have two units: in percent of an
+    accuracy, or in the unit of another metric."""
 
     value: float
     low: float | None = None
     high: float | None = None
+    unit: str = "%"
 
 
 @dataclass(frozen=True)
@@ -118,6 +121,23 @@ def relative_improvement(errors: Sequence[Sequence[float]], random: Sequence[Seq
     if welch.low is None or welch.high is None:
         return Improvement(value)
     return Improvement(value, 100.0 * welch.low / base, 100.0 * welch.high / base)
+
+
+def improvement(
+    metric: Metric, values: Sequence[Sequence[float]], random: Sequence[Sequence[float]]
+) -> Improvement | None:
+    """Over random sampling: relative where what is missing of the metric is an accuracy, as a difference of any other.
+
+    Args:
+        values, random: of the metric, for each search those of its retrainings.
+    """
+    if metric.complement is not None:
+        return relative_improvement(values, random)
+    a, b = _unit_means(values), _unit_means(random)
+    if not len(a) or not len(b):
+        return None
+    found = _welch(*((a, b) if metric.higher_is_better else (b, a)))
+    return Improvement(found.difference, found.low, found.high, metric.unit)
 
 
 def compare(a: Nested, b: Nested, coupled: Collection[int] = ()) -> Comparison:

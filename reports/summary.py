@@ -1,11 +1,11 @@
-"""The numbers one row stands for: errors at two levels, counts, costs."""
+"""The numbers one row stands for: its task's metric at two levels, counts, costs."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -23,7 +23,9 @@ class Summary:
     Attributes:
         searches: searches (search seeds) with a retrained result; 0 for a published or given architecture.
         retrains: retrainings of each search, fewest and most.
-        error, error_best: mean over searches of their means, and the same of the best epoch, in percent.
+        value, best_epoch: mean over searches of their means, and the same of the best epoch, in the unit of the task's
+            headline.
+        others: the task's further metrics, by their keys, likewise.
         std_searches: standard deviation of the searches' means (it contains the retraining noise over retrainings).
         std_retrains: standard deviation between retrainings of one architecture, pooled over the searches.
         params, params_nonzero, macs, macs_sparse: means over searches, in units (not millions).
@@ -36,8 +38,8 @@ class Summary:
     searches: int
     retrains: tuple[int, int]
     runs: int
-    error: float | None
-    error_best: float | None
+    value: float | None
+    best_epoch: float | None
     std_searches: float | None
     std_retrains: float | None
     params: float | None
@@ -54,21 +56,22 @@ class Summary:
     latency_ms: float | None
     latency_batch: int | None
     resolution: int | None
+    others: Mapping[str, float | None] = field(default_factory=dict, hash=False)
 
 
 def summarise(row: Row) -> Summary:
     """All numbers of a row."""
-    errors, counts = row.errors, [len(values) for values in row.errors.values()]
+    found, counts = row.values, [len(values) for values in row.values.values()]
     batch = _cost(row, "latency_batch")
     resolution = _cost(row, "resolution")
     return Summary(
-        searches=len(errors) if row.searched else 0,
+        searches=len(found) if row.searched else 0,
         retrains=(min(counts), max(counts)) if counts else (0, 0),
         runs=sum(counts),
-        error=mean_of_means(errors),
-        error_best=_best_epoch_error(row),
-        std_searches=_std([float(np.mean(list(v.values()))) for v in errors.values()]) if row.searched else None,
-        std_retrains=pooled_std(list(values.values()) for values in errors.values()),
+        value=mean_of_means(found),
+        best_epoch=_best_epoch(row),
+        std_searches=_std([float(np.mean(list(v.values()))) for v in found.values()]) if row.searched else None,
+        std_retrains=pooled_std(list(values.values()) for values in found.values()),
         params=_cost(row, "params"),
         params_nonzero=_cost(row, "params_nonzero"),
         params_training=_cost(row, "params_training"),
@@ -83,6 +86,7 @@ def summarise(row: Row) -> Summary:
         latency_ms=_cost(row, "latency_ms"),
         latency_batch=None if batch is None else int(batch),
         resolution=None if resolution is None else int(resolution),
+        others={each.key: mean_of_means(row.measured(f"test_{each.key}")) for each in row.setting.task.others},
     )
 
 
@@ -151,6 +155,7 @@ def _train_hours(row: Row) -> float | None:
     return sum(known) / HOUR if known and len(known) == len(values) else None
 
 
-def _best_epoch_error(row: Row) -> float | None:
-    best = mean_of_means(row.metric("best_test_accuracy"))
-    return None if best is None else 100.0 - best
+def _best_epoch(row: Row) -> float | None:
+    task = row.setting.task
+    best = mean_of_means(row.measured(f"best_test_{task.metric.key}"))
+    return None if best is None else task.headline_of(best)

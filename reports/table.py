@@ -12,14 +12,15 @@ from collections.abc import Callable, Sequence
 
 from reports.analysis import Entry, Table
 from reports.cells import csv_cell, latex, markdown
-from reports.columns import Column, columns, every_column
+from reports.column import Column
+from reports.columns import columns, every_column
 from reports.intermediate import intermediate_lines
 
 CSV_EXTRA: tuple[tuple[str, Callable[[Entry], object]], ...] = (
     ("registered_method", lambda e: e.row.method),
     ("inheritance", lambda e: e.row.inheritance),
     ("runs", lambda e: e.summary.runs),
-    ("test_error_best_epoch", lambda e: e.summary.error_best),
+    ("test_{}_best_epoch", lambda e: e.summary.best_epoch),
     ("ri_low", lambda e: e.improvement.low if e.improvement else None),
     ("ri_high", lambda e: e.improvement.high if e.improvement else None),
     ("params_training", lambda e: e.summary.params_training),
@@ -67,10 +68,11 @@ def to_csv(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     setting = table.setting
     chosen = [column for column in every_column(table) if table.paper or not column.paper]
+    gain = "ri_" if any(column.key == "ri" for column in chosen) else "gain_"
     writer.writerow(
         ["dataset", "profile", "recipe", "recipe_hash", "details"]
         + [c.key for c in chosen]
-        + [key for key, _ in CSV_EXTRA]
+        + [key.format(table.metric.key).replace("ri_", gain) for key, _ in CSV_EXTRA]
     )
     for entry in table.entries:
         values = [column.raw(entry) for column in chosen] + [get(entry) for _, get in CSV_EXTRA]

@@ -1,4 +1,4 @@
-"""Accuracy against its costs: parameters, MACs, search time. Rows that cost no search have a strip of their own."""
+"""A task's metric against its costs: parameters, MACs, search time. Rows without a search have a strip of their own."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from methods.tasks import Metric
 from reports.analysis import Entry, Table
 from reports.colours import GRID, MUTED
 from reports.labels import place_labels
@@ -26,7 +27,7 @@ WIDE_RANGE = 30.0
 """Ratio of the largest to the smallest search cost from which the axis is logarithmic."""
 
 
-def accuracy_against_params(table: Table, palette: Palette) -> Plot | None:
+def metric_against_params(table: Table, palette: Palette) -> Plot | None:
     """Non-zero parameters where they are known: the size a network has in the end."""
 
     def cost(entry: Entry) -> float | None:
@@ -34,16 +35,16 @@ def accuracy_against_params(table: Table, palette: Palette) -> Plot | None:
 
     caption = _front_caption("parameters at inference that are not masked to zero")
     make, shows = _against(table, palette, cost, "non-zero parameters (M)")
-    return make and Plot("accuracy-params", "Accuracy against parameters", caption, make, shows)
+    return make and Plot(*_named(table, "params", "parameters"), caption, make, shows)
 
 
-def accuracy_against_macs(table: Table, palette: Palette) -> Plot | None:
+def metric_against_macs(table: Table, palette: Palette) -> Plot | None:
     make, shows = _against(table, palette, lambda e: millions(e.summary.macs), "MACs of one image (M)")
     caption = _front_caption("dense MACs of convolutions and linear layers")
-    return make and Plot("accuracy-macs", "Accuracy against MACs", caption, make, shows)
+    return make and Plot(*_named(table, "macs", "MACs"), caption, make, shows)
 
 
-def accuracy_against_numbers(table: Table, palette: Palette) -> Iterator[Plot]:
+def metric_against_numbers(table: Table, palette: Palette) -> Iterator[Plot]:
     """Latency, energy, ...: a figure for each number that was measured elsewhere (`reports.numbers`)."""
     for found in table.numbers:
 
@@ -52,19 +53,25 @@ def accuracy_against_numbers(table: Table, palette: Palette) -> Iterator[Plot]:
 
         make, shows = _against(table, palette, value, found.title)
         if make:
-            title = "Accuracy against measured latency" if found.latency else f"Accuracy against {found.title}"
-            yield Plot(f"accuracy-{found.name}", title, _front_caption(found.help), make, shows)
+            cost = "measured latency" if found.latency else found.title
+            yield Plot(*_named(table, found.name, cost), _front_caption(found.help), make, shows)
 
 
-def accuracy_against_cost(table: Table, palette: Palette) -> Plot | None:
+def metric_against_cost(table: Table, palette: Palette) -> Plot | None:
     """Device-hours on an axis of positive numbers; rows that cost no search stand side by side at its left."""
-    entries = [e for e in table.entries if e.summary.error is not None and e.summary.search_hours is not None]
+    entries = [e for e in table.entries if e.summary.value is not None and e.summary.search_hours is not None]
     if not entries:
         return None
     caption = _front_caption("the device-hours of all searches of a row together")
     caption += " At the left, rows without a search." if any(not e.summary.search_hours for e in entries) else ""
     make, shows = partial(_draw_costs, entries, palette), shown_of(entries, palette)
-    return Plot("accuracy-cost", "Accuracy against search cost", caption, make, shows)
+    return Plot(*_named(table, "cost", "search cost"), caption, make, shows)
+
+
+def _named(table: Table, name: str, cost: str) -> tuple[str, str]:
+    """Name and title of a figure."""
+    metric = table.task.metric
+    return f"{metric.key}-{name}", f"{metric.name[0].upper()}{metric.name[1:]} against {cost}"
 
 
 def shown_of(entries: Sequence[Entry], palette: Palette) -> object:
@@ -87,7 +94,7 @@ def _draw_costs(entries: Sequence[Entry], palette: Palette) -> Figure:
     if free:
         _strip(strip, free, palette)
     if paid:
-        best = max((_accuracy(entry) for entry in free), default=None)
+        best = max((_measured(entry) for entry in free), key=_metric(paid).score, default=None)
         hours = [entry.summary.search_hours or 0.0 for entry in paid]
         _scatter(axes, paid, hours, palette, label, best, wide=max(hours) / min(hours) >= WIDE_RANGE)
         if free:
@@ -96,7 +103,7 @@ def _draw_costs(entries: Sequence[Entry], palette: Palette) -> Figure:
 
 
 def pareto(points: Sequence[Point]) -> list[int]:
-    """Indices of the points nothing beats in both: less cost (first), more accuracy (second); by rising cost."""
+    """Indices of the points nothing beats in both: less cost (first), a higher score (second); by rising cost."""
     order = sorted(range(len(points)), key=lambda k: (points[k][0], -points[k][1]))
     front: list[int] = []
     for k in order:
@@ -106,9 +113,9 @@ def pareto(points: Sequence[Point]) -> list[int]:
 
 
 def _against(table: Table, palette: Palette, cost: Callable[[Entry], float | None], label: str) -> tuple[Make, object]:
-    """How to draw accuracy with the standard deviation between searches, the Pareto front, and names beside the points;
+    """How to draw the metric with its standard deviation between searches, the Pareto front, and names beside points;
     and what that shows. None without a row that has both."""
-    entries = [e for e in table.entries if e.summary.error is not None and cost(e) is not None]
+    entries = [e for e in table.entries if e.summary.value is not None and cost(e) is not None]
     costs = [cost(entry) or 0.0 for entry in entries]
 
     def make() -> Figure:
@@ -129,7 +136,7 @@ def _strip(axes: Axes, entries: Sequence[Entry], palette: Palette) -> None:
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.12)
     axes.set_title("no search", fontsize=9)
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(f"test {_metric(entries).axis}")
 
 
 def _scatter(
@@ -144,22 +151,24 @@ def _scatter(
     """Points with error bars and names, and the front of those that nothing beats.
 
     Args:
-        start: the best accuracy that costs nothing, from which the front rises.
+        start: the best value that costs nothing, from which the front gets better.
         wide: a logarithmic axis of costs.
     """
-    points = [(cost, _accuracy(entry)) for cost, entry in zip(costs, entries, strict=True)]
+    metric = _metric(entries)
+    points = [(cost, _measured(entry)) for cost, entry in zip(costs, entries, strict=True)]
     for entry, cost in zip(entries, costs, strict=True):
         _point(axes, entry, cost, palette, f"{label} {cost:.4g}")
     axes.margins(0.16, 0.12)
     if wide:
         axes.set_xscale("log")
     axes.set_xlabel(label)
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(f"test {metric.axis}")
     axes.autoscale_view()
     left, right = axes.get_xlim()
     if axes.get_xscale() == "linear":
         axes.set_xlim(max(0.0, left), right)  # nothing here can be negative
-    front = [points[k] for k in pareto(points) if start is None or points[k][1] > start]
+    scored = [(x, metric.score(y)) for x, y in points]
+    front = [points[k] for k in pareto(scored) if start is None or metric.gain(points[k][1], start) > 0]
     if start is not None:
         front = [(axes.get_xlim()[0], start), *front]
         front.append((axes.get_xlim()[1], front[-1][1]))
@@ -173,15 +182,23 @@ def _scatter(
 
 
 def _point(axes: Axes, entry: Entry, x: float, palette: Palette, cost: str) -> None:
-    colour, y, spread = palette.colour(entry.row.name), _accuracy(entry), _spread(entry)
+    colour, y, spread = palette.colour(entry.row.name), _measured(entry), _spread(entry)
+    metric = _metric([entry])
     axes.errorbar(x, y, yerr=spread, color=colour, fmt="none", capsize=3, lw=1.2, zorder=2)
     dot = axes.plot(x, y, palette.marker(entry.row.name), color=colour, ms=7, zorder=3, mec=GRID, mew=0.6)
-    said = "" if spread is None else f" ± {spread:.2f}"
-    dot[0].set_gid(tip(f"{entry.row.name}: accuracy {y:.2f}{said} %, {cost}"))
+    said = "" if spread is None else f" ± {metric.written(spread)}"
+    value = f"{metric.written(y)}{said} {metric.unit}".rstrip()
+    dot[0].set_gid(tip(f"{entry.row.name}: {metric.name} {value}, {cost}"))
 
 
-def _accuracy(entry: Entry) -> float:
-    return 100.0 - (entry.summary.error or 0.0)
+def _metric(entries: Sequence[Entry]) -> Metric:
+    """What the axis is of, in a table of one task."""
+    return entries[0].row.setting.task.metric
+
+
+def _measured(entry: Entry) -> float:
+    """In the unit of the axis, not of the table: an accuracy where that has errors."""
+    return entry.row.setting.task.headline_of(entry.summary.value or 0.0)
 
 
 def _spread(entry: Entry) -> float | None:

@@ -15,9 +15,6 @@ from reports.rows import Row, mean_of_means
 from reports.statistics import interval
 
 PAPER = "paper"
-RESOLVABLE = 0.3
-"""Percentage points: a wider margin than this decides nothing about a published value in this field."""
-
 REPRODUCED = "reproduced"
 NOT_REPRODUCED = "not reproduced"
 TOO_FEW = "undecided: too few seeds"
@@ -52,16 +49,16 @@ def judge(row: Row, reference: Reference | None) -> Verdict | None:
     """The verdict on a row. None without a published value to compare with or a result of our own.
 
     Reproduced: our value and the published one differ by no more than the margin, the two half-widths of their
-    95 % intervals added in quadrature; or ours is the lower error. Like is compared with like: a value published as the
+    95 % intervals added in quadrature; or ours is better. Like is compared with like: a value published as the
     best of several searches with our best search, the best epoch with the best epoch. Where the kind of epoch is not
     known, only what holds for both kinds is said. The published half-width is Student's; without an n it is 1.96 std.
     """
-    if reference is None or reference.value is None or not row.errors:
+    if reference is None or reference.value is None or not row.values:
         return None
     hindrance = _hindrance(row, reference)
     if hindrance is not None:
         return hindrance
-    last, best = row.errors, _best_epochs(row)
+    last, best = row.values, _best_epochs(row)
     if reference.epoch == "last":
         return _compare(row, reference, reference.value, last, "")
     if reference.epoch == "best":
@@ -127,38 +124,40 @@ def _difference(row: Row, recipe: Recipe) -> str:
 
 
 def _best_epochs(row: Row) -> Nested | None:
-    """Test errors of the best epoch of each training, if every training was evaluated after every epoch."""
+    """Of the best epoch of each training, if every training was evaluated after every epoch."""
     if any(record.info.config.get("evaluate_every", 1) != 1 for record in row.trains):
         return None
-    accuracies = row.metric("best_test_accuracy")
-    if {seed: set(values) for seed, values in accuracies.items()} != {s: set(v) for s, v in row.errors.items()}:
-        return None
-    return {seed: {r: 100.0 - value for r, value in values.items()} for seed, values in accuracies.items()}
+    found = row.best_epochs
+    alike = {seed: set(values) for seed, values in found.items()} == {s: set(v) for s, v in row.values.items()}
+    return found if alike else None
 
 
-def _compare(row: Row, reference: Reference, published: float, errors: Nested, epoch: str) -> Verdict:
+def _compare(row: Row, reference: Reference, published: float, found: Nested, epoch: str) -> Verdict:
     """Our value against the published one, both measured in the same way."""
-    best = reference.selection != "mean" and row.searched
+    best, metric = reference.selection != "mean" and row.searched, row.setting.metric
     if best:
-        errors = {0: min(errors.values(), key=lambda values: float(np.mean(list(values.values()))))}
-    units = [[value] for values in errors.values() for value in values.values()]
+        found = {0: max(found.values(), key=lambda values: metric.score(float(np.mean(list(values.values())))))}
+    units = [[value] for values in found.values() for value in values.values()]
     if row.searched and not best:
-        units = [list(values.values()) for values in errors.values()]
-    ours, own = mean_of_means(errors), interval(units)
+        units = [list(values.values()) for values in found.values()]
+    ours, own = mean_of_means(found), interval(units)
     assert ours is not None
     of = ", ".join(part for part in ("best search" if best else "", epoch) if part)
     kind = "best search" if best else "mean over searches" if row.searched else "mean over retrainings"
-    what = f"{kind}, {epoch or 'last epoch'},"
+    what, form = f"{kind}, {epoch or 'last epoch'},", f".{metric.digits}f"
     if own is None:
-        return Verdict(TOO_FEW, f"{what} {ours:.2f}, published {published:.2f}, no interval", of)
+        return Verdict(TOO_FEW, f"{what} {ours:{form}}, published {published:{form}}, no interval", of)
     theirs = _published_half_width(reference)
     margin, gap = math.hypot(own.half_width, theirs), ours - published
-    told = f"{published:.2f} ± {theirs:.2f}" if reference.std is not None else f"{published:.2f} (no spread)"
-    reason = f"{what} {ours:.2f} ± {own.half_width:.2f}, published {told}: gap {gap:+.2f}, margin {margin:.2f}"
-    if gap > margin:
+    told = f"{published:{form}} ± {theirs:{form}}" if reference.std is not None else f"{published:{form}} (no spread)"
+    reason = (
+        f"{what} {ours:{form}} ± {own.half_width:{form}}, published {told}: gap {gap:+{form}}, margin {margin:{form}}"
+    )
+    worse, resolvable = metric.gain(published, ours), max(metric.differences)
+    if worse > margin:
         return Verdict(NOT_REPRODUCED, reason, of)
-    if gap > -margin and margin > RESOLVABLE:
-        return Verdict(TOO_FEW, f"{reason}, wider than {RESOLVABLE}", of)
+    if worse > -margin and margin > resolvable:
+        return Verdict(TOO_FEW, f"{reason}, wider than {resolvable}", of)
     return Verdict(REPRODUCED, reason, of)
 
 

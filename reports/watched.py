@@ -1,4 +1,4 @@
-"""Figures of what happened during the searches: their accuracy, and what their methods say is worth watching."""
+"""Figures of what happened during the searches: their task's metric, and what their methods say is worth watching."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.plan import catalogue
 from methods.domain import MethodError
 from methods.parts.watched import USUAL
+from methods.tasks import Metric, task_of
 from methods.watched import Watched
 from reports.colours import COLOURS, INK, MUTED, OPERATION_COLOURS
 from reports.curves import Curve, stacked
@@ -30,22 +31,21 @@ PANELS = 5
 """Small panels beside each other."""
 STROKES = {"-": "solid", ":": "dotted", "--": "dashed", "-.": "dash-dotted"}
 """Line styles with their words, in the order in which the values of a figure have them."""
-ACCURACY = Watched(
-    "search-curves",
-    "Searches",
-    {"valid/accuracy": "on the search's validation part", "train/accuracy": "on its training part"},
-    "accuracy (%)",
-    "Supernet accuracy",
-)
-"""What the loop measures for every method."""
-
 Curves = Mapping[str, Sequence[Curve]]
+
+
+def of_loop(metric: Metric) -> Watched:
+    """What the loop measures for every method."""
+    parts = {"valid": "on the search's validation part", "train": "on its training part"}
+    values = {f"{part}/{metric.key}": said for part, said in parts.items()}
+    return Watched("search-curves", "Searches", values, metric.axis, f"Supernet {metric.name}")
 
 
 def search_plots(curves: Curves, palette: Palette) -> Iterator[Plot]:
     """Every figure of what happened during the searches of each row; the caller closes them."""
     draw = {"lines": lines, "shares": shares, "by cell": by_cell}
-    for watched in (ACCURACY, *declared(curves)) if curves else ():
+    metrics = {task_of(curve.record.info.config).metric: None for found in curves.values() for curve in found}
+    for watched in (*map(of_loop, metrics), *declared(curves)) if curves else ():
         shown = {row: have for row, found in curves.items() if (have := _having(watched, found))}
         if shown:
             make = partial(draw[watched.shape], watched, shown, palette)

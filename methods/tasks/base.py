@@ -31,6 +31,8 @@ class Metric:
         low, high: what it can be at all.
         complement: the value of which it is what is missing (100 of an error in percent), where it is such a rest.
         digits: decimals in a table.
+        differences: two small ones, of which a table says how many seeds show them; a margin wider than the larger one
+            decides nothing about a published value.
     """
 
     key: str
@@ -41,6 +43,7 @@ class Metric:
     high: float = math.inf
     complement: float | None = None
     digits: int = 2
+    differences: tuple[float, float] = (0.2, 0.3)
 
     @property
     def named(self) -> str:
@@ -51,6 +54,19 @@ class Metric:
     def axis(self) -> str:
         """For an axis of a figure: "accuracy (%)", "PSNR (dB)"."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
+
+    @property
+    def step(self) -> str:
+        """The unit of differences: "points" of percentages."""
+        return "points" if self.unit == "%" else self.unit
+
+    def written(self, value: float | None) -> str:
+        """As a cell of a table has it; empty for None."""
+        return "" if value is None else f"{value:.{self.digits}f}"
+
+    def said(self, value: float) -> str:
+        """With its unit: "3.00 %"."""
+        return f"{self.written(value)} {self.unit}".strip()
 
     def score(self, value: float) -> float:
         """The same number such that higher is better: what a search is told. Of a score, the number again."""

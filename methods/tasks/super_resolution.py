@@ -16,7 +16,7 @@ from methods.tasks.base import Metric, Task
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-PSNR = Metric("psnr", "PSNR", "dB", higher_is_better=True, low=0.0)
+PSNR = Metric("psnr", "PSNR", "dB", higher_is_better=True, low=0.0, differences=(0.05, 0.1))
 SSIM = Metric("ssim", "SSIM", "", higher_is_better=True, low=-1.0, high=1.0, digits=4)
 MOST_PSNR = 100.0
 """dB, of an image without an error: its mean would be infinite."""

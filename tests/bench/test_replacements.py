@@ -194,7 +194,7 @@ def whole_of(folder: Path) -> dict[str, Any]:
     assert (problems, {record.info.status for record in records}) == ([], {"done"})
     tables, more = analyse(records)
     assert more == []
-    rows = {e.row.name: (e.row.errors, e.row.notes, e.row.metric("test_loss")) for t in tables for e in t.entries}
+    rows = {e.row.name: (e.row.values, e.row.notes, e.row.measured("test_loss")) for t in tables for e in t.entries}
     return {"rows": rows, **{record.info.name: outcome(record.directory) for record in records}}
 
 

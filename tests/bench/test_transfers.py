@@ -310,7 +310,7 @@ def test_a_counted_network_stands_in_the_table_with_its_counts(tmp_path: Path) -
     (table,), problems = analyse(records)
     assert not problems
     trained, counted = table.entries
-    assert (counted.row.name, counted.summary.error, counted.rank) == ("PDARTS", None, None)
+    assert (counted.row.name, counted.summary.value, counted.rank) == ("PDARTS", None, None)
     assert "counted, not trained" in counted.row.notes
     assert trained.summary.params is not None
     assert counted.summary.params is not None

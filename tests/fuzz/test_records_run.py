@@ -129,7 +129,7 @@ def check_numbers(folder: Path) -> None:
     assert [record.info.status for record in records] == ["done"] * 3
     for table in analyse(records)[0]:
         for entry in table.entries:
-            for by_seed in entry.row.errors.values():
+            for by_seed in entry.row.values.values():
                 assert all(0 <= error <= 100 for error in by_seed.values())
             for costs in (record.result["costs"] for record in records if record.result is not None):
                 assert all(

@@ -16,6 +16,7 @@ import pytest
 import reports
 from methods import registry
 from methods.parts.watched import SKIPS
+from methods.tasks import CLASSIFICATION
 from methods.watched import Watched
 from reports.analysis import analyse
 from reports.build import gather
@@ -25,8 +26,8 @@ from reports.output import Drawn, Output, write
 from reports.plots import all_plots
 from reports.shown import digest
 from reports.style import Palette, figure_style, svg, themed
-from reports.tradeoffs import accuracy_against_cost, accuracy_against_macs, accuracy_against_params, pareto
-from reports.watched import ACCURACY, declared, flagged, search_plots
+from reports.tradeoffs import metric_against_cost, metric_against_macs, metric_against_params, pareto
+from reports.watched import declared, flagged, of_loop, search_plots
 from tests.reports.synthetic import KINDS, Kind, experiment
 
 FIFTEEN = tuple(
@@ -52,7 +53,7 @@ def palette_of(table):
     return Palette(entry.row.name for entry in table.entries)
 
 
-@pytest.mark.parametrize("make", [accuracy_against_params, accuracy_against_macs])
+@pytest.mark.parametrize("make", [metric_against_params, metric_against_macs])
 def test_labels_do_not_overlap_at_fifteen_methods(tmp_path, make):
     table = analyse(gather([experiment(tmp_path, FIFTEEN, searches=2, retrains=1, epochs=0)])[0])[0][0]
     figure = make(table, palette_of(table)).figure
@@ -67,7 +68,7 @@ def test_labels_do_not_overlap_at_fifteen_methods(tmp_path, make):
 
 def cost_figure(tmp_path, kinds):
     table = analyse(gather([experiment(tmp_path, kinds, searches=2, retrains=2, epochs=0)])[0])[0][0]
-    figure = accuracy_against_cost(table, palette_of(table)).figure
+    figure = metric_against_cost(table, palette_of(table)).figure
     figure.canvas.draw()
     return figure
 
@@ -97,7 +98,7 @@ def test_no_axis_of_costs_is_negative(tmp_path, hours, anchors):
     assert axes.get_xlim()[0] >= 0
     assert (axes.get_xscale() == "log") == (hours[-1] / hours[0] > 30)
     table = analyse(gather([tmp_path / "a" / "synthetic-paper"])[0])[0][0]
-    assert accuracy_against_params(table, palette_of(table)).figure.axes[0].get_xlim()[0] >= 0
+    assert metric_against_params(table, palette_of(table)).figure.axes[0].get_xlim()[0] >= 0
 
 
 def test_a_table_without_any_search(tmp_path):
@@ -167,7 +168,7 @@ def test_every_plot_is_drawn_and_its_svg_is_sound(table):
 
 def test_hover_values_are_escaped(tmp_path):
     table = analyse(gather([experiment(tmp_path, (Kind('a<b>&"c', "m", 3.0),), searches=2, epochs=0)])[0])[0][0]
-    text = svg(accuracy_against_params(table, palette_of(table)).figure, "p", 'a "caption" <b>')
+    text = svg(metric_against_params(table, palette_of(table)).figure, "p", 'a "caption" <b>')
     titles = [element.text for element in ET.fromstring(text).iter("{http://www.w3.org/2000/svg}title")]
     assert any(title.startswith('a<b>&"c: accuracy 9') for title in titles)
 
@@ -349,7 +350,8 @@ def test_whatever_changes_in_what_a_figure_shows_it_is_drawn_again(table):
         next(iter(changed.values()))[0].values[name] = different(series)
         after = {plot.name: digest(plot.shows) for plot in all_plots(table, changed, palette_of(table))}
         found = {plot for plot in shown if after[plot] != shown[plot]}
-        assert found == {watched.name for watched in (ACCURACY, *declared(curves)) if watched.of({name: 0})} | (
+        every = (of_loop(CLASSIFICATION.metric), *declared(curves))
+        assert found == {watched.name for watched in every if watched.of({name: 0})} | (
             {"entropy"} if name == "arch/entropy_uniform" else set()
         )
     others = Palette(["darts", "someone-else", *(f"another-{row.row.name}" for row in table.entries)])

@@ -32,10 +32,9 @@ def document(path: Path) -> Any:
     return json.loads(path.read_text())
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """One search with two generations of three; the middle of its front is retrained."""
-    made = experiment(tmp_path / "runs", KINDS, searches=1, retrains=1)
+def with_a_front(root: Path) -> Path:
+    """An experiment with one search of two generations of three; the middle of its front is retrained."""
+    made = experiment(root, KINDS, name="fronts", searches=1, retrains=1)
     trained = next(document(path) for path in made.glob("train-evolved-*/result.json"))["architecture"]
     for path in made.glob("search-evolved-*/result.json"):
         result = document(path)
@@ -49,6 +48,11 @@ def folder(tmp_path: Path) -> Path:
         path.write_text(json.dumps(result))
     sign_again(made)
     return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return with_a_front(tmp_path / "runs")
 
 
 def table_of(folder: Path) -> Table:

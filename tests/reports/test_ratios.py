@@ -64,7 +64,7 @@ def test_the_group_holds_the_twin_and_the_matched_draw_and_no_other_row(folder: 
         ("learned", "mgas"), ("fixed", "twin"), ("random", "mgas-random"),
     ]  # fmt: skip
     assert lines[0].left == pytest.approx({"operation": 0.3, "filter": 0.775, "weight": 0.95})
-    errors = [line.entry.summary.error for line in lines]
+    errors = [line.entry.summary.value for line in lines]
     assert lines[0].difference is None
     assert lines[2].difference == pytest.approx(errors[2] - errors[0])
     assert lines[2].p == table.adjusted[frozenset(("mgas", "mgas-random"))]

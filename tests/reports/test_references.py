@@ -9,8 +9,8 @@ from bench.config import identity
 from bench.plan.recipe import load_recipe
 from reports.analysis import analyse
 from reports.build import gather
-from reports.columns import COLUMNS
 from reports.references import FOLDER, find, load
+from reports.row_columns import COLUMNS
 from reports.verdicts import NOT_REPRODUCED, REPRODUCED
 from tests.reports.synthetic import Kind, experiment, one_train, planned
 

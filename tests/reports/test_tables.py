@@ -12,7 +12,7 @@ from bench.records.directory import read_records
 from reports.analysis import analyse
 from reports.build import gather
 from reports.collect import without_seeds
-from reports.columns import COLUMNS
+from reports.row_columns import COLUMNS
 from reports.table import to_csv, to_latex, to_markdown, to_text
 from tests.reports.synthetic import ENVIRONMENT, KINDS, Kind, experiment, one_train
 
@@ -38,7 +38,7 @@ def test_numbers_of_a_row(tmp_path):
     entry = tables(tmp_path)[0].entries[0]
     summary = entry.summary
     assert (summary.searches, summary.retrains) == (2, (2, 2))
-    assert summary.error == pytest.approx(2.7)
+    assert summary.value == pytest.approx(2.7)
     assert summary.std_searches == pytest.approx(np.std([3.1, 2.3], ddof=1))
     assert summary.std_retrains == pytest.approx(np.sqrt((0.02 + 0.18) / 2))
 
@@ -47,7 +47,7 @@ def test_every_search_weighs_the_same(tmp_path):
     for s, r, error in [(0, 0, 2.0), (0, 1, 2.0), (0, 2, 2.0), (1, 0, 4.0)]:
         one_train(tmp_path, "darts", error, s, r)
     entry = tables(tmp_path)[0].entries[0]
-    assert entry.summary.error == pytest.approx(3.0)
+    assert entry.summary.value == pytest.approx(3.0)
     assert "unequal retrainings" in " ".join(entry.row.notes)
 
 
@@ -161,7 +161,7 @@ def test_raw_rows_reproduce_the_means(tmp_path):
     reports.build([folder], tmp_path / "out", ["csv"])
     raw = list(csv.DictReader((tmp_path / "out" / "runs.csv").open()))
     mean = np.mean([float(line["test_error"]) for line in raw if line["method"] == "darts"])
-    assert mean == pytest.approx(row(tables(folder)[0], "darts").summary.error)
+    assert mean == pytest.approx(row(tables(folder)[0], "darts").summary.value)
 
 
 def test_a_corrupt_record_is_named_and_skipped(tmp_path):
