@@ -10,10 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from methods.tasks import Metric
 from reports.statistics import LEVEL, Interval, all_pairs, interval, kendall, letters
 
 RELEASED_TIE = 2.0
 """Percentage points of accuracy within which two options of a setting tie (GraphGym's released analysis: .02)."""
+
+
+def tie_of(metric: Metric) -> float:
+    """Within which options tie: what was released says it of accuracies; of another metric only equal ones do."""
+    return RELEASED_TIE if metric.unit == "%" else 0.0
 
 
 @dataclass(frozen=True)

@@ -162,6 +162,14 @@ def number(value: Any) -> float | None:
     return float(value)
 
 
+def possible(value: Any, metric: Metric) -> float:
+    """A value of a metric as a record has it. Raises ValueError for what it cannot be."""
+    found = number(value)
+    if found is None or not metric.low <= found <= metric.high:
+        raise ValueError(f"{metric.name} is {value!r}")
+    return found
+
+
 def mean_of_means(nested: Mapping[int, Mapping[int, float]]) -> float | None:
     """Mean over searches of the mean over their retrainings: every search weighs the same."""
     means = [float(np.mean(list(values.values()))) for values in nested.values() if values]

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from reports.colours import INK
 from reports.controlled.tables import ComparisonTable, Line
 from reports.plot import Plot, tip
+from reports.ranks import tie_of
 from reports.style import Palette
 
 TEXT_FROM = 0.6
@@ -33,10 +34,9 @@ def all_plots(table: ComparisonTable, palette: Palette) -> Iterator[Plot]:
 
 
 def mean_ranks(table: ComparisonTable, palette: Palette) -> Plot:
-    caption = (
-        "Mean rank of every option within its question, left is better, with the 95 % interval over settings; options "
-        "that are within two points of accuracy of each other tie."
-    )
+    name, tie = table.setting.metric.name, tie_of(table.setting.metric)
+    caption = "Mean rank of every option within its question, left is better, with the 95 % interval over settings"
+    caption += f"; options that are within two points of {name} of each other tie." if tie else "."
     shows = [(e.question.label, e.option, e.tied, palette.look(e.question.label)) for e in table.lines]
     return Plot("ranks", "Mean ranks", caption, partial(_draw_ranks, table.lines, palette), shows)
 

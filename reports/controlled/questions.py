@@ -12,8 +12,9 @@ import numpy as np
 from bench.names import one_line
 from bench.records.directory import Record
 from methods.architecture import canonical_json
+from methods.tasks import CLASSIFICATION, Metric, Task, task_of
 from reports.collect import without_copies
-from reports.rows import file_form, number
+from reports.rows import file_form, number, possible
 
 
 @dataclass(frozen=True, order=True)
@@ -23,6 +24,11 @@ class ComparisonSetting:
     experiment: str
     profile: str
     dataset: str
+    task: Task = field(default=CLASSIFICATION, compare=False)
+
+    @property
+    def metric(self) -> Metric:
+        return self.task.metric
 
     @property
     def title(self) -> str:
@@ -38,10 +44,10 @@ class Question:
     """One dimension and its options in paired settings.
 
     Attributes:
-        settings: complete ones: mean accuracy in percent over seeds, by option.
+        settings: complete ones: by option the mean score over seeds, the task's metric such that higher is better.
         apart: of each, by what share its largest network is larger than its smallest.
         tasks: how many settings are of each data set.
-        seeds: trainings behind each accuracy, the fewest.
+        seeds: trainings behind each score, the fewest.
         redrawn: draws that were not used, because their networks have no common size.
         unfinished: settings that lack an option.
     """
@@ -103,7 +109,8 @@ def is_compared(record: Record) -> bool:
 def _key(record: Record) -> tuple[ComparisonSetting, str]:
     info = record.info
     dataset = "graphs" if info.phase == "compare" else info.dataset
-    return ComparisonSetting(info.experiment, info.profile, dataset), one_line(info.label)
+    task = CLASSIFICATION if info.phase == "compare" else task_of(info.config)
+    return ComparisonSetting(info.experiment, info.profile, dataset, task), one_line(info.label)
 
 
 def _on_graphs(
@@ -135,14 +142,7 @@ def _on_graphs(
 
 
 def _accuracies(result: Mapping[str, Any], names: list[str]) -> list[float]:
-    return [_percent(result["metrics"][f"{name}/accuracy"]) for name in names]
-
-
-def _percent(value: Any) -> float:
-    found = number(value)
-    if found is None or not 0 <= found <= 100:
-        raise ValueError(f"an accuracy is {value!r}")
-    return found
+    return [possible(result["metrics"][f"{name}/accuracy"], CLASSIFICATION.metric) for name in names]
 
 
 def _on_images(question: Question, options: list[str], runs: list[Record]) -> None:
@@ -151,11 +151,13 @@ def _on_images(question: Question, options: list[str], runs: list[Record]) -> No
     question.runs += runs
     by_option: dict[str, dict[Any, list[float]]] = defaultdict(lambda: defaultdict(list))
     sizes: list[float] = []
+    metric = question.setting.metric
     for run in runs:
         if run.result is not None:
             value = str(run.info.config["question"]["value"])
             seed = run.info.search_seed if run.info.search_seed is not None else f"given {run.info.retrain_seed}"
-            by_option[value][seed].append(_percent(run.result["metrics"]["test_accuracy"]))
+            measured = possible(run.result["metrics"][f"test_{metric.key}"], metric)
+            by_option[value][seed].append(metric.score(measured))
             sizes += [size] if (size := number(run.result["costs"].get("params"))) else []
     finished = sum(run.result is not None for run in runs)
     if set(by_option) != set(options) or finished < len(runs):

@@ -29,7 +29,7 @@ class ComparisonSection:
 
     def content(self, name: str) -> dict[str, Any]:
         """What the template shows; `name` is an id that no other section has."""
-        columns = comparison_columns()
+        columns = comparison_columns(self.table)
         more = {column.key for column in columns if column.detail}
         return {
             "id": name,
@@ -44,7 +44,7 @@ class ComparisonSection:
 
     def _row(self, name: str, line: Line) -> dict[str, Any]:
         cells = []
-        for column in comparison_columns():
+        for column in comparison_columns(self.table):
             raw = column.raw(line)
             value = "" if raw is None else raw
             cells.append(

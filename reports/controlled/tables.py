@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from methods.tasks import Metric
 from reports import listing
 from reports.controlled.questions import Anchors, ComparisonSetting, Question
 from reports.listing import Cell, Column, Listing
-from reports.ranks import RELEASED_TIE, Ranked, rank_options, similarities
+from reports.ranks import Ranked, rank_options, similarities, tie_of
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,21 @@ def _table(setting: ComparisonSetting, questions: Sequence[Question], anchors: l
     lines: list[Line] = []
     for question in questions:
         if question.settings:
-            tied, exact = rank_options(question.settings, RELEASED_TIE), rank_options(question.settings)
+            tied, exact = rank_options(question.settings, tie_of(setting.metric)), rank_options(question.settings)
             lines += [Line(question, option, ranked, exact[option]) for option, ranked in tied.items()]
-    return ComparisonTable(setting, lines, anchors, _notes(questions, anchors))
+    return ComparisonTable(setting, lines, anchors, _notes(setting.metric, questions, anchors))
 
 
-def _notes(questions: Sequence[Question], anchors: Sequence[Anchors]) -> list[str]:
+def _notes(metric: Metric, questions: Sequence[Question], anchors: Sequence[Anchors]) -> list[str]:
+    tie = tie_of(metric)
+    better = (
+        f"by more than {tie:g} {metric.step} of {metric.name} (as GraphGym's released analysis has it), or better at "
+        "all (without ties)"
+    )
     notes = [
         "ranks: within a setting, 1 is best; an option's rank is one more than the number of options that are better "
-        f"by more than {RELEASED_TIE:g} points of accuracy (as GraphGym's released analysis has it), or better at all "
-        "(without ties); averaged over settings, with Student's 95 % interval, a setting is a unit",
+        f"{better if tie else f'by their {metric.name}'}; averaged over settings, with Student's 95 % interval, a "
+        "setting is a unit",
         "options of a question that share a letter cannot be separated by paired t tests of their ranks (Holm, 5 %)",
     ]
     for question in questions:
@@ -90,16 +96,24 @@ def _notes(questions: Sequence[Question], anchors: Sequence[Anchors]) -> list[st
 ComparisonColumn = Column[Line]
 
 
+def _a(name: str) -> str:
+    """With its article."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
 def _interval(ranked: Ranked, options: int) -> str:
     return "" if ranked.interval is None else "{:.2f} to {:.2f}".format(*ranked.interval.within(1.0, float(options)))
 
 
-def comparison_columns() -> list[ComparisonColumn]:
+def comparison_columns(table: ComparisonTable) -> list[ComparisonColumn]:
+    metric = table.setting.metric
+    tie = tie_of(metric)
+    tied = f"; options within {tie:g} {metric.step} of {metric.name} of each other tie" if tie else ""
     return [
         Column("question", "question", "row of the experiment", lambda e: e.question.label,
                lambda e: e.question.label, left=True),
         Column("method", "option", "of the dimension that changes", lambda e: e.option, lambda e: e.option, left=True),
-        Column("mean_rank", "mean rank", "1 is best; options within 2 points of accuracy of each other tie",
+        Column("mean_rank", "mean rank", f"1 is best{tied}",
                lambda e: f"{e.tied.mean:.2f}", lambda e: e.tied.mean),
         Column("interval", "95 % interval", "Student's, of the mean rank over settings",
                lambda e: _interval(e.tied, len(e.question.options)),
@@ -113,10 +127,10 @@ def comparison_columns() -> list[ComparisonColumn]:
         Column("exact_interval", "its 95 % interval", "Student's, of the mean rank without ties",
                lambda e: _interval(e.exact, len(e.question.options)),
                lambda e: _interval(e.exact, len(e.question.options)), left=True, detail=True),
-        Column("accuracy", "accuracy %", "mean over settings of the mean over seeds", lambda e: f"{e.tied.value:.2f}",
-               lambda e: e.tied.value),
+        Column(metric.key, metric.named, "mean over settings of the mean over seeds",
+               lambda e: metric.written(metric.score(e.tied.value)), lambda e: metric.score(e.tied.value)),
         Column("settings", "settings", "complete ones", lambda e: str(e.tied.settings), lambda e: e.tied.settings),
-        Column("seeds", "seeds", "trainings behind an accuracy", lambda e: str(e.question.seeds),
+        Column("seeds", "seeds", f"trainings behind {_a(metric.name)}", lambda e: str(e.question.seeds),
                lambda e: e.question.seeds, detail=True),
         Column("apart", "sizes apart %", "largest difference in parameters within a setting",
                lambda e: f"{100 * max(e.question.apart):.2f}" if e.question.apart else "",
@@ -125,7 +139,7 @@ def comparison_columns() -> list[ComparisonColumn]:
 
 
 def as_listing(table: ComparisonTable) -> Listing:
-    columns = comparison_columns()
+    columns = comparison_columns(table)
     setting: dict[str, Cell] = {"experiment": table.setting.experiment, "profile": table.setting.profile}
     texts = [[column.text(line) for column in columns] for line in table.lines]
     values = [[column.raw(line) for column in columns] for line in table.lines]

@@ -1,4 +1,4 @@
-"""The figure of a table of inherited weights: each set's accuracy against its cost, and the front of them all."""
+"""The figure of a table of inherited weights: each set's metric against its cost, and the front of them all."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reports.tradeoffs import pareto
 
 
 def front(table: InheritedTable, palette: Palette) -> Plot | None:
-    """Test accuracy against MACs; None where nothing was evaluated."""
+    """The task's metric on test images against MACs; None where nothing was evaluated."""
     rows = [row for row in table.rows if row.test and row.macs]
     if not rows:
         return None
@@ -28,7 +28,8 @@ def front(table: InheritedTable, palette: Palette) -> Plot | None:
     )
     shows = [(row.label, row.macs, row.test, palette.look(row.label)) for row in rows]
     make = partial(_draw, rows, palette)
-    return Plot("front", "Inherited weights: accuracy against MACs", caption, make, shows)
+    name = table.setting.metric.name
+    return Plot("front", f"Inherited weights: {name} against MACs", caption, make, shows)
 
 
 def _draw(rows: Sequence[InheritedRow], palette: Palette) -> Figure:
@@ -36,12 +37,13 @@ def _draw(rows: Sequence[InheritedRow], palette: Palette) -> Figure:
     for label in dict.fromkeys(row.label for row in rows):
         _set(axes, [row for row in rows if row.label == label], label, palette)
     points = [_point(row) for row in rows]
-    best = [points[k] for k in pareto(points)]
+    metric = rows[0].setting.metric
+    best = [points[k] for k in pareto([(x, metric.score(y)) for x, y in points])]
     if len(best) > 1:
         axes.step(*zip(*best, strict=True), where="post", color=MUTED, lw=1, ls="--", zorder=1)
     axes.set_xlim(left=0.0)
     axes.set_xlabel("MACs of one image (M)")
-    axes.set_ylabel("test accuracy (%)")
+    axes.set_ylabel(f"test {metric.axis}")
     axes.legend(fontsize=8)
     return figure
 
@@ -57,10 +59,11 @@ def _set(axes: Axes, rows: Sequence[InheritedRow], label: str, palette: Palette)
         if spread:
             axes.errorbar(x, y, yerr=spread, color=colour, fmt="none", capsize=3, lw=1.2, zorder=2)
         dot = axes.plot(x, y, palette.marker(label), color=colour, ms=6, zorder=3, mec=GRID, mew=0.6)
-        said = f" ± {spread:.2f}" if spread else ""
-        dot[0].set_gid(tip(f"{label}: accuracy {y:.2f}{said} %, {x:.4g} M MACs; {row.network}"))
+        metric = row.setting.metric
+        value = f"{metric.written(y)}{f' ± {metric.written(spread)}' if spread else ''} {metric.unit}".rstrip()
+        dot[0].set_gid(tip(f"{label}: {metric.name} {value}, {x:.4g} M MACs; {row.network}"))
 
 
 def _point(row: InheritedRow) -> tuple[float, float]:
-    """Millions of MACs, and mean test accuracy."""
+    """Millions of MACs, and the mean on test images."""
     return (row.macs or 0.0) / 1e6, mean(row.test) or 0.0

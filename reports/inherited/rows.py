@@ -11,8 +11,9 @@ import numpy as np
 from bench.names import one_line
 from bench.records.directory import Record
 from bench.records.run_info import RunInfo
+from methods.tasks import CLASSIFICATION, Metric, Task, task_of
 from reports.collect import data_details, variants, without_copies
-from reports.rows import file_form, number, search_seed
+from reports.rows import file_form, number, possible, search_seed
 
 PHASE = "inherit"
 
@@ -24,6 +25,11 @@ class InheritedSetting:
     dataset: str
     profile: str
     details: str = ""
+    task: Task = field(default=CLASSIFICATION, compare=False)
+
+    @property
+    def metric(self) -> Metric:
+        return self.task.metric
 
     @property
     def title(self) -> str:
@@ -43,7 +49,7 @@ class InheritedRow:
     Attributes:
         chosen: the value of every decision, by its name; empty where no record says it.
         macs, params: of the network by itself.
-        valid, test: accuracies in percent by search seed: on the part that the search chose by, and on the test images.
+        valid, test: the task's metric by search seed: on the part that the search chose by, and on the test images.
         latency: milliseconds by search seed.
         tabled: search seeds in whose query table it is.
         runs, searches: evaluations, and the searches that found it.
@@ -77,7 +83,9 @@ class InheritedRow:
 
 
 def setting_of(info: RunInfo) -> InheritedSetting:
-    return InheritedSetting(info.dataset, info.profile, data_details(info.config))
+    task = task_of(info.config)
+    details = ", ".join(filter(None, [task.title, data_details(info.config)]))
+    return InheritedSetting(info.dataset, info.profile, details, task)
 
 
 def mean(values: Mapping[int, float]) -> float | None:
@@ -136,29 +144,24 @@ def _add(
     info, seed = run.info, search_seed(run)
     setting = setting_of(info)
     digest = str(line["architecture"])
-    checked = {name: _percent(line[name]) for name in ("valid_accuracy", "test_accuracy") if name in line}
+    metric = setting.metric
+    names = {part: f"{part}_{metric.key}" for part in ("valid", "test")}
+    checked = {part: possible(line[name], metric) for part, name in names.items() if name in line}
     row = rows.setdefault((setting, label, kind, digest), InheritedRow(setting, label, info.method, digest))
     row.macs, row.params = number(line["macs"]), number(line["params"])
     row.chosen = line.get("chosen") or row.chosen
     row.said = row.said or (info.note if label == one_line(info.label) else "")
-    if "valid_accuracy" in checked:
-        row.valid[seed] = checked["valid_accuracy"]
+    if "valid" in checked:
+        row.valid[seed] = checked["valid"]
     if line.get("tabled"):
         row.tabled.add(seed)
-    if "test_accuracy" in checked:
-        row.test[seed] = checked["test_accuracy"]
+    if "test" in checked:
+        row.test[seed] = checked["test"]
         latency = number(line.get("latency_ms"))
         row.latency |= {} if latency is None else {seed: latency}
     held = row.runs if info.phase == PHASE else row.searches
     if all(other.info.signature != info.signature for other in held):
         held.append(run)
-
-
-def _percent(value: Any) -> float:
-    found = number(value)
-    if found is None or not 0 <= found <= 100:
-        raise ValueError(f"an accuracy is {value!r}")
-    return found
 
 
 def _separate_labels(rows: Mapping[tuple[Any, ...], InheritedRow]) -> None:

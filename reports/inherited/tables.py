@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from methods.tasks import Metric
 from reports import listing
 from reports.inherited.rows import InheritedRow, InheritedSetting, mean
 from reports.listing import Column, Listing
@@ -38,8 +39,8 @@ def _table(setting: InheritedSetting, rows: list[InheritedRow]) -> InheritedTabl
     notes = [
         "inherited weights: every network is evaluated as its search left it, with statistics of its normalisations "
         "taken anew from search-train images; these lines stand in no ranking with retrained rows, nor with each other",
-        "valid: the part of the training images that the search chose by; a network in the query table is more "
-        "accurate there than every cheaper one",
+        "valid: the part of the training images that the search chose by; a network in the query table is "
+        f"{'more accurate' if setting.metric.unit == '%' else 'better'} there than every cheaper one",
     ]
     if untested := sum(not row.test for row in rows):
         notes.append(f"networks of query tables that were not evaluated on the test images: {untested}")
@@ -51,6 +52,7 @@ def _table(setting: InheritedSetting, rows: list[InheritedRow]) -> InheritedTabl
 
 def inherited_columns(table: InheritedTable) -> list[InheritedColumn]:
     """Those that something is known of."""
+    metric = table.setting.metric
     chosen = [
         InheritedColumn("method", "method", "label in the experiment", lambda r: r.label, lambda r: r.label, left=True),
         InheritedColumn(
@@ -71,8 +73,8 @@ def inherited_columns(table: InheritedTable) -> list[InheritedColumn]:
             "tabled", "in table", "searches in whose query table it is", lambda r: str(len(r.tabled)),
             lambda r: len(r.tabled), detail=True,
         ),
-        _accuracy("valid", "valid %", "validation accuracy", lambda r: r.valid),
-        _accuracy("test", "test %", "test accuracy", lambda r: r.test),
+        _of_metric(metric, "valid", f"validation {metric.name}", lambda r: r.valid),
+        _of_metric(metric, "test", f"test {metric.name}", lambda r: r.test),
         InheritedColumn(
             "latency_ms", "latency (ms)", "median of one image on the run's device, mean over searches",
             lambda r: "" if (found := mean(r.latency)) is None else f"{found:.2f}", lambda r: mean(r.latency),
@@ -90,14 +92,14 @@ def _millions(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value / 1e6:.{digits}f}"
 
 
-def _accuracy(key: str, heading: str, told: str, of: Callable[[InheritedRow], dict[int, float]]) -> InheritedColumn:
+def _of_metric(metric: Metric, key: str, told: str, of: Callable[[InheritedRow], dict[int, float]]) -> InheritedColumn:
     def text(row: InheritedRow) -> str:
         values = list(of(row).values())
-        spread = f" ± {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-        return f"{np.mean(values):.2f}{spread}" if values else ""
+        spread = f" ± {metric.written(float(np.std(values, ddof=1)))}" if len(values) > 1 else ""
+        return f"{metric.written(float(np.mean(values)))}{spread}" if values else ""
 
     help = f"{told}, mean ± standard deviation over searches"
-    return InheritedColumn(key, heading, help, text, lambda row: mean(of(row)))
+    return InheritedColumn(key, f"{key} {metric.unit or metric.name}", help, text, lambda row: mean(of(row)))
 
 
 def as_listing(table: InheritedTable, without: Sequence[str] = ()) -> Listing:
