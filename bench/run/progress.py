@@ -79,11 +79,12 @@ def cells(job: Job) -> list[str]:
     def number(key: str, digits: int) -> str:
         return f"{now[key]:.{digits}f}" if now.get(key) is not None else ""
 
+    metric = task_of(job.info.config).metric
     epoch = f"{min(now['epoch'] + 1, now['epochs']):.0f}/{now['epochs']:.0f}"
     return [
         epoch,
         number("loss", 3),
-        number(task_of(job.info.config).metric.key, 1),
+        number(metric.key, 1 if metric.unit == "%" else metric.digits),
         number("images_per_second", 0),
         duration(now.get("seconds_left")),
     ]
