@@ -22,7 +22,7 @@ COSTS = (
 def runs_csv(tables: Sequence[Table]) -> str:
     """One line a retraining, named columns, full precision, empty where nothing was measured."""
     out = io.StringIO()
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"method": entry.row.label, "dataset": table.setting.dataset, "profile": table.setting.profile,
          "recipe": table.setting.recipe, "recipe_hash": table.setting.recipe_hash,
          "details": table.setting.details} | _measured(run, table.task)
