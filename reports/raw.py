@@ -30,7 +30,8 @@ def runs_csv(tables: Sequence[Table]) -> str:
         for entry in [*table.entries, *table.intermediate]
         for run in entry.row.trains
     ]  # fmt: skip
-    names = list(max(lines, key=len)) if lines else ["method"]
+    most = max(map(len, lines), default=0)
+    names = next((list(line) for line in lines if len(line) == most), ["method"])
     names += sorted({name for line in lines for name in line} - set(names))  # of other tasks
     writer = csv.DictWriter(out, names, restval="", lineterminator="\n")
     writer.writeheader()
