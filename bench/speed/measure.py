@@ -6,6 +6,7 @@ operations as they are dispatched.
 
 from __future__ import annotations
 
+import os
 import re
 import statistics
 import time
@@ -154,6 +155,7 @@ def _alternate(group: Sequence[Case], engine: Engine, repeats: int) -> list[Time
 def _profile(step: Step, engine: Engine) -> dict[str, Any]:
     """Kernels of a step (on a GPU), and the share of its time by kind."""
     gpu = engine.device.type == "cuda"
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # it complains of GPUs where there are none
     with profile(activities=[ProfilerActivity.CUDA if gpu else ProfilerActivity.CPU]) as profiled:
         step()
         engine.synchronize()
