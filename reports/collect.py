@@ -10,6 +10,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from bench.names import one_line
@@ -98,10 +99,13 @@ def ancestors(
 
 def variants(records: Sequence[Record], by_signature: Mapping[str, Record]) -> dict[str, str]:
     """By signature a digest of each run's configuration and of what it rests on, seeds aside."""
-    texts = {name: canonical_json(without_seeds(run.info.config)) for name, run in by_signature.items()}
+
+    @cache
+    def text(signature: str) -> str:
+        return canonical_json(without_seeds(by_signature[signature].info.config))
 
     def digest(record: Record) -> str:
-        parts = [texts[run.info.signature] for run in [record, *ancestors(record, by_signature)]]
+        parts = [text(run.info.signature) for run in [record, *ancestors(record, by_signature)]]
         return hashlib.sha256(f"[{','.join(parts)}]".encode()).hexdigest()[:8]
 
     return {record.info.signature: digest(record) for record in records}

@@ -118,7 +118,11 @@ def test_two_devices_and_one_find_the_same(tmp_path: Path) -> None:
     for devices in (1, 2):
         folder = tmp_path / str(devices)
         runs = planned(folder)
-        work(Queue(make_jobs(folder, runs), ["cpu"] * devices))
+        queue = Queue(make_jobs(folder, runs), ["cpu"] * devices)
+        work(queue)
+        assert not queue.stopping, "somebody told this process to stop, and so the queue"
+        undone = {job.info.name: (job.state, job.info.error) for job in queue.jobs if job.state != "done"}
+        assert not undone
     one, two = (scores(tmp_path / str(devices), runs) for devices in (1, 2))
     assert one == two
     answers = [read_record(tmp_path / str(devices) / runs[-1].name).result for devices in (1, 2)]
