@@ -8,6 +8,7 @@ width that arrives there. A graph is read out by summing over its nodes.
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, cast
 
 import torch
@@ -24,7 +25,9 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "prelu": nn.PReLU, "
 def require_graphs() -> None:
     """Raises ArchitectureError where PyTorch Geometric is not installed."""
     try:
-        import torch_geometric.nn  # noqa: F401
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # it still uses torch.jit.script
+            import torch_geometric.nn  # noqa: F401
     except ImportError as error:
         raise ArchitectureError(
             f"networks of graphs are made of PyTorch Geometric, which cannot be imported here ({error}); "
