@@ -71,6 +71,12 @@ def _evaluators(runs_dir: Path) -> Iterator[Item]:
     yield from ((name, [text]) for name, text in evaluators().items())
 
 
+def _tasks(runs_dir: Path) -> Iterator[Item]:
+    from methods.tasks import task_lines
+
+    yield from ((name, [text]) for name, text in task_lines().items())
+
+
 def _datasets(runs_dir: Path) -> Iterator[Item]:
     from bench.data.names import DATASETS
 
@@ -112,6 +118,7 @@ KINDS: dict[str, Callable[[Path], Iterable[Item]]] = {
     "experiments": _experiments,
     "methods": _methods,
     "spaces": _spaces,
+    "tasks": _tasks,
     "datasets": _datasets,
     "tables": _tables,
     "evaluators": _evaluators,
