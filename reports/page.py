@@ -49,8 +49,8 @@ METHOD_NOTES = (
     "Letters: t tests of all pairs of rows, paired by seed where both rest on one search or dense network, otherwise "
     "Welch's; p-values corrected with Holm's method. Sharing a letter means not separated, not equal.",
     "{gain}",
-    "n for {differences}: searches per row with which Welch's test finds such a difference in 80 % of the cases at 5 "
-    "%, at the row's standard deviation between searches and after Holm's correction over all pairs of the table.",
+    "n for {differences}: searches per row with which Welch's test finds such a difference in 80 % of the cases at "
+    "5 %, at the row's standard deviation between searches and after Holm's correction over all pairs of the table.",
     "Verdict: a row reproduces a published value if the gap is within both 95 % margins, added in quadrature, or the "
     "row is better. Only what was made alike is compared: by the same recipe, at the same size, the best search with "
     "the best search, the best epoch with the best epoch; where the kind of epoch is not known, a verdict holds for "

@@ -7,7 +7,6 @@ is spent). `bench.plan.runs` turns both into runs.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ from bench.plan.schema import Experiment as Experiment
 from bench.plan.schema import Match, Profile, Row, Transfer, given_options
 from bench.plan.scoring import check_scoring, space_of
 from bench.plan.shared_profiles import with_shared
-from bench.plan.tasks import check_recipe_task, check_row_task, check_task, task_of_experiment
+from bench.plan.tasks import check_recipe_task, check_row_task, check_task, name_of, task_of_experiment
 from bench.strict_yaml import read_mapping
 from methods.base import GradientSearch, Method, MethodError, SamplingSearch, Transform
 from methods.domain import shown
@@ -41,6 +40,7 @@ from methods.genotypes import published_names
 from methods.registry import get_method
 from methods.sampling.random_sampling import RandomSamplingOptions, refuse_no_size
 from methods.spaces import NetworkSettings, get_space, space_names
+from methods.tasks import CLASSIFICATION
 
 FOLDER = Path(__file__).parent / "experiments"
 
@@ -229,7 +229,7 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
     except ConfigError as error:
         raise ConfigError(f"{where}.cost: {error}") from None
     if row.transfer is not None:
-        _check_transfer(row.transfer, experiment.profiles, f"{where}.transfer")
+        _check_transfer(row.transfer, experiment, f"{where}.transfer")
         if row.select is not None:
             raise ConfigError(f"{where}: what the other row selects is taken; leave select out")
     if row.compare is not None or isinstance(experiment.dataset, GraphTasks):
@@ -249,15 +249,19 @@ def _check_row(experiment: Experiment, label: str, row: Row) -> None:
         _check_drawn(experiment, label, row, row.match, where)
 
 
-def _check_transfer(transfer: Transfer, profiles: Iterable[str], where: str) -> None:
-    """Raises ConfigError when there is no such experiment, row or profile, or the row does not search."""
+def _check_transfer(transfer: Transfer, experiment: Experiment, where: str) -> None:
+    """Raises ConfigError when there is no such experiment, row or profile, it is of another task, or the row does not
+    search."""
     content = read_mapping(experiment_path(transfer.experiment))
+    own, other = name_of(experiment.task), name_of(content.get("task", CLASSIFICATION.name))
+    if own != other:
+        raise ConfigError(f"{where}: {transfer.experiment} is of the task {other}, not of {own}; name one of the same")
     rows, there = content.get("rows") or {}, content.get("profiles") or {}
     if transfer.row not in rows:
         raise ConfigError(
             f"{where}: {transfer.experiment} has no row {shown(transfer.row)}" + nearest(transfer.row, rows)
         )
-    for name in [transfer.profile] if transfer.profile is not None else profiles:
+    for name in [transfer.profile] if transfer.profile is not None else experiment.profiles:
         if name not in there:
             raise ConfigError(
                 f"{where}: {transfer.experiment} has no profile {shown(name)}; name the one to start from with "

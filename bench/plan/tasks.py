@@ -57,6 +57,11 @@ def _parts(said: Said, where: str) -> tuple[str, Mapping[str, Any]]:
     return next(iter(said.items()))
 
 
+def name_of(said: Any) -> str:
+    """Of a task as an experiment file says it; what it is not is told where it is read."""
+    return str(said if not isinstance(said, Mapping) else next(iter(said), ""))
+
+
 def task_of_experiment(experiment: Experiment) -> Task:
     """Raises ConfigError as `task_config`."""
     where = f"{experiment.name}.task"

@@ -57,7 +57,8 @@ def trained_network(run: Path) -> tuple[nn.Module, tuple[int, int, int]]:
 def export(run: Path, out: Path, formats: Iterable[str] = FORMATS) -> list[Exported]:
     """Write a trained network as `network.onnx` and `network.pt2` (torch.export), with a free batch dimension.
 
-    The input is a batch of normalised images, float32, (batch, C, H, W); the output logits, (batch, classes).
+    The input is a batch of normalised images, float32, (batch, C, H, W); the output logits, (batch, classes),
+    or what the task has instead.
 
     Raises:
         ExportError: an unknown format, an unwritable folder, a missing package, or an export whose logits differ.

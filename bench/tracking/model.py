@@ -20,7 +20,7 @@ def mlflow_model(record: Record) -> Path | None:
     """The folder of the record's MLflow model, made beside it once; None for a run that trained no network.
 
     Load it with `mlflow.pytorch.load_model("runs:/<run id>/model")`. The input is a batch of normalised images,
-    float32, (batch, C, H, W); the output logits, (batch, classes).
+    float32, (batch, C, H, W); the output logits, (batch, classes), or what the task has instead.
     """
     if record.info.phase != "train" or record.result is None or not (record.path / WEIGHTS_NAME).exists():
         return None

@@ -78,6 +78,12 @@ def test_a_task_without_a_metric_is_refused_before_anything_runs(monkeypatch: py
         task_config("super_resolution", "tiny.task")
 
 
+def test_rows_of_another_task_are_not_transferred(tmp_path: Path, enlarging: None) -> None:
+    rows = {"darts": {"transfer": {"experiment": "cifar10", "row": "darts", "profile": "quick"}}}
+    with pytest.raises(ConfigError, match="cifar10 is of the task classification, not of super_resolution; name one"):
+        load_experiment(written(tmp_path, task={"super_resolution": {"scale": 4}}, rows=rows))
+
+
 def test_data_rows_and_recipes_are_of_the_task(
     tmp_path: Path, enlarging: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
