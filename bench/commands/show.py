@@ -109,26 +109,30 @@ def count(architecture: Architecture, options: argparse.Namespace) -> dict[str, 
     """
     from bench.device.packages import fvcore_obstacle
     from bench.run.cost import count_macs, count_nonzero, count_params, fvcore_macs
-    from methods.spaces import build
+    from methods.spaces import build, get_space
+    from methods.spaces.base import task_of_space
     from methods.spaces.image_size import fits, on_meta, refuse_image_size
+    from methods.tasks import get_task
 
+    task = get_task(task_of_space(get_space(architecture.space)))
     size = options.image_size or (224 if options.stem == "imagenet" else 32)
-    settings = settings_of(options)
-    network = on_meta(architecture, settings, options.classes)
+    settings, outputs = settings_of(options), task.outputs(3) or options.classes
+    network = on_meta(architecture, settings, outputs)
     if not fits(network, settings.in_channels, size):
         settings = replace(settings, auxiliary=False)
-        refuse_image_size(architecture, settings, size)
-        network = on_meta(architecture, settings, options.classes)
-    shape = (3, size, size)
+        refuse_image_size(architecture, settings, size, outputs)
+        network = on_meta(architecture, settings, outputs)
+    height, width = (None if options.image_size else task.counted_at) or (size, size)
+    shape = (3, height, width)
     inference = count_params(network)
     counts: dict[str, int | str] = {
         "params (inference)": inference,
         "params (training, with auxiliary head)": count_params(network, auxiliary=True),
         "params, non-zero": count_nonzero(network, architecture.masks),
-        f"MACs at {size}x{size} (conv + linear)": count_macs(network, shape),
+        f"MACs at {width}x{height} (conv + linear)": count_macs(network, shape),
         "MACs, without masked weights": count_macs(network, shape, architecture.masks),
     }
     if inference <= LARGEST_TRACED:
-        total = fvcore_macs(build(architecture, options.classes, settings), shape)
+        total = fvcore_macs(build(architecture, outputs, settings), shape)
         counts["fvcore total"] = str(fvcore_obstacle()) if total is None else total
     return counts

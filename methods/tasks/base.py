@@ -144,6 +144,15 @@ class Task(ABC):
         """The headline of a value of `metric`; and back, for one is what is missing of the other, or the same."""
         return value if self.headline.complement is None else self.headline.complement - value
 
+    @property
+    def counted_at(self) -> tuple[int, int] | None:
+        """Height and width of the input at which a network's costs are counted; None for those of the data."""
+        return None
+
+    def outputs(self, channels: int) -> int | None:
+        """Of a network's head, for images of so many channels; None where the data say it, as by their classes."""
+        return None
+
     def input_side(self, side: int) -> int:
         """Height and width of what a network reads, for a square target of this side, where targets are images."""
         return side

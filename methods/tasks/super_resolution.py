@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 PSNR = Metric("psnr", "PSNR", "dB", higher_is_better=True, low=0.0, differences=(0.05, 0.1))
 SSIM = Metric("ssim", "SSIM", "", higher_is_better=True, low=-1.0, high=1.0, digits=4)
+OUTPUT = (720, 1280)
+"""Height and width of the image that a network gives when its MACs are counted, as the field states them."""
 MOST_PSNR = 100.0
 """dB, of an image without an error: its mean would be infinite."""
 
@@ -87,6 +89,15 @@ class SuperResolution(Task):
     def imagined_targets(self, inputs: Tensor, outputs: int) -> Tensor:
         count, channels, height, width = inputs.shape
         return inputs.new_empty(count, channels, self.scale * height, self.scale * width).uniform_()
+
+    @property
+    def counted_at(self) -> tuple[int, int]:
+        """What gives OUTPUT."""
+        return OUTPUT[0] // self.scale, OUTPUT[1] // self.scale
+
+    def outputs(self, channels: int) -> int:
+        """Values for each pixel that is read."""
+        return int(channels * self.scale**2)
 
     def input_side(self, side: int) -> int:
         return side // self.scale

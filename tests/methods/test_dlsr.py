@@ -239,3 +239,13 @@ def test_what_is_no_network_is_refused(change: dict[str, Any], message: str) -> 
     genotype = {**whole.genotype, **{key: value for key, value in change.items() if key != "scale"}}
     with pytest.raises(ArchitectureError, match=message):
         get_space("dlsr").validate(replace(whole, genotype=genotype, scale=change.get("scale", {})))
+
+
+def test_it_is_shown_at_the_size_at_which_the_field_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    from bench.cli import main
+
+    assert main(["show", "DLSR"]) == 0
+    shown = capsys.readouterr().out
+    assert "322,620" in shown
+    assert "MACs at 640x360" in shown
+    assert "67,306,238,496" in shown

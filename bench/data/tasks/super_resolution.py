@@ -13,18 +13,15 @@ from methods.tasks.super_resolution import SuperResolution
 
 __all__ = ["list_parts", "load_folder", "prepared"]
 
-OUTPUT = (720, 1280)
-"""Height and width of the image that a network gives when its MACs are counted, as the field states them."""
-
 
 def prepared(data: ImageData, task: SuperResolution, settings: Mapping[str, Any]) -> ImageData:
     """With the task's factor, and as many patches of each photograph in an epoch as the settings say."""
     scale, patches = task.scale, int(settings.get("patches", 1))
     info = replace(
         data.info,
-        image_size=USUAL_PATCH // scale,
-        head=data.info.channels * scale**2,
-        counted_at=(OUTPUT[0] // scale, OUTPUT[1] // scale),
+        image_size=task.input_side(USUAL_PATCH),
+        head=task.outputs(data.info.channels),
+        counted_at=task.counted_at,
         examples=patches,
     )
 
