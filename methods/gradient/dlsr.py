@@ -103,6 +103,7 @@ class DLSR(GradientSearch):
     Options = DLSROptions
     split = SearchSplit(3000 / 3450, 450 / 3450, paired=True)
     augmentation = "patch-64-flip-rotate"
+    supernet: DistillationSupernet
 
     def __init__(self, options: DLSROptions, context: SearchContext) -> None:
         if context.task.name != "super_resolution":
@@ -110,8 +111,9 @@ class DLSR(GradientSearch):
         o, self.options, self.context = options, options, context
         self.epochs, self.batch_size, self.split = o.epochs, o.batch_size, self.split_of(o)
         self.augmentation = self.augmentation_of(o)
+        self.parameterisation = DistillationSoftmax()
         self.supernet = DistillationSupernet(
-            context.num_classes, o.channels, context.in_channels, o.residual, DistillationSoftmax(), Mixture
+            context.num_classes, o.channels, context.in_channels, o.residual, self.parameterisation, Mixture
         )
         self.weights, self.alphas = self.supernet.weights(), self.supernet.architecture_parameters()
         rate = torch.tensor(o.lr)  # a tensor, so that a recorded step sees the schedule
@@ -177,7 +179,7 @@ class DLSR(GradientSearch):
 
     def parameter_term(self) -> Tensor:
         """The expected share of parameters, summed over the refinements; 0-d."""
-        probabilities = self.supernet.parameterisation.gates(REFINED).options
+        probabilities = self.parameterisation.gates(REFINED).options
         return ((probabilities.detach() if self.options.as_released else probabilities) * self.shares).sum()
 
     def on_epoch_end(self, epoch: int, evaluate: Callable[[], dict[str, float]] | None = None) -> dict[str, Any]:

@@ -139,7 +139,7 @@ def test_photographs_are_evaluated_on_whole_and_one_by_one() -> None:
     images = Photographs((HeldPicture("a", picture(1)), HeldPicture("b", picture(2, 36, 64))), 2)
     info = prepared(load("photographs", Path("nowhere"), download=False), config()).info
     plain = get_augmentation("none", info)
-    served = evaluation_batches(images, torch.zeros(2, dtype=torch.int64), 128, plain, serve=PatchBatches)  # type: ignore[arg-type]
+    served = evaluation_batches(images, torch.zeros(2, dtype=torch.int64), 128, plain, serve=PatchBatches)
     found = list(served.epoch(0))
     assert [high.shape for _, high in found] == [(1, 3, 40, 52), (1, 3, 36, 64)]
     assert torch.equal(found[1][1][0], picture(2, 36, 64).float() / 255)

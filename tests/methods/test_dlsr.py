@@ -105,7 +105,7 @@ def test_the_parameter_term_has_a_gradient_and_as_released_none() -> None:
     method = search()
     released = torch.tensor([2.5, 22.5, 62.5, 122.5, 5.9, 7.5, 9.9, 2.95, 3.75])
     assert torch.allclose(parameter_shares(), released / 240)
-    alpha = method.supernet.parameterisation.alpha[REFINED]
+    alpha = method.parameterisation.alpha[REFINED]
     probabilities = alpha.softmax(-1)
     assert torch.allclose(method.parameter_term(), (probabilities * released).sum() / released.sum())
     gradient = torch.autograd.grad(method.parameter_term(), alpha)[0]
@@ -120,7 +120,7 @@ def moved(**options: Any) -> Tensor:
     method = search(**options)
     method.on_epoch_start(0)
     method.step(batch(1), batch(2))
-    return method.supernet.parameterisation.alpha[REFINED].detach()
+    return method.parameterisation.alpha[REFINED].detach()
 
 
 def test_the_parameter_term_as_released_changes_nothing() -> None:
@@ -168,8 +168,8 @@ def test_rates_fall_and_the_architecture_starts_late() -> None:
 def test_it_answers_what_is_strongest() -> None:
     method = search()
     with torch.no_grad():
-        method.supernet.parameterisation.alpha[REFINED][:, 6] = 9.0
-        method.supernet.parameterisation.beta["block6"][0, [1, 4]] = 9.0
+        method.parameterisation.alpha[REFINED][:, 6] = 9.0
+        method.parameterisation.beta["block6"][0, [1, 4]] = 9.0
     genotype = method.architecture().genotype
     assert genotype["operations"] == ["sep_conv_7x7"] * 3
     assert genotype["inputs"][0] == [1, 2]
