@@ -47,7 +47,7 @@ def test_onnx_and_torch_export(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("space", ["stage_graph_xs", "block_network_xs"])
+@pytest.mark.parametrize("space", [pytest.param("stage_graph_xs", marks=pytest.mark.long), "block_network_xs"])
 def test_networks_above_the_cell_are_exported_and_shown(
     space: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -317,7 +317,7 @@ class StrictRecorder(FakeRecorder):
         return super().record(replayed)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_search_through_all_phases_of_mgas_never_replays_a_stale_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -106,6 +106,7 @@ def test_a_fork_does_what_a_new_process_does(forks: Forks, tiny_runs: Callable[.
         assert {path.name for path in one.path.iterdir()} == {path.name for path in other.path.iterdir()}
 
 
+@pytest.mark.long
 def test_forks_side_by_side_decode_image_files(forks: Forks, tmp_path: Path) -> None:
     """Their decoders are threads of their own, begun after the fork; a search and a training, as two new processes."""
     class_folders(tmp_path / "shapes" / "train", {"a": 12, "b": 8})

@@ -107,6 +107,7 @@ def test_what_is_not_a_number_stays_that() -> None:
     assert norm_relu(nn.BatchNorm2d(1, affine=False), x).isnan().all()
 
 
+@pytest.mark.long
 def test_what_is_kept_on_disk_and_damaged_is_made_anew(tmp_path: Path) -> None:
     kept = {"NUMBA_CACHE_DIR": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[2])}
     work = "from methods.parts import compiled; compiled.load()"
