@@ -77,9 +77,9 @@ def _notes(metric: Metric, questions: Sequence[Question], anchors: Sequence[Anch
         if question.apart:
             said.append(f"networks of a setting differ in size by at most {max(question.apart):.2%}")
         if question.redrawn:
-            said.append(f"{question.redrawn} draws whose networks have no common size were drawn again")
+            said.append(f"draws whose networks have no common size, drawn again: {question.redrawn}")
         if question.unfinished:
-            said.append(f"{question.unfinished} settings are not finished and left out")
+            said.append(f"settings that are not finished, left out: {question.unfinished}")
         tasks = ", ".join(f"{name} {count}" for name, count in sorted(question.tasks.items()))
         said.append(f"settings by task: {tasks}" if tasks else "no setting is finished")
         notes.append(f"{question.label}: {'; '.join(said)}")
