@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from bench.names import one_line
 from methods.domain import check, shown
 
 T = TypeVar("T")
@@ -154,7 +155,7 @@ def _convert(kind: Any, value: Any, where: str) -> Any:
         item = arguments[1] if len(arguments) == 2 else Any
         if item is Any:
             return {str(key): entry for key, entry in value.items()}
-        return {str(key): _convert(item, entry, f"{where}.{_printable(key)}") for key, entry in value.items()}
+        return {str(key): _convert(item, entry, f"{where}.{one_line(str(key))}") for key, entry in value.items()}
     if dataclasses.is_dataclass(kind):
         return parse(typing.cast(Any, kind), value, where)
     return _convert_scalar(kind, value, where)
@@ -171,12 +172,6 @@ def _convert_union(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
             except ConfigError as error:
                 errors.append((_likeness(kind, value), str(error)))
     raise ConfigError(max(errors, key=lambda error: error[0])[1])
-
-
-def _printable(key: Any) -> str:
-    """A key in a message: what a terminal could not show is escaped."""
-    text = str(key)
-    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _likeness(kind: Any, value: Any) -> int:

@@ -8,7 +8,8 @@ global generator, which the harness seeds from the search seed before constructi
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -115,6 +116,15 @@ class Method(ABC):
 
 Average = Callable[[Sequence[Tensor]], None]
 """Replaces tensors by their averages over the processes that share a search, in place."""
+
+
+@contextmanager
+def of_this_search(name: str) -> Iterator[None]:
+    """Where a state is loaded. Raises MethodError for one that is of another supernet, or of other options."""
+    try:
+        yield
+    except (KeyError, RuntimeError, ValueError) as error:
+        raise MethodError(f"this state does not belong to {name} with these options: {error}") from None
 
 
 def gradients_of(parameters: Iterable[nn.Parameter]) -> list[Tensor]:

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -163,18 +164,24 @@ class Batches:
                 yield self._finish(order, step, self.images[order.indices[order.rows(step)]])
             return
         with ThreadPoolExecutor(decoders()) as pool, ThreadPoolExecutor(1) as ahead:
-            waiting: deque[tuple[tuple[Pass, int], Future[Tensor]]] = deque()
+            waiting: deque[tuple[tuple[Pass, int], Future[Any]]] = deque()
             for step_of in orders:
                 waiting.append((step_of, ahead.submit(self._decode, *step_of, pool)))
                 if len(waiting) > AHEAD:
-                    yield self._take(*waiting.popleft())
+                    yield self._next(waiting)
             while waiting:
-                yield self._take(*waiting.popleft())
+                yield self._next(waiting)
 
-    def _take(self, step_of: tuple[Pass, int], decoded: Future[Tensor]) -> Batch:
-        return self._finish(*step_of, decoded.result().to(self.device, non_blocking=True))
+    def _next(self, waiting: deque[tuple[tuple[Pass, int], Future[Any]]]) -> Batch:
+        step_of, decoded = waiting.popleft()
+        return self._take(*step_of, decoded.result())
 
-    def _decode(self, order: Pass, step: int, pool: ThreadPoolExecutor) -> Tensor:
+    def _take(self, order: Pass, step: int, decoded: Any) -> Batch:
+        """A batch on the device, of what `_decode` gave for it."""
+        return self._finish(order, step, decoded.to(self.device, non_blocking=True))
+
+    def _decode(self, order: Pass, step: int, pool: ThreadPoolExecutor) -> Any:
+        """On the host, ahead of its step: the images of a batch."""
         assert isinstance(self.images, ImageFiles)
         rows = order.rows(step)
         crops = order.host_drawn.get("resized_crop")

@@ -46,12 +46,7 @@ def load_folder(
     where = kept.places(Path(settings.folder), runs_dir)
     parts = list_parts(settings, where)
     found = parts.content
-    for part in content or {}:
-        if found[part] != dict((content or {})[part]):
-            raise DataError(
-                f"data set '{settings.name}': the {part} images in {settings.folder} are not those the run was planned "
-                "with. Bring them back, or run the experiment again: it plans with those that are there"
-            )
+    refuse_changed(settings, found, content)
     surveys = survey_parts(settings.name, parts, where, note, found)
     size = image_size or usual_size(*surveys)
     whole = {size} == {survey.side for survey in surveys}
@@ -68,6 +63,20 @@ def load_folder(
     )
     train, test = (_sized(part, size, whole) for part in (parts.train, parts.test))
     return ImageData(info, train, lambda: test)
+
+
+def refuse_changed(settings: FolderSettings, found: Mapping[str, Any], planned: Mapping[str, Any] | None) -> None:
+    """Raises DataError where the images of a part are not those that a run was planned with.
+
+    Args:
+        found, planned: fingerprints by part.
+    """
+    for part, content in (planned or {}).items():
+        if found[part] != dict(content):
+            raise DataError(
+                f"data set '{settings.name}': the {part} images in {settings.folder} are not those the run was planned "
+                "with. Bring them back, or run the experiment again: it plans with those that are there"
+            )
 
 
 def usual_size(train: Survey, test: Survey) -> int:

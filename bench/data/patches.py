@@ -7,17 +7,14 @@ columns, each with probability one half.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from bench.data.augment import Augmentation
-from bench.data.batches import AHEAD, Batches, Pass
-from bench.data.image_files import decoders
+from bench.data.batches import Batches, Pass
 from bench.data.images import DataError, Images, LabelledImages
 from bench.data.photographs import Photographs
 from methods.base import Batch
@@ -59,17 +56,7 @@ class PatchBatches(Batches):
             batch_size = 1
         super().__init__(images, labels, batch_size, augmentation, *others, **more)
 
-    def _serve(self, orders: Iterator[tuple[Pass, int]]) -> Iterator[Batch]:
-        with ThreadPoolExecutor(decoders()) as pool, ThreadPoolExecutor(1) as ahead:
-            waiting: deque[Future[Pair]] = deque()
-            for order, step in orders:
-                waiting.append(ahead.submit(self._cut_out, order, step, pool))
-                if len(waiting) > AHEAD:
-                    yield self._on_device(waiting.popleft().result())
-            while waiting:
-                yield self._on_device(waiting.popleft().result())
-
-    def _cut_out(self, order: Pass, step: int, pool: ThreadPoolExecutor) -> Pair:
+    def _decode(self, order: Pass, step: int, pool: ThreadPoolExecutor) -> Pair:
         rows = order.rows(step)
         drawn = {name: values[rows] for name, values in order.host_drawn.items()}
         numbers = (order.host_indices[rows] % len(self.photographs)).tolist()
@@ -90,8 +77,8 @@ class PatchBatches(Batches):
         high = high[:, scale * row : scale * (row + side), scale * column : scale * (column + side)]
         return turned(low, drawn), turned(high, drawn)
 
-    def _on_device(self, pair: Pair) -> Batch:
-        low, high = (each.to(self.device, non_blocking=True).float() / GREY_LEVELS for each in pair)
+    def _take(self, order: Pass, step: int, decoded: Pair) -> Batch:
+        low, high = (each.to(self.device, non_blocking=True).float() / GREY_LEVELS for each in decoded)
         return low.contiguous(memory_format=self.memory_format), high
 
 

@@ -18,9 +18,9 @@ from PIL import Image
 from bench.data import kept
 from bench.data.fingerprint import fingerprint
 from bench.data.folder_settings import FolderSettings
-from bench.data.folders import Note, quiet
+from bench.data.folders import Note, quiet, refuse_changed
 from bench.data.image_files import ImageFiles
-from bench.data.images import DataError, DatasetInfo, ImageData, LabelledImages
+from bench.data.images import DatasetInfo, ImageData, LabelledImages
 from bench.data.photograph_layout import Found, find_photographs
 from bench.data.photographs import HeldPicture, Photographs, PictureFile, decoded
 from bench.data.survey import refuse_unreadable, survey
@@ -96,13 +96,7 @@ def load_folder(
     """
     where = kept.places(Path(settings.folder), runs_dir)
     parts = list_parts(settings)
-    found = parts.content
-    for part in content or {}:
-        if found[part] != dict((content or {})[part]):
-            raise DataError(
-                f"data set '{settings.name}': the {part} images in {settings.folder} are not those the run was planned "
-                "with. Bring them back, or run the experiment again: it plans with those that are there"
-            )
+    refuse_changed(settings, parts.content, content)
     _refuse_unreadable(settings, parts, where, note)
     pictures = [_files_of(part) for part in (parts.train, parts.test)]
     held = settings.channels * sum(each.size[0] * each.size[1] for part in pictures for each in part) <= MOST_HELD

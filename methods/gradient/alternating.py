@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
+from methods.base import GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of, of_this_search
 from methods.domain import check, within
 from methods.parts.bilevel import set_gradients
 from methods.parts.costs.objective import MakeGates, Unpriced
@@ -276,11 +276,9 @@ class AlternatingSearch(GradientSearch):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another supernet."""
-        try:
+        with of_this_search(self.name):
             self.supernet.load_state_dict(state["supernet"])
             self.weight_optimiser.load_state_dict(state["weight_optimiser"])
             self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
             self.epoch = state["epoch"]
             self.objective.load_state_dict(state)
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of, of_this_search
 from methods.domain import check, within
 from methods.parts.bilevel import loss_and_sums
 from methods.parts.schedule import cosine
@@ -180,7 +180,7 @@ class AutoShrinkGates(GradientSearch):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another graph."""
-        try:
+        with of_this_search(self.name):
             self.supernet.load_state_dict(state["supernet"])
             self.weight_optimiser.load_state_dict(state["weight_optimiser"])
             self.gate_optimiser.load_state_dict(state["gate_optimiser"])
@@ -188,5 +188,3 @@ class AutoShrinkGates(GradientSearch):
             best = state["best"]
             self.best = None if best is None else ([(source, target) for source, target in best[0]], best[1])
             self.trajectory = [(edges, score) for edges, score in state["trajectory"]]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of, of_this_search
 from methods.domain import check, within
 from methods.parts.bilevel import loss_and_sums, set_gradients, without_gradients
 from methods.parts.monitor import chosen_values, entropies
@@ -205,10 +205,8 @@ class DLSR(GradientSearch):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another supernet."""
-        try:
+        with of_this_search(self.name):
             self.supernet.load_state_dict(state["supernet"])
             self.weight_optimiser.load_state_dict(state["weight_optimiser"])
             self.architecture_optimiser.load_state_dict(state["architecture_optimiser"])
             self.epoch = state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of
+from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit, gradients_of, of_this_search
 from methods.gradient.enas_options import ENASOptions
 from methods.parts.bilevel import frozen_statistics, loss_and_sums, set_gradients, start_momenta
 from methods.parts.controller_learning import ControllerLearning
@@ -138,7 +138,7 @@ class ENAS(GradientSearch):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another search."""
-        try:
+        with of_this_search(self.name):
             self.supernet.load_state_dict(state["supernet"])
             self.weight_optimiser.load_state_dict(state["weight_optimiser"])
             self.learning.load_state_dict(state["learning"])
@@ -146,5 +146,3 @@ class ENAS(GradientSearch):
             self.counts.load_state_dict(state["counts"])
             self.last = deque(((accuracy, tuple(code)) for accuracy, code in state["last"]), self.last.maxlen)
             self.epoch = state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None

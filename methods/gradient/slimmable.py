@@ -16,7 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.architecture import Architecture
-from methods.base import Batch, MethodError, Score, SearchContext, SearchSplit, SharedWeights, gradients_of
+from methods.base import (
+    Batch,
+    MethodError,
+    Score,
+    SearchContext,
+    SearchSplit,
+    SharedWeights,
+    gradients_of,
+    of_this_search,
+)
 from methods.domain import check, within
 from methods.parts.bilevel import loss_and_sums
 from methods.parts.counts import NetworkCounts
@@ -199,14 +208,12 @@ class SlimmableSearch(SharedWeights):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another search."""
-        try:
+        with of_this_search(self.name):
             self.supernet.load_state_dict(state["supernet"])
             self.optimiser.load_state_dict(state["optimiser"])
             self.generator.set_state(state["generator"].cpu())
             self.distances.copy_(state["distances"])
             self.taken, self.distilled, self.epoch = state["taken"], state["distilled"], state["epoch"]
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None
 
 
 def decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

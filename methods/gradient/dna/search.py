@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from methods.architecture import Architecture
-from methods.base import Batch, GradientSearch, MethodError, SearchContext, SearchSplit
+from methods.base import Batch, GradientSearch, SearchContext, SearchSplit, of_this_search
 from methods.gradient.dna.adaptation import Adaptation, Move
 from methods.gradient.dna.answer import answer
 from methods.gradient.dna.options import DNAOptions
@@ -134,10 +134,8 @@ class DNA(GradientSearch):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Raises MethodError when the state is of another network."""
-        try:
+        with of_this_search(self.name):
             self.adapted.load_state_dict(state)
             self.epoch, self.changed = state["epoch"], True
             self.moves = [Move(**move) for move in state["moves"]]
             self.generator.set_state(state["generator"])
-        except (KeyError, RuntimeError, ValueError) as error:
-            raise MethodError(f"this state does not belong to {self.name} with these options: {error}") from None
