@@ -58,10 +58,10 @@ def depthwise_ms(times_ms: Mapping[str, float], choices: CpuChoices, work: Depth
 
 
 def best(times_ms: Mapping[str, float], form: MemoryFormat) -> CpuChoices:
-    """In one memory format: compiled loops where they are faster by the margin; depthwise convolutions not torch's own,
-    except where that is."""
+    """In one memory format: compiled loops, unless they are slower by the margin (the sums that are timed are a part of
+    what they save); depthwise convolutions not torch's own, except where that is faster by it."""
     plain, loops = times_ms[sums_name(form)], times_ms.get(sums_name(form, compiled=True))
-    choices = CpuChoices(form, compiled=loops is not None and loops < MARGIN * plain)
+    choices = CpuChoices(form, compiled=loops is not None and MARGIN * loops < plain)
     pairs = {work: [depthwise_ms(times_ms, choices, work, own) for own in (False, True)] for work in DEPTHWISE_CLASSES}
     return replace(choices, native=tuple(work for work, (ours, native) in pairs.items() if native < MARGIN * ours))
 
