@@ -89,4 +89,5 @@ format: $(VENV)/installed ## let ruff write the format
 	$(BIN)/ruff format .
 
 mlflow-ui: $(VENV)/installed ## browse the results; http://127.0.0.1:5000
+	@echo "Open http://127.0.0.1:5000 and choose 'Model training' at the top left"
 	$(BIN)/mlflow ui --backend-store-uri sqlite:///$(RUNS_DIR)/mlflow.db --host 127.0.0.1
