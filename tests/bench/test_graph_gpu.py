@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,12 @@ SEARCHES = {
     "darts low": {"channels": 8, "cells": 3, "batch_size": 16, "memory": "low"},
     "pc_darts": {"channels": 8, "cells": 3, "batch_size": 16, "arch_start_epoch": 0},
     "mgas": {"channels": 8, "cells": 3, "batch_size": 16},
+    "darts nasbench201": {"space": "nasbench201", "channels": 8, "cells_per_stage": 1, "batch_size": 16},
+    "darts chain": {"space": "chain_xs", "batch_size": 16},
+}
+SINGLE_PATHS = {
+    "gdas": {"channels": 8, "cells": 3, "batch_size": 16},
+    "proxylessnas": {"space": "chain_xs", "batch_size": 16, "weight_epochs": 0, "arch_start_epoch": 0, "arch_every": 1},
 }
 
 
@@ -41,7 +48,8 @@ def engine(precision: str = "fp32") -> Engine:
 def search(name: str) -> GradientSearch:
     torch.manual_seed(0)
     cls = get_method(name.split()[0])
-    method = cls(cls.Options(**SEARCHES[name]), SearchContext(num_classes=10))  # type: ignore[call-arg]
+    options = (SEARCHES | SINGLE_PATHS)[name]
+    method = cls(cls.Options(**options), SearchContext(num_classes=10))  # type: ignore[call-arg]
     assert isinstance(method, GradientSearch)
     method.to(torch.device("cuda", 0))
     method.on_epoch_start(0)
@@ -66,9 +74,9 @@ def steps(name: str, engine: Engine, count: int) -> tuple[list[float], dict[str,
         with engine.autocast():
             return method.step(train_batch, valid_batch)
 
-    step = engine.graphed(update)
+    step = engine.graphed(update, method.supernet)
     losses = [step(*pair)["loss_sum"].clone() for pair in data(count, method.split.paired)]
-    if engine.recorder is not None:
+    if engine.recorder_of(method.supernet) is not None:
         assert step.recording is not None, "the step was not recorded"
     state = {name: value.clone() for name, value in method.supernet.state_dict().items()}
     return [float(loss) for loss in losses], state
@@ -82,6 +90,15 @@ def test_replays_have_the_bits_of_eager_steps(name: str, precision: str, monkeyp
     eager = steps(name, engine(precision), WARM_UP + 5)
     assert replayed[0] == eager[0]
     assert all(torch.equal(replayed[1][key], eager[1][key]) for key in eager[1])
+
+
+@pytest.mark.parametrize("name", list(SINGLE_PATHS))
+def test_single_paths_are_not_recorded_and_repeat_their_bits(name: str) -> None:
+    remarks: dict[str, str] = {}
+    own = replace(engine(), remark=remarks.__setitem__)
+    first, again = (steps(name, own, WARM_UP + 2) for _ in range(2))
+    assert first[0] == again[0]
+    assert "decides on the host" in remarks["cuda_graph"]
 
 
 @pytest.mark.parametrize("name", list(SEARCHES))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from bench.plan.experiment import load_experiment
 from bench.plan.runs import plan
@@ -58,9 +59,9 @@ def until(happened: Callable[[], Any], seconds: float = 300.0) -> None:
         time.sleep(0.01)
 
 
-def start(processes: Processes, directory: RunDirectory) -> Process:
+def start(processes: Processes, directory: RunDirectory, device: str = "cpu") -> Process:
     with output_of(directory.path) as output, held_back():
-        return processes.start(Order(directory.path, "cpu", 1), output)
+        return processes.start(Order(directory.path, device, 1), output)
 
 
 def code_of(process: Process) -> int | None:
@@ -104,6 +105,17 @@ def test_a_fork_does_what_a_new_process_does(forks: Forks, tiny_runs: Callable[.
         assert one.read_info().environment == other.read_info().environment
         assert said(one) == "before\n" + said(other)
         assert {path.name for path in one.path.iterdir()} == {path.name for path in other.path.iterdir()}
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_fork_has_a_gpu_as_a_new_process_has(forks: Forks, tiny_runs: Callable[..., list[RunDirectory]]) -> None:
+    forked, fresh = (tiny_runs("darts", folder=folder)[0] for folder in ("forked", "fresh"))
+    process = start(forks, forked, "cuda:0")
+    assert isinstance(process, Fork)
+    assert code_of(process) == code_of(start(Fresh(), fresh, "cuda:0")) == DONE
+    assert outcome(forked) == outcome(fresh)
+    assert forked.read_info().environment == fresh.read_info().environment
 
 
 @pytest.mark.long
