@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-cifar100 reproduce-imagenet reproduce-nasbench201 reproduce-superres slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills
+.PHONY: help install demo test test-long lint format mlflow-ui reproduce-cifar10 reproduce-cifar100 reproduce-imagenet reproduce-nasbench201 reproduce-superres slurm-up slurm-down test-slurm test-slurm-smoke test-slurm-many test-kills pack unpack results
 
 PYTHON ?= python3
 VENV := .venv
@@ -87,6 +87,15 @@ lint: $(VENV)/installed ## ruff and mypy
 format: $(VENV)/installed ## let ruff write the format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pack: $(VENV)/installed ## all records as pieces into a new folder, to be carried elsewhere; TO=<folder> PIECE_SIZE=15M
+	$(BIN)/dasbench pack $(if $(TO),"$(TO)",packed) $(if $(PIECE_SIZE),--piece-size $(PIECE_SIZE))
+
+unpack: $(VENV)/installed ## restore them into RUNS_DIR; FROM=<folder>; then the same commands go on
+	$(BIN)/dasbench unpack $(if $(FROM),"$(FROM)",packed)
+
+results: $(VENV)/installed ## make the tables of reports/results/ again from the records that are kept beside them
+	$(BIN)/python -m reports.regenerate
 
 mlflow-ui: $(VENV)/installed ## browse the results; http://127.0.0.1:5000
 	@echo "Open http://127.0.0.1:5000 and choose 'Model training' at the top left"

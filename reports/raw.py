@@ -61,5 +61,5 @@ def _measured(run: Record, task: Task) -> dict[str, Any]:
         "signature": info.signature,
         "commit": info.environment.get("commit"),
         "device": info.environment.get("device"),
-        "run_directory": str(run.path),
+        "run_directory": f"{run.path.parent.name}/{run.path.name}",  # below RUNS_DIR, wherever that lies
     }

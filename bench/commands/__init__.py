@@ -16,6 +16,8 @@ COMMANDS = {
         "show",
         "import",
         "export",
+        "pack",
+        "unpack",
         "speed",
         "measure-latency",
         "fit-latency",

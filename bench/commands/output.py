@@ -22,6 +22,11 @@ def say(text: str) -> None:
     console.print(text, markup=False)
 
 
+def counted(number: int, what: str) -> str:
+    """ "1 run", "3 runs"."""
+    return f"{number} {what}{'s' * (number != 1)}"
+
+
 def print_report(folders: Sequence[Path], out: Path, formats: Sequence[str] | None = None) -> str:
     """Make the report of what is finished and print its tables; returns them.
 

@@ -126,6 +126,12 @@ def holder_of(path: Path, seconds: float = LEASE_SECONDS) -> Holder | None:
     return beat.holder if beat is not None and beat.age <= seconds else None
 
 
+def times_held(path: Path) -> int:
+    """How often a run directory has been held: it tells whether somebody came and went. Writes nothing."""
+    newest = _newest(path / ".lease")
+    return int(newest.stem) if newest else 0
+
+
 @dataclass
 class Lease:
     """A hold on a run directory."""

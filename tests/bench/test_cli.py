@@ -27,6 +27,8 @@ COMMANDS = {
     "show",
     "import",
     "export",
+    "pack",
+    "unpack",
     "speed",
     "list",
     "doctor",
@@ -56,6 +58,8 @@ def test_the_surface() -> None:
         (["report", "demo", "--profile"], "Try 'dasbench report --help'."),
         (["show", "DARTS_V2", "again"], "unknown argument 'again'"),
         (["report", "demo"], "no runs in"),
+        (["pack", "packed", "--piece-size", "15X"], "'15X' is not a size like 15M"),
+        (["unpack", "nowhere"], "no manifest.json in nowhere: give the folder that `dasbench pack` made"),
     ],
 )
 def test_mistakes_end_with_one_message(
