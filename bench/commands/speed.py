@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,18 +39,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure or count, print, and write a CSV named by hardware and versions."""
+    """Measure or count, print, and write a CSV named by hardware and versions, case by case."""
+    _make_room(options.out)
+    anew: dict[Path, list[dict[str, Any]]] = {}
+    for name, row in _count_steps(options) if options.count else _time_steps(options):
+        anew.setdefault(options.out / name, []).append(row)
+        _keep(anew[options.out / name], options.out / name)
+    for path in anew:
+        console.print(f"Table: {path.resolve()}")
+    return 0
+
+
+def _keep(rows: list[dict[str, Any]], path: Path) -> None:
+    """Write lines of a table; they replace those of their cases, and the others stay."""
     import pandas as pd
 
-    _make_room(options.out)
-    rows, name = _count_steps(options) if options.count else _time_steps(options)
-    path, table = options.out / name, pd.DataFrame(rows)
-    if path.exists():  # what was measured now replaces its cases and leaves the others
+    table = pd.DataFrame(rows)
+    if path.exists():
         before = pd.read_csv(path)
         table = pd.concat([before[~before["case"].isin(table["case"])], table])
     table.convert_dtypes().to_csv(path, index=False, float_format="%.4g")  # counts stay whole where one is missing
-    console.print(f"Table: {path.resolve()}")
-    return 0
 
 
 def _make_room(folder: Path) -> None:
@@ -72,7 +81,8 @@ def _make_room(folder: Path) -> None:
         ) from None
 
 
-def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+def _time_steps(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The table's file name and a line of it, as soon as its case is measured."""
     from bench.device import proofs
     from bench.device.calibration import calibrate
     from bench.device.engine import choose_device, device_name, make_engine
@@ -94,6 +104,8 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
         f"{limits['bytes_per_s'] / 1e9:.1f} GB/s, {limits['flops_per_s'] / 1e9:.0f} GFLOP/s measured on {device}"
     )
     size = options.size or ("published" if device.type == "cuda" else "small")
+    name = file_name(engine)
+    name = name.replace(".csv", "-in-turn.csv") if options.in_turn else name
     rows: list[dict[str, Any]] = []
     made = cases(options.cases, size, engine, not options.no_oracle)
     for group in [list(made)] if options.in_turn else ([case] for case in made):
@@ -102,10 +114,9 @@ def _time_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]
                 row |= beside_decoding(case, row["step_ms"], files, engine)
             rows.append({**row, "gb_per_s": limits["bytes_per_s"] / 1e9, "gflop_per_s": limits["flops_per_s"] / 1e9})
             _print_times(row, f"{case.side} pixels")
+            yield name, rows[-1]
     if options.in_turn:
         _print_ratios(rows)
-    name = file_name(engine)
-    return rows, name.replace(".csv", "-in-turn.csv") if options.in_turn else name
 
 
 def _print_times(row: dict[str, Any], side: str) -> None:
@@ -131,7 +142,8 @@ def _print_ratios(rows: list[dict[str, Any]]) -> None:
         console.print(f"{row['case']}: {time:.2f} of the time of {first['case']}, {kept:.2f} of its kept bytes")
 
 
-def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+def _count_steps(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
+    """As `_time_steps`."""
     import torch
 
     from bench.config import ConfigError
@@ -140,9 +152,9 @@ def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str
     if options.device != "auto" or options.precision != "fp32":
         raise ConfigError("steps are counted in fp32 and on no device; leave --device and --precision out")
 
-    rows = []
+    name = f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv"
     for row in count(options.cases, options.size or "published", not options.no_oracle):
-        rows.append(row)
+        yield name, row
         what = f"{row['case']:10} C={row['channels']} cells={row['cells']} batch={row['batch']} {row['by']:17}: "
         if "operations" not in row:
             console.print(what + "cannot be counted, it reads values")
@@ -151,4 +163,3 @@ def _count_steps(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str
             f"{what}{row['operations']:>6} operations, {row['own_kernels']:>4} own kernels, "
             f"{row['gbyte_moved']:7.1f} GB, {row['gflop']:7.0f} GFLOP, {row['saved_bytes'] / 2**30:6.2f} GiB kept"
         )
-    return rows, f"counted-fp32-torch-{torch.__version__.partition('+')[0]}.csv"

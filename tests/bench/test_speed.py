@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +15,7 @@ import torch
 import torch.nn.functional as F
 
 from bench.cli import main
+from bench.commands.speed import run
 from bench.config import ConfigError
 from bench.device.engine import Engine
 from bench.speed import count
@@ -93,6 +96,20 @@ def test_cases_in_turn_are_compared_and_what_draws_is_kept_with_its_range(
 def noted(order: list[str], name: str, step: Step) -> object:
     order.append(name)
     return step()
+
+
+def test_what_was_measured_before_an_interruption_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(options: object) -> Iterator[tuple[str, dict[str, Any]]]:
+        yield "a.csv", {"case": "darts", "step_ms": 2.0}
+        yield "a.csv", {"case": "mgas", "step_ms": 3.0}
+        raise KeyboardInterrupt
+
+    (tmp_path / "a.csv").write_text("case,step_ms\ndarts,1\ngdas,1\n")
+    monkeypatch.setattr("bench.commands.speed._time_steps", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run(argparse.Namespace(out=tmp_path, count=False))
+    table = pd.read_csv(tmp_path / "a.csv")
+    assert dict(zip(table["case"], table["step_ms"], strict=True)) == {"gdas": 1, "darts": 2, "mgas": 3}
 
 
 def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(

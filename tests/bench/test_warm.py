@@ -115,7 +115,12 @@ def test_a_fork_has_a_gpu_as_a_new_process_has(forks: Forks, tiny_runs: Callable
     assert isinstance(process, Fork)
     assert code_of(process) == code_of(start(Fresh(), fresh, "cuda:0")) == DONE
     assert outcome(forked) == outcome(fresh)
-    assert forked.read_info().environment == fresh.read_info().environment
+    assert passed(forked) == passed(fresh)
+
+
+def passed(directory: RunDirectory) -> dict[str, bool]:
+    """Which fast paths were found right; how long that took differs."""
+    return {path: proof["passed"] for path, proof in directory.read_info().environment["fast_paths"].items()}
 
 
 @pytest.mark.long
