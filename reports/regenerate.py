@@ -38,7 +38,10 @@ def regenerate(result: Path, out: Path) -> list[Path]:
 
 
 def main() -> None:
-    for result in committed():
+    found = list(committed())
+    if not found:
+        print(f"No folder of {RESULTS} holds packed records; its README.md says how to add one")
+    for result in found:
         files = regenerate(result, result)
         print(f"{result}: {', '.join(str(path.relative_to(result)) for path in files)}")
 

@@ -48,8 +48,8 @@ def pack(runs_dir: Path, folders: Sequence[Path], to: Path, piece_size: int, rec
     """
     _check_new(to)
     runs = [path for folder in folders for path in run_paths(folder)]
-    _check_idle(runs)
     held = {path: times_held(path) for path in runs}
+    _check_idle(runs)
     files = list(_files(runs_dir, folders, NOT_RECORDS if records_only else frozenset()))
     with _aside(to) as aside:
         writer = PieceWriter(aside, ARCHIVE_NAME, piece_size)
