@@ -20,6 +20,7 @@ from torch import nn
 
 from bench.device.distributed import ALONE, Group
 from bench.device.graph import CudaRecorder, GraphedStep, Recorder, why_not
+from bench.device.host_memory import keep_freed_memory
 from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose, chosen
 from methods.parts.executors.protocol import branches_on_host
 
@@ -148,6 +149,8 @@ def make_engine(
     if precision == "bf16" and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise DeviceError(f"{torch.cuda.get_device_name(device)} has no bf16; use a profile with precision fp32")
     torch.set_num_threads(threads)
+    if device.type == "cpu":
+        keep_freed_memory()
     choose(choices)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
