@@ -81,8 +81,11 @@ def strided_pointwise(x: Tensor, weight: Tensor) -> Tensor:
 
     Args:
         x: (batch, channels in, h, w).
-        weight: (channels out, channels in, 1, 1).
+        weight: (channels out, channels in, 1, 1); no channels out, which torch refuses, are what is left of a half of a
+            factorised reduction that lost all of its filters.
     """
+    if not len(weight):
+        return x[:, :0, ::2, ::2] + weight.sum()
     if x.device.type == "cpu" and x.shape[1] < NARROW:
         return F.conv2d(x[:, :, ::2, ::2], weight)
     return F.conv2d(x, weight, stride=2)
@@ -93,6 +96,10 @@ class StridedPointwise(nn.Conv2d):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, 1, stride=2, bias=False)
+
+    def reset_parameters(self) -> None:
+        if self.out_channels:  # torch warns of nothing to initialise
+            super().reset_parameters()
 
     def forward(self, input: Tensor) -> Tensor:
         return strided_pointwise(input, self.weight)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from methods.gradient.mgas.cells.operations import Reduction
 from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
 from methods.parts.cpu_choices import DEFAULT_CHOICES, DEPTHWISE_CLASSES, CpuChoices, choose
 from methods.parts.executors.mixture import Reduce
@@ -83,15 +84,35 @@ def test_what_does_not_exist_cannot_be_chosen() -> None:
 @pytest.mark.parametrize("channels", [1, 4, 7, 8, 15, 16, 20])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
-def test_strided_pointwise_equals_the_mathematics(channels: int, dtype: torch.dtype, form: torch.memory_format) -> None:
+@pytest.mark.parametrize("out", [5, 0])
+def test_strided_pointwise_equals_the_mathematics(
+    out: int, channels: int, dtype: torch.dtype, form: torch.memory_format
+) -> None:
     x = torch.randn(3, channels, 7, 8, dtype=dtype).contiguous(memory_format=form).requires_grad_()
-    weight = torch.randn(5, channels, 1, 1, dtype=dtype, requires_grad=True)
+    weight = torch.randn(out, channels, 1, 1, dtype=dtype, requires_grad=True)
     found = strided_pointwise(x, weight)
     wanted = torch.einsum("oc,bchw->bohw", weight[..., 0, 0], x[:, :, ::2, ::2])
     torch.testing.assert_close(found, wanted)
     gradient = torch.randn_like(wanted)
     mine, theirs = (torch.autograd.grad(y, (x, weight), gradient) for y in (found, wanted))
     torch.testing.assert_close(mine, theirs)
+
+
+@pytest.mark.parametrize("first", [0, 6])
+@pytest.mark.filterwarnings("error")
+def test_a_reduction_may_lose_one_of_its_halves(first: int) -> None:
+    """As a search's narrowing or filter pruning may leave it; every parameter has a gradient all the same."""
+    torch.manual_seed(0)
+    layer = FactorizedReduce(4, 6, c_first=first)
+    x = torch.randn(2, 4, 8, 8)
+    pixels = x.relu()[:, :, ::2, ::2] if first else x.relu()[:, :, 1::2, 1::2]
+    kept = layer.conv_1 if first else layer.conv_2
+    torch.testing.assert_close(layer(x), layer.bn(F.conv2d(pixels, kept.weight)))
+    layer(x).square().sum().backward()
+    assert all(parameter.grad is not None for parameter in layer.parameters())
+    gated = Reduction(4, 1)  # an odd width's first half is the smaller one
+    assert gated.halves == (0, 1)
+    assert gated(x, (torch.ones(1), torch.zeros(1))).shape == (2, 1, 4, 4)
 
 
 def test_no_strided_pointwise_convolution_of_few_channels_reaches_the_library() -> None:
