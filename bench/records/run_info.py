@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.config import ConfigError, parse
-from bench.names import folder_form
+from bench.names import NAME, folder_form
+from methods.domain import KEY, shown
 
 SCHEMA_VERSION = 1
 FITTED_NAME = "latency.fitted.safetensors"
@@ -153,4 +154,7 @@ def parse_info(document: dict[str, Any], where: str) -> RunInfo:
     for name, value, valid in (("phase", info.phase, PHASES), ("status", info.status, STATUSES)):
         if value not in valid:
             raise RecordError(f"{where}: {name} {value!r} is none of {', '.join(valid)}")
+    for name, value in (("experiment", info.experiment), ("profile", info.profile)):
+        if value not in NAME[KEY]:
+            raise RecordError(f"{where}: {name} is {shown(value)}; it must be {NAME[KEY].describe('text')}")
     return info
