@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.config import ConfigError, parse
-from bench.names import NAME, folder_form
+from bench.names import LABEL, folder_form
 from methods.domain import KEY, shown
 
 SCHEMA_VERSION = 1
@@ -155,6 +155,6 @@ def parse_info(document: dict[str, Any], where: str) -> RunInfo:
         if value not in valid:
             raise RecordError(f"{where}: {name} {value!r} is none of {', '.join(valid)}")
     for name, value in (("experiment", info.experiment), ("profile", info.profile)):
-        if value not in NAME[KEY]:
-            raise RecordError(f"{where}: {name} is {shown(value)}; it must be {NAME[KEY].describe('text')}")
+        if value not in LABEL[KEY]:  # not NAME: earlier versions let more be a name
+            raise RecordError(f"{where}: {name} is {shown(value)}; it must be {LABEL[KEY].describe('text')}")
     return info

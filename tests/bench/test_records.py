@@ -31,11 +31,10 @@ def test_names() -> None:
     assert info(search_seed=None).name == "train-darts-r1-darts01234"
 
 
-@pytest.mark.parametrize("name", ["", "e" * 501, "../e", "e\n"])
+@pytest.mark.parametrize("name", ["", "e" * 501, "e\n"])
 @pytest.mark.parametrize("what", ["experiment", "profile"])
 def test_a_record_of_an_experiment_that_cannot_be_is_named(what: str, name: str, tmp_path: Path) -> None:
-    """Such names are refused where experiments are read, so that somebody edited the record; folders and MLflow's
-    experiments are called by them."""
+    """No version let them be names, so that somebody edited the record; MLflow's experiments are called by them."""
     for each in (info("good"), info("edited", **{what: name})):
         RunDirectory(tmp_path / each.name).create(each)
     records, problems = read_records(tmp_path)
