@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -104,14 +105,22 @@ def _clusters(runs_dir: Path) -> Iterator[Item]:
 def _runs(runs_dir: Path) -> Iterator[Item]:
     """What lies there, counted by the files' names: `dasbench status` reads them."""
     found = False
-    for folder in sorted(runs_dir.glob("*")):
-        runs = [path.parent for path in folder.glob("*/run.json")]
+    for folder in sorted(runs_dir.glob("*/")):
+        runs = [path for path in _entries(folder) if os.path.exists(f"{path}/run.json")]
         if runs:
             found = True
-            done = sum((run / "result.json").exists() for run in runs)
+            done = sum(os.path.exists(f"{run}/result.json") for run in runs)
             yield folder.name, [f"{done} of {len(runs)} done"]
     if not found:
         yield str(runs_dir), ["nothing has been run here"]
+
+
+def _entries(folder: Path) -> list[str]:
+    """Paths of what is in a folder, as texts: there may be thousands; none where it may not be looked into."""
+    try:
+        return [f"{folder}/{name}" for name in os.listdir(folder)]
+    except OSError:
+        return []
 
 
 KINDS: dict[str, Callable[[Path], Iterable[Item]]] = {
