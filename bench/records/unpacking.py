@@ -10,7 +10,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,6 @@ class Unpacked:
 
     new: int = 0
     same: int = 0
-    other: list[Path] = field(default_factory=list)
 
 
 def unpack(source: Path, runs_dir: Path) -> Unpacked:
