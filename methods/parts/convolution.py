@@ -36,6 +36,13 @@ def in_memory_format(x: Tensor) -> Tensor:
     return x.contiguous(memory_format=chosen().torch_format) if x.device.type == "cpu" else x
 
 
+def pixels_of(x: Tensor, first: int = 0, step: int = 1) -> Tensor:
+    """`x[:, :, first::step, first::step]`; on a CPU the gradient comes back as channels-last memory has it, too."""
+    if x.device.type != "cpu":
+        return x[:, :, first::step, first::step]
+    return x.permute(0, 2, 3, 1)[:, first::step, first::step].permute(0, 3, 1, 2)
+
+
 def split_channels(x: Tensor, sizes: Sequence[int]) -> list[Tensor]:
     """`x.split(sizes, dim=1)`; on a CPU the gradients are put together as channels-last memory has them, too."""
     if x.device.type != "cpu":
@@ -66,6 +73,11 @@ def pointwise(x: Tensor, weight: Tensor) -> Tensor:
         weight: (edges, channels out, channels in).
     """
     edges, c_out, c_in = weight.shape
+    if c_out == c_in and compiled.usable(x) and x.requires_grad:
+        from methods.parts.compiled.pointwise import MOST, narrow_pointwise
+
+        if c_in <= MOST:
+            return narrow_pointwise(x, weight)
     if x.device.type == "cpu":
         return F.conv2d(x, weight.reshape(edges * c_out, c_in, 1, 1), groups=edges)
     height, width = x.shape[2:]
@@ -85,9 +97,9 @@ def strided_pointwise(x: Tensor, weight: Tensor) -> Tensor:
             factorised reduction that lost all of its filters.
     """
     if not len(weight):
-        return x[:, :0, ::2, ::2] + weight.sum()
+        return pixels_of(x[:, :0], step=2) + weight.sum()
     if x.device.type == "cpu" and x.shape[1] < NARROW:
-        return F.conv2d(x[:, :, ::2, ::2], weight)
+        return F.conv2d(pixels_of(x, step=2), weight)
     return F.conv2d(x, weight, stride=2)
 
 

@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from methods.parts import compiled
+from methods.parts.convolution import pointwise, split_channels
 from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose, choosing, chosen
 from methods.parts.executors.weighted_sum import weighted_sum
+from methods.parts.pooling import average_pool, max_pool
 from tests.methods.test_cell_supernet import compare, pair
 
 pytest.importorskip("numba")
@@ -48,20 +50,26 @@ def test_weighted_sum(
     channels = 3
     zs = [leaf(batch, edges * channels, height, width, layout) for _ in range(candidates)]
     xs = [leaf(batch, channels, height, width, layout) for _ in range(shared)]
+    before = leaf(batch, (1 + edges) * channels, height, width, layout)
     weights = torch.rand(edges, candidates + shared, requires_grad=True)
     norms = [nn.BatchNorm2d(edges * channels, affine=False) for _ in zs]
-    twins = deepcopy(norms)
+    shared_norms = [nn.BatchNorm2d(channels, affine=False) for _ in xs[:-1]]
+    twins, shared_twins = deepcopy((norms, shared_norms))
     gradient = torch.randn(batch, edges * channels, height, width)
-    found = weighted_sum(weights, [z + 3 for z in zs], norms, xs)
+    arrived = split_channels(before, [channels, edges * channels])[1] if layout == torch.channels_last else None
+    given = [z + 3 for z in zs]
+    found = weighted_sum(weights, given, norms, xs, shared_norms, arrived)
     with choosing(replace(chosen(), compiled=False)):
-        wanted = weighted_sum(weights, [z + 3 for z in zs], twins, xs)
+        wanted = weighted_sum(weights, given, twins, xs, shared_twins, arrived)
     assert "Compiled" in type(found.grad_fn).__name__
     torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-9)
-    gradients = (torch.autograd.grad(y, [weights, *zs, *xs], gradient) for y in (found, wanted))
+    leaves = [weights, *zs, *xs, *([] if arrived is None else [before])]
+    gradients = (torch.autograd.grad(y, leaves, gradient) for y in (found, wanted))
     for mine, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
-    for mine, theirs in zip(norms, twins, strict=True):
-        torch.testing.assert_close(mine.state_dict(), theirs.state_dict(), rtol=1e-9, atol=1e-9)
+    for mine, theirs in zip([*norms, *shared_norms], [*twins, *shared_twins], strict=True):
+        for name in ("running_mean", "running_var"):
+            torch.testing.assert_close(getattr(mine, name), getattr(theirs, name), rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
@@ -91,6 +99,48 @@ def test_rectified_and_repeated(batch: int, height: int, width: int) -> None:
     torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize(("edges", "channels"), [(4, 1), (1, 2), (3, 2), (2, 3), (5, 4)])
+@pytest.mark.parametrize(("batch", "height", "width"), SIZES)
+def test_pointwise(batch: int, height: int, width: int, edges: int, channels: int) -> None:
+    x = leaf(batch, edges * channels, height, width, torch.channels_last)
+    weight = torch.randn(edges, channels, channels, requires_grad=True)
+    found = pointwise(x, weight)
+    with choosing(replace(chosen(), compiled=False)):
+        wanted = pointwise(x, weight)
+    assert type(found.grad_fn).__name__ == "_PointwiseBackward"
+    torch.testing.assert_close(found, wanted, rtol=1e-12, atol=1e-12)
+    gradient = torch.randn_like(found)
+    for mine, theirs in zip(*(torch.autograd.grad(y, [x, weight], gradient) for y in (found, wanted)), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-11, atol=1e-11)
+    wider = pointwise(leaf(1, 5, 2, 2, torch.channels_last), torch.ones(1, 5, 5))
+    assert type(wider.grad_fn).__name__ == "ConvolutionBackward0"
+
+
+@pytest.mark.parametrize("pool", [max_pool, average_pool])
+@pytest.mark.parametrize(("batch", "height", "width"), [*SIZES, (2, 1, 1), (2, 5, 1), (2, 1, 4)])
+def test_pools(batch: int, height: int, width: int, pool: Callable[[Tensor, int, int], Tensor]) -> None:
+    """Of numbers many of which are equal: the first of the largest takes the gradient."""
+    x = torch.randint(3, (batch, 5, height, width)).double()
+    x = x.contiguous(memory_format=torch.channels_last).requires_grad_()
+    found = pool(x, 3, 1)
+    with choosing(replace(chosen(), compiled=False)):
+        wanted = pool(x, 3, 1)
+    assert type(found.grad_fn).__name__ in ("_MaxPoolBackward", "_AveragePoolBackward")
+    torch.testing.assert_close(found, wanted, rtol=1e-15, atol=1e-15)
+    gradient = torch.randn_like(x)
+    mine, theirs = (torch.autograd.grad(y, x, gradient)[0] for y in (found, wanted))
+    torch.testing.assert_close(mine, theirs, rtol=1e-14, atol=1e-14)
+
+
+def test_pools_without_loops() -> None:
+    """What is not trained, and other kernels and strides."""
+    x = torch.randn(2, 3, 6, 6, requires_grad=True)
+    for pool in (max_pool, average_pool):
+        assert pool(x.detach(), 3, 1).grad_fn is None
+        for sizes in ((3, 2), (5, 1)):
+            assert type(pool(x, *sizes).grad_fn).__name__ in ("MaxPool2DWithIndicesBackward0", "AvgPool2DBackward0")
+
+
 @pytest.mark.parametrize("share", [1, 2])
 def test_the_supernet_equals_the_textbook(share: int) -> None:
     fast, oracle = pair(4, 3, share, share > 1)
@@ -104,6 +154,8 @@ def test_what_is_not_a_number_stays_that() -> None:
     x = torch.ones(2, 1, 4, 4)
     x[0, 0, 0, 0] = math.nan
     assert relu_repeat(x, 2)[0, :, 0, 0].isnan().all()
+    for pool in (max_pool, average_pool):
+        assert pool(x.clone().requires_grad_(), 3, 1).isnan().sum() == 4
     assert norm_relu(nn.BatchNorm2d(1, affine=False), x).isnan().all()
 
 

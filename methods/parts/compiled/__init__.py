@@ -6,6 +6,8 @@ what runs in every other case: a GPU, evaluation, several processes, bfloat16, c
 
     weighted_sum    normalisation, weighting by gates and sum over candidates, forward and backward
     rectified       normalisation and ReLU between the halves of a separable convolution; a rectified state, repeated
+    pools           3x3 pools with stride 1
+    pointwise       1x1 convolutions of a few channels an edge
     depthwise       the weight gradient of depthwise convolutions with stride 1
 
 The mathematics is that of the plain functions; the order of sums differs, and is fixed.
@@ -37,13 +39,13 @@ def load() -> None:
 
     What is kept and cannot be read is removed and compiled anew. Later calls do nothing.
     """
-    from methods.parts.compiled import loops
+    from methods.parts.compiled.loops import compiling, depthwise, moments, pointwise, pools, rectified, sums  # noqa: F401
 
     try:
-        loops.call_each()
+        compiling.call_each()
     except Exception:  # whatever a damaged file makes of unpickling it
-        loops.forget()
-        loops.call_each()
+        compiling.forget()
+        compiling.call_each()
 
 
 def usable(x: Tensor, norms: Iterable[nn.Module] = ()) -> bool:

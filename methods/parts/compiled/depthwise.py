@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from methods.parts.compiled.layout import flat
-from methods.parts.compiled.loops import add_taps
+from methods.parts.compiled.layout import rows
+from methods.parts.compiled.loops.depthwise import add_taps
 
 
 def depthwise_weight_gradient(x: Tensor, gradient: Tensor, kernel: int, dilation: int) -> Tensor:
@@ -15,9 +15,9 @@ def depthwise_weight_gradient(x: Tensor, gradient: Tensor, kernel: int, dilation
 
     Sums are taken over the batch and the rows first, for every pixel of a row on its own.
     """
-    batch, channels, height, width = x.shape
-    shape = batch, height, width * channels
-    sums = np.zeros((kernel, kernel, width * channels), flat(x).dtype)
-    add_taps(flat(x).reshape(shape), flat(gradient).reshape(shape), channels, dilation, sums)
+    _, channels, _, width = x.shape
+    seen = rows(x)
+    sums = np.zeros((kernel, kernel, width * channels), seen.dtype)
+    add_taps(seen, rows(gradient), channels, dilation, sums)
     by_channel = torch.from_numpy(sums).view(kernel, kernel, width, channels).sum(dim=2)
     return by_channel.permute(2, 0, 1).unsqueeze(1).contiguous()

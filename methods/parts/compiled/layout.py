@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from methods.parts.compiled.loops import PIXELS, Array, first_of, index_of
+from methods.parts.compiled.loops.compiling import Array, pixels_of
 
 
 def flat(x: Tensor) -> Array:
@@ -17,34 +14,37 @@ def flat(x: Tensor) -> Array:
     return x.detach().permute(0, 2, 3, 1).reshape(-1).numpy()
 
 
-def new(like: Tensor, channels: int, filled: bool = False) -> Tensor:
-    """Channels-last, of another number of channels; zero where `filled`."""
-    shape = like.shape[0], *like.shape[2:], channels
-    make = torch.zeros if filled else torch.empty
-    return make(shape, dtype=like.dtype).permute(0, 3, 1, 2)
+def rows(x: Tensor) -> Array:
+    """(batch, h, w * channels), as `flat`."""
+    batch, channels, height, width = x.shape
+    return flat(x).reshape(batch, height, width * channels)
+
+
+def stepped(x: Tensor) -> tuple[Array, int]:
+    """Flat, from its first number to its last, and how many numbers after the last one a pixel begins: where it is some
+    of the channels of a channels-last tensor, the memory itself."""
+    _, channels, height, width = x.shape
+    step = x.stride(3)
+    if step < channels or x.stride() != (step * width * height, 1, step * width, step):
+        return flat(x), channels
+    return x.detach().as_strided(((x.numel() // channels - 1) * step + channels,), (1,)).numpy(), step
+
+
+def new(like: Tensor, channels: int) -> Tensor:
+    """Channels-last, of another number of channels."""
+    return torch.empty((like.shape[0], *like.shape[2:], channels), dtype=like.dtype).permute(0, 3, 1, 2)
 
 
 def empty_like(x: Tensor) -> Tensor:
     return new(x, x.shape[1])
 
 
-def lanes(vector: Tensor) -> Array:
-    """A number for each channel, over a tile."""
-    return np.tile(vector.detach().numpy(), PIXELS)
+def lanes(by_channel: Array, pixels: int | None = None) -> Array:
+    """(..., channels) -> (..., pixels * channels), over a tile."""
+    pixels = pixels_of(by_channel.shape[-1]) if pixels is None else pixels
+    return np.tile(by_channel, pixels)
 
 
-def repeated(vector: Tensor) -> Array:
-    return np.ascontiguousarray(vector.detach().numpy())
-
-
-def summed(loop: Callable[..., None], channels: int, dtype: torch.dtype, *seen: Array) -> Tensor:
-    """By channel, what a loop adds up in the numbers of a tile."""
-    sums = np.zeros(PIXELS * channels, seen[0].dtype)
-    loop(*seen, sums)
-    return torch.from_numpy(sums).view(PIXELS, channels).sum(dim=0, dtype=dtype)
-
-
-@cache
-def indices(channels: int, edges: int) -> tuple[Array, Array]:
-    """`index_of` and `first_of`, made once."""
-    return index_of(channels, edges), first_of(channels, edges)
+def summed(sums: Array, channels: int) -> Array:
+    """(..., pixels * channels) of a tile -> (..., channels)."""
+    return sums.reshape(*sums.shape[:-1], sums.shape[-1] // channels, channels).sum(axis=-2)

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from methods.parts.compiled import loops
-from methods.parts.compiled.layout import flat, lanes, summed
+from methods.parts.compiled.layout import lanes, summed
+from methods.parts.compiled.loops.compiling import Array
+from methods.parts.compiled.loops.moments import add_moments
 
 
-def batch_statistics(norm: nn.BatchNorm2d, z: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and one over the standard deviation, (channels,) each; running statistics as `norm.forward` keeps them."""
+def batch_statistics(norm: nn.BatchNorm2d, z: Array) -> tuple[Array, Array]:
+    """Mean and one over the standard deviation, (channels,) each; running statistics as `norm.forward` keeps them.
+
+    Sums are taken of the differences to the first pixel, so that a mean far from zero costs no digits.
+
+    Args:
+        z: flat, pixel by pixel.
+    """
     assert norm.running_mean is not None
     assert norm.running_var is not None
     assert norm.momentum is not None
-    dtype, channels = norm.running_mean.dtype, z.shape[1]
-    pixels = z.numel() // channels
-    values = flat(z)
-    mean = summed(loops.add_sums, channels, dtype, values) / pixels
-    variance = summed(loops.add_squares, channels, dtype, values, lanes(mean)) / pixels
+    channels = norm.num_features
+    pixels, pivot = z.size // channels, z[:channels].copy()
+    tile = lanes(pivot)
+    sums, squares = np.zeros((2, tile.size), z.dtype)
+    add_moments(z, tile, sums, squares)
+    moved = summed(sums, channels) / pixels
+    mean, variance = pivot + moved, np.maximum(summed(squares, channels) / pixels - moved * moved, 0)
     if norm.track_running_stats:
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (pixels / (pixels - 1)), norm.momentum)
-    return mean, torch.rsqrt(variance + norm.eps)
+        norm.running_mean.lerp_(torch.from_numpy(mean), norm.momentum)
+        norm.running_var.lerp_(torch.from_numpy(variance * (pixels / (pixels - 1))), norm.momentum)
+    return mean, 1 / np.sqrt(variance + z.dtype.type(norm.eps))

@@ -77,6 +77,5 @@ class ConvolutionMixture(SummingExecutor):
             from methods.parts.executors.kernels.weighted_sum import fused_weighted_sum
 
             sent = fused_weighted_sum(weights, candidates, norms, shared)
-        else:
-            sent = weighted_sum(weights, candidates, norms, shared)
-        return sent if arrived is None else arrived + sent
+            return sent if arrived is None else arrived + sent
+        return weighted_sum(weights, candidates, norms, shared, arrived=arrived)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from methods.parts import compiled
-from methods.parts.convolution import depthwise, pointwise, strided_pointwise
+from methods.parts.convolution import depthwise, pixels_of, pointwise, strided_pointwise
 from methods.parts.executors import kernels
 from methods.parts.executors.protocol import SummingExecutor
 from methods.parts.executors.weighted_sum import weighted_sum
@@ -70,7 +70,7 @@ class Reduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         even = strided_pointwise(x, self.even.flatten(0, 1)[..., None, None])
-        odd = strided_pointwise(x[:, :, 1:, 1:], self.odd.flatten(0, 1)[..., None, None])
+        odd = strided_pointwise(pixels_of(x, first=1), self.odd.flatten(0, 1)[..., None, None])
         halves = zip(even.chunk(self.edges, dim=1), odd.chunk(self.edges, dim=1), strict=True)
         return torch.cat([half for pair in halves for half in pair], dim=1)
 
@@ -123,9 +123,8 @@ class Mixture(SummingExecutor):
         weights = (gates.options * gates.weights[:, None]).index_select(1, self.columns)
         if kernels.usable(state, self.norms(), self.edges):
             sent = self._fused(weights, state)
-        else:
-            sent = weighted_sum(weights, *self._candidates(state))
-        return sent if arrived is None else arrived + sent
+            return sent if arrived is None else arrived + sent
+        return weighted_sum(weights, *self._candidates(state), arrived)
 
     def norms(self) -> list[nn.Module]:
         """All normalisations of the candidates."""
@@ -169,18 +168,21 @@ class Mixture(SummingExecutor):
             return relu_repeat(state, self.edges)
         return torch.cat([rectified] * self.edges, dim=1)
 
-    def _candidates(self, state: Tensor) -> tuple[list[Tensor], list[nn.BatchNorm2d], list[Tensor]]:
-        """The candidates of every edge before their normalisation, their norms, and those that all edges share."""
+    def _candidates(
+        self, state: Tensor
+    ) -> tuple[list[Tensor], list[nn.BatchNorm2d], list[Tensor], list[nn.BatchNorm2d]]:
+        """The candidates of every edge before their normalisation, their norms; the same of those that all share."""
         rectified = state.relu()
         repeated = self._repeated(state, rectified)
-        kept = repeated if self.stride == 1 else torch.cat([rectified[:, :, ::2, ::2]] * self.edges, dim=1)
+        kept = repeated if self.stride == 1 else torch.cat([pixels_of(rectified, step=2)] * self.edges, dim=1)
         last: list[tuple[Any, Tensor]] = [(self.dilated[name], kept) for name in DILATED]
         for name in SEPARABLE:
             first: Any = self.first[name]
             last.append((self.second[name], _norm_relu(first.norm, first(repeated))))
-        shared = [self.pools[name](state) for name in POOLS]
+        shared = [pool(state) for pool, _ in self._pools()]
         if self.reduce is None:
             shared.append(state)
         else:
             last.append((self.reduce, rectified))
-        return [module(x) for module, x in last], [module.norm for module, _ in last], shared
+        norms = [module.norm for module, _ in last]
+        return [module(x) for module, x in last], norms, shared, [norm for _, norm in self._pools()]

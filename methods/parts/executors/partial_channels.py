@@ -30,12 +30,13 @@ def channel_shuffle(x: Tensor, groups: int) -> Tensor:
     return x.unflatten(1, (groups, -1)).transpose(1, 2).flatten(1, 2)
 
 
-def _weigh(weights: Tensor, around: Tensor) -> Tensor:
+def _weigh(weights: Tensor, around: Tensor, arrived: Tensor | None) -> Tensor:
     if kernels.usable(around, [], len(weights), ["weighted_sum"]):
         from methods.parts.executors.kernels.weighted_sum import fused_weighted_sum
 
-        return fused_weighted_sum(weights, [], [], [around])
-    return weighted_sum(weights, [], [], [around])
+        sent = fused_weighted_sum(weights, [], [], [around])
+        return sent if arrived is None else arrived + sent
+    return weighted_sum(weights, [], [], [around], arrived=arrived)
 
 
 class PartialChannels(StateExecutor[Arrived]):
@@ -58,11 +59,8 @@ class PartialChannels(StateExecutor[Arrived]):
         through, around = in_memory_format(through), in_memory_format(around)  # once, not in every candidate
         if self.stride == 2:
             around = F.max_pool2d(around, 2, 2)
-        sent = _weigh(gates.weights[:, None], around)
-        if arrived is None:
-            return self.mixture(through, gates), sent
-        mixed, bypassed = arrived
-        return self.mixture(through, gates, mixed), bypassed + sent
+        mixed, bypassed = (None, None) if arrived is None else arrived
+        return self.mixture(through, gates, mixed), _weigh(gates.weights[:, None], around, bypassed)
 
     def next_node(self, arrived: Arrived) -> tuple[Tensor, Arrived]:
         """As the other executor's; the node's channels are shuffled."""

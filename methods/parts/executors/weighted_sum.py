@@ -28,8 +28,9 @@ _PIXELS = (0, 2, 3)
 
 
 def weighted_sum(
-    weights: Tensor, candidates: Sequence[Tensor], norms: Sequence[nn.BatchNorm2d], shared: Sequence[Tensor]
-) -> Tensor:
+    weights: Tensor, candidates: Sequence[Tensor], norms: Sequence[nn.BatchNorm2d],
+    shared: Sequence[Tensor], shared_norms: Sequence[nn.BatchNorm2d | None] = (), arrived: Tensor | None = None,
+) -> Tensor:  # fmt: skip
     """The weighted sum of normalised candidates, and of tensors that are the same for every edge.
 
     Args:
@@ -37,15 +38,21 @@ def weighted_sum(
         candidates: each (batch, edges * channels, h, w), before its batch normalisation.
         norms: one without scale and shift for each candidate; running statistics are updated as in its `forward`.
         shared: each (batch, channels, h, w).
+        shared_norms: those of the first shared tensors, which are given before it; None for one that has none.
+        arrived: to be added, as the result.
 
     Returns:
         (batch, edges * channels, h, w).
     """
-    if compiled.usable(shared[-1], norms):
-        from methods.parts.compiled.weighted_sum import compiled_weighted_sum
+    of_shared = [*shared_norms, *[None] * (len(shared) - len(shared_norms))]
+    if compiled.usable(shared[-1], [*norms, *(norm for norm in of_shared if norm is not None)]):
+        from methods.parts.compiled.weighted_sum import compiled_weighted_sum, fits
 
-        return compiled_weighted_sum(weights, candidates, norms, shared)
-    return _WeightedSum.apply(weights, list(norms), *candidates, *shared)
+        if fits(len(candidates), len(shared)):
+            return compiled_weighted_sum(weights, candidates, norms, shared, of_shared, arrived)
+    normalised = [x if norm is None else norm(x) for x, norm in zip(shared, of_shared, strict=True)]
+    sent = _WeightedSum.apply(weights, list(norms), *candidates, *normalised)
+    return sent if arrived is None else arrived + sent
 
 
 class _WeightedSum(torch.autograd.Function):

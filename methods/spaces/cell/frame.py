@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.parts.convolution import in_memory_format
+from methods.parts.pooling import mean_of_pixels
 from methods.spaces.cell.layout import INPUTS
 from methods.spaces.cell.network import cifar_stem, imagenet_stem
 from methods.spaces.cell.sharing import BY_TYPE, Sharing
@@ -93,4 +93,4 @@ class CellFrame(nn.Module):
         last = self.stem1(before_last)
         for cell in cast(list[FramedCell], list(self.cells)):
             before_last, last = last, cell(before_last, last, for_kind[cell.kind])
-        return self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))
+        return self.classifier(mean_of_pixels(last))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
+from methods.parts import pooling
 from methods.spaces.operations.base import Place, WithoutFilters, register_operation
 
 
@@ -14,7 +15,7 @@ class Pool(WithoutFilters):
 
     def pool(self, stride: int) -> nn.Module:
         """Keeps the size at stride 1."""
-        return nn.MaxPool2d(self.kernel, stride, padding=self.kernel // 2)
+        return pooling.MaxPool(self.kernel, stride)
 
     def normalised(self, at: Place) -> int:
         return at.c_out
@@ -34,4 +35,4 @@ class AveragePool(Pool):
     """The average counts only pixels inside the image."""
 
     def pool(self, stride: int) -> nn.Module:
-        return nn.AvgPool2d(self.kernel, stride, padding=self.kernel // 2, count_include_pad=False)
+        return pooling.AveragePool(self.kernel, stride)

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from methods.parts.convolution import StridedPointwise
+from methods.parts.convolution import StridedPointwise, pixels_of
 from methods.spaces.channels import ChannelMap
 
 
@@ -38,7 +38,7 @@ class FactorizedReduce(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(x)
-        return self.bn(torch.cat([self.conv_1(x), self.conv_2(x[:, :, 1:, 1:])], dim=1))
+        return self.bn(torch.cat([self.conv_1(x), self.conv_2(pixels_of(x, first=1))], dim=1))
 
 
 def project(channels: ChannelMap, path: str, inputs: Sequence[str], output: str) -> None:

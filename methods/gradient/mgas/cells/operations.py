@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.gradient.mgas.layers import Affine, GatedNorm, MaskableConv, new_weight
-from methods.parts.convolution import depthwise, in_memory_format, strided_pointwise
+from methods.parts.convolution import depthwise, in_memory_format, pixels_of, strided_pointwise
+from methods.parts.pooling import average_pool, max_pool
 from methods.spaces.operations import AVG_POOL, KNOWN, SEPARABLE
 
 
@@ -91,7 +92,7 @@ class Reduction(nn.Module):
 
     def forward(self, rectified: Tensor, affine: Affine, gate_first: Tensor | None = None) -> Tensor:
         first = strided_pointwise(rectified, self.conv_1["weight"])
-        second = strided_pointwise(rectified[:, :, 1:, 1:], self.conv_2["weight"])
+        second = strided_pointwise(pixels_of(rectified, first=1), self.conv_2["weight"])
         x = torch.cat([first, second], dim=1)
         if gate_first is not None:
             x = x * gate_first.to(x.dtype)[:, None, None]
@@ -129,7 +130,7 @@ class SharedInputs:
     def halved(self, source: int) -> Tensor:
         """Even rows and columns of the rectified state."""
         if (source, "halved") not in self.known:
-            halved = self.rectified(source)[:, :, ::2, ::2]
+            halved = pixels_of(self.rectified(source), step=2)
             self.known[source, "halved"] = (
                 in_memory_format(halved) if halved.device.type == "cpu" else halved.contiguous()
             )
@@ -139,9 +140,6 @@ class SharedInputs:
         """3x3 pooling, padding 1; all edges from one state have one stride."""
         if (source, operation) not in self.known:
             state = self.states[source]
-            self.known[source, operation] = (
-                F.avg_pool2d(state, 3, stride, padding=1, count_include_pad=False)
-                if operation == AVG_POOL
-                else F.max_pool2d(state, 3, stride, padding=1)
-            )
+            pool = average_pool if operation == AVG_POOL else max_pool
+            self.known[source, operation] = pool(state, 3, stride)
         return self.known[source, operation]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from methods.base import SearchContext
@@ -13,6 +12,7 @@ from methods.gradient.mgas.structure import LAST_STAGE
 from methods.gradient.mgas.supernet import Supernet
 from methods.gradient.mgas.switches import Switches
 from methods.parts.convolution import in_memory_format
+from methods.parts.pooling import mean_of_pixels
 from methods.parts.single_values import take_single_values
 from methods.spaces.cell.network import cifar_stem, imagenet_stem
 
@@ -94,7 +94,7 @@ class CellSupernet(Supernet):
             before_last, last = last, cell(before_last, last, given)
         if self.stage < LAST_STAGE:
             return self.heads[self.stage](last)
-        return self.classifier(F.adaptive_avg_pool2d(last, 1).flatten(1))
+        return self.classifier(mean_of_pixels(last))
 
     def head(self) -> nn.Module:
         """The present stage's classifier."""
