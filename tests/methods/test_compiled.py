@@ -99,6 +99,18 @@ def test_rectified_and_repeated(batch: int, height: int, width: int) -> None:
     torch.testing.assert_close(mine, theirs, rtol=1e-12, atol=1e-12)
 
 
+def test_one_channel_of_many() -> None:
+    """Its numbers lie apart in memory, though one after the other as the loops take them."""
+    x = leaf(2, 5, 3, 3, torch.channels_last)[:, :1]
+    weights, z = torch.rand(2, 2), leaf(2, 2, 3, 3, torch.channels_last)
+    norms = [nn.BatchNorm2d(2, affine=False) for _ in range(2)]
+    found = weighted_sum(weights, [z], norms[:1], [x])
+    with choosing(replace(chosen(), compiled=False)):
+        torch.testing.assert_close(found, weighted_sum(weights, [z], norms[1:], [x]), rtol=1e-9, atol=1e-9)
+        pooled = max_pool(x, 3, 1)
+    assert torch.equal(max_pool(x, 3, 1), pooled)
+
+
 @pytest.mark.parametrize(("edges", "channels"), [(4, 1), (1, 2), (3, 2), (2, 3), (5, 4)])
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
 def test_pointwise(batch: int, height: int, width: int, edges: int, channels: int) -> None:

@@ -11,7 +11,7 @@ from methods.parts.compiled.loops.compiling import Array, pixels_of
 
 def flat(x: Tensor) -> Array:
     """(batch, channels, h, w) pixel by pixel: the memory itself where it is channels-last."""
-    return x.detach().permute(0, 2, 3, 1).reshape(-1).numpy()
+    return x.detach().permute(0, 2, 3, 1).contiguous().view(-1).numpy()
 
 
 def rows(x: Tensor) -> Array:
