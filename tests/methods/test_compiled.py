@@ -15,11 +15,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.run.cost import fvcore_macs
+from methods.architecture import Architecture
+from methods.genotypes import published
 from methods.parts import compiled
 from methods.parts.convolution import pointwise, split_channels
 from methods.parts.cpu_choices import DEFAULT_CHOICES, CpuChoices, choose, choosing, chosen
 from methods.parts.executors.weighted_sum import weighted_sum
 from methods.parts.pooling import average_pool, max_pool
+from methods.spaces import NetworkSettings, build
+from tests.methods import test_cell_supernet
 from tests.methods.test_cell_supernet import compare, pair
 
 pytest.importorskip("numba")
@@ -159,6 +164,11 @@ def test_the_supernet_equals_the_textbook(share: int) -> None:
     compare(fast, oracle, torch.randn(4, 3, 8, 8), torch.randint(10, (4,)))
 
 
+@pytest.mark.parametrize("share", [1, 4])
+def test_recomputing_changes_nothing(share: int) -> None:
+    test_cell_supernet.test_recomputing_changes_nothing(share)
+
+
 def test_what_is_not_a_number_stays_that() -> None:
     """A search that diverges must be seen to: a rectifier that answers zero would hide it."""
     from methods.parts.compiled.rectified import norm_relu, relu_repeat
@@ -169,6 +179,21 @@ def test_what_is_not_a_number_stays_that() -> None:
     for pool in (max_pool, average_pool):
         assert pool(x.clone().requires_grad_(), 3, 1).isnan().sum() == 4
     assert norm_relu(nn.BatchNorm2d(1, affine=False), x).isnan().all()
+
+
+def test_a_network_is_counted_as_ever() -> None:
+    """The counter traces it, where sizes are no numbers; on pools of stride 1, too."""
+    normal = [
+        ["max_pool_3x3", 0, 2],
+        ["avg_pool_3x3", 1, 2],
+        *(["skip_connect", s, n] for n in (3, 4, 5) for s in (0, 1)),
+    ]
+    cells = published("DARTS_V2").genotype
+    cells = {**cells, "normal": {**cells["normal"], "edges": normal}}
+    network = build(Architecture("darts_cell", cells), 10, NetworkSettings(channels=4, cells=3, stem="cifar"))
+    found = fvcore_macs(network, (3, 16, 16))
+    choose(DEFAULT_CHOICES)
+    assert found == fvcore_macs(network, (3, 16, 16))
 
 
 @pytest.mark.long

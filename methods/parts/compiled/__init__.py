@@ -51,10 +51,12 @@ def load() -> None:
 def usable(x: Tensor, norms: Iterable[nn.Module] = ()) -> bool:
     """Whether the loops compute on tensors like `x`: where `CpuChoices.compiled` says so, in training, by one process.
 
+    Never where operations are traced, to be counted.
+
     Raises:
         ModuleNotFoundError: they were chosen, and Numba is not there.
     """
-    if not chosen().compiled or x.device.type != "cpu" or x.dtype not in DTYPES:
+    if not chosen().compiled or x.device.type != "cpu" or x.dtype not in DTYPES or torch.jit.is_tracing():
         return False
     load()
     return all(type(norm) is nn.BatchNorm2d and norm.training for norm in norms)
