@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +93,7 @@ class _CompiledWeightedSum(torch.autograd.Function):
 
 def _by_channel(weights: Tensor, channels: int) -> Array:
     """(edges, columns) -> (columns, edges * channels)."""
-    return cast(Array, weights.detach().numpy().T.repeat(channels, axis=1))
+    return weights.detach().numpy().T.repeat(channels, axis=1)
 
 
 def _statistics(
