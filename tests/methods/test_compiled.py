@@ -92,6 +92,28 @@ def test_normalised_and_rectified(batch: int, height: int, width: int) -> None:
     torch.testing.assert_close(norm.running_var, twin.running_var, rtol=1e-9, atol=1e-9)
 
 
+def test_statistics_in_single_precision() -> None:
+    """Of a mean a thousand standard deviations from zero, and of a first pixel thirty away from the mean."""
+    from methods.parts.compiled.layout import flat
+    from methods.parts.compiled.statistics import batch_statistics
+
+    z = torch.randn(32, 4, 16, 16).contiguous(memory_format=torch.channels_last)
+    z[:, 1:3] += 1000
+    z[0, 2:, 0, 0] += 30
+    z = z.float()
+    mean, inverse = batch_statistics(nn.BatchNorm2d(4, affine=False, dtype=torch.float32), flat(z))
+    exact = z.double()
+    torch.testing.assert_close(torch.from_numpy(mean).double(), exact.mean((0, 2, 3)), rtol=1e-6, atol=1e-6)
+    wanted = (exact.var((0, 2, 3), correction=0) + 1e-5).rsqrt()
+    torch.testing.assert_close(torch.from_numpy(inverse).double(), wanted, rtol=1e-4, atol=0)
+
+
+def test_more_candidates_than_the_loops_take_are_summed_by_torch() -> None:
+    zs, norms = [leaf(2, 4, 3, 3, torch.channels_last) for _ in range(6)], [nn.BatchNorm2d(4, affine=False)] * 6
+    y = weighted_sum(torch.rand(2, 7, requires_grad=True), zs, norms, [leaf(2, 2, 3, 3, torch.channels_last)])
+    assert type(y.grad_fn).__name__ == "_WeightedSumBackward"
+
+
 @pytest.mark.parametrize(("batch", "height", "width"), SIZES)
 def test_rectified_and_repeated(batch: int, height: int, width: int) -> None:
     from methods.parts.compiled.rectified import relu_repeat

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from methods.parts.compiled.loops.compiling import Array, pixels_of
+from methods.parts.compiled.loops.compiling import Array, tile_pixels
 
 
 def flat(x: Tensor) -> Array:
@@ -41,7 +41,7 @@ def empty_like(x: Tensor) -> Tensor:
 
 def lanes(by_channel: Array, pixels: int | None = None) -> Array:
     """(..., channels) -> (..., pixels * channels), over a tile."""
-    pixels = pixels_of(by_channel.shape[-1]) if pixels is None else pixels
+    pixels = tile_pixels(by_channel.shape[-1]) if pixels is None else pixels
     return np.tile(by_channel, pixels)
 
 

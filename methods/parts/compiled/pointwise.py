@@ -11,7 +11,7 @@ from torch import Tensor
 
 from methods.parts.compiled.layout import empty_like, flat, lanes, summed
 from methods.parts.compiled.loops import pointwise as loops
-from methods.parts.compiled.loops.compiling import Array, pixels_of
+from methods.parts.compiled.loops.compiling import Array, tile_pixels
 
 MOST = 4
 """Channels an edge up to which the loops were seen to be faster than oneDNN (docs/speed.md)."""
@@ -38,7 +38,7 @@ class _Pointwise(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             out = empty_like(x)
             loops.mix(g, _by_distance(weight.detach().transpose(1, 2).numpy()), flat(out))
-        products = np.zeros((2 * channels - 1, pixels_of(edges * channels) * edges * channels), g.dtype)
+        products = np.zeros((2 * channels - 1, tile_pixels(edges * channels) * edges * channels), g.dtype)
         loops.add_mixed_products(g, flat(x), products)
         by_distance = summed(products, edges * channels).reshape(-1, edges, channels)
         distances, into, of = _places(channels)

@@ -44,22 +44,24 @@ class _MaxPool(torch.autograd.Function):
 class _AveragePool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        y, seen = empty_like(x), rows(x)
-        counts, ones = _counts(*x.shape[1:], seen.dtype)
-        loops.box_sums(seen, x.shape[1], ones, counts, rows(y))
-        return y
+        counts, ones = _counts(*x.shape[1:], x.dtype)
+        return _boxes(x, ones, counts)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        out, left = empty_like(gradient), rows(gradient)
-        counts, ones = _counts(*gradient.shape[1:], left.dtype)
-        loops.box_sums(left, gradient.shape[1], counts, ones, rows(out))
-        return out
+        counts, ones = _counts(*gradient.shape[1:], gradient.dtype)
+        return _boxes(gradient, counts, ones)
+
+
+def _boxes(x: Tensor, before: Array, after: Array) -> Tensor:
+    y = empty_like(x)
+    loops.box_sums(rows(x), x.shape[1], before, after, rows(y))
+    return y
 
 
 @cache
-def _counts(channels: int, height: int, width: int, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+def _counts(channels: int, height: int, width: int, dtype: torch.dtype) -> tuple[Array, Array]:
     """(h, w * channels): of the window around each pixel, those inside the image; ones."""
     inside = np.outer(*(np.convolve(np.ones(size), np.ones(3))[1:-1] for size in (height, width)))
-    counts = inside.repeat(channels, axis=1).astype(dtype)
+    counts = torch.from_numpy(inside.repeat(channels, axis=1)).to(dtype).numpy()
     return counts, np.ones_like(counts)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from methods.parts.compiled.layout import empty_like, flat, lanes, new, summed
 from methods.parts.compiled.loops import rectified as loops
-from methods.parts.compiled.loops.compiling import pixels_of
+from methods.parts.compiled.loops.compiling import tile_pixels
 from methods.parts.compiled.statistics import batch_statistics
 
 
@@ -41,7 +41,7 @@ class _NormRelu(torch.autograd.Function):
         mean, inverse = ctx.statistics
         channels, g, seen, opened = z.shape[1], flat(gradient), flat(z), flat(y)
         pixels = g.size // channels
-        sums, products = np.zeros((2, pixels_of(channels) * channels), g.dtype)
+        sums, products = np.zeros((2, tile_pixels(channels) * channels), g.dtype)
         loops.add_gated_sums(g, seen, opened, lanes(mean), sums, products)
         by_z = -(inverse**3) * summed(products, channels) / pixels
         shift = -inverse * summed(sums, channels) / pixels - by_z * mean

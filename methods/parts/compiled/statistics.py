@@ -14,7 +14,8 @@ from methods.parts.compiled.loops.moments import add_moments
 def batch_statistics(norm: nn.BatchNorm2d, z: Array) -> tuple[Array, Array]:
     """Mean and one over the standard deviation, (channels,) each; running statistics as `norm.forward` keeps them.
 
-    Sums are taken of the differences to the first pixel, so that a mean far from zero costs no digits.
+    Sums are taken, in one pass, of the differences to the first pixel: a mean far from zero costs no digits, a first
+    pixel that is n standard deviations off those of n squared.
 
     Args:
         z: flat, pixel by pixel.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from methods.parts.compiled.layout import empty_like, flat, lanes, new, stepped, summed
 from methods.parts.compiled.loops import sums as loops
-from methods.parts.compiled.loops.compiling import CANDIDATES, SHARED, Array, pixels_of
+from methods.parts.compiled.loops.compiling import CANDIDATES, SHARED, Array, tile_pixels
 from methods.parts.compiled.statistics import batch_statistics
 
 
@@ -43,7 +43,7 @@ class _CompiledWeightedSum(torch.autograd.Function):
         shared_factor = by_column[count:].reshape(len(xs), edges, channels) * shared_inverse[:, None]
         shift = -(factor * mean).sum(axis=0) - (shared_factor * shared_mean[:, None]).sum(axis=0).reshape(-1)
         y = new(values[-1], edges * channels)
-        tile = pixels_of(edges * channels)
+        tile = tile_pixels(edges * channels)
         loops.weigh(
             channels, *((xs[0], 0) if arrived is None else stepped(arrived)), _filled(zs, CANDIDATES, xs), count,
             lanes(factor), lanes(shift), _filled(xs, SHARED, xs), len(xs), lanes(shared_factor, tile), flat(y),
@@ -59,7 +59,7 @@ class _CompiledWeightedSum(torch.autograd.Function):
         mean, inverse, shared_mean, shared_inverse = ctx.statistics
         count, edges, channels = len(mean), len(weights), values[-1].shape[1]
         g, zs, xs = flat(gradient), [flat(z) for z in values[:count]], [flat(x) for x in values[count:]]
-        width, shared, tile = edges * channels, len(xs), pixels_of(edges * channels)
+        width, shared, tile = edges * channels, len(xs), tile_pixels(edges * channels)
         pixels, by_column = g.size // width, _by_channel(weights, channels)
         sums, products = np.zeros(tile * width, g.dtype), np.zeros((count, tile * width), g.dtype)
         shared_products = np.zeros((shared, edges, tile * channels), g.dtype)

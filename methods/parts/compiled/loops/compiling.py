@@ -46,7 +46,7 @@ def compiled_loop(arguments: str) -> Callable[[Callable[..., None]], Any]:
     return compile_
 
 
-def pixels_of(channels: int) -> int:
+def tile_pixels(channels: int) -> int:
     """Pixels of a tile of so many channels."""
     return max(1, TILE // channels)
 
